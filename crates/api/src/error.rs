@@ -1,0 +1,270 @@
+//! Every refusal a client can meet: one enum of codes feeds HTTP, OpenAPI and the docs.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Machine-readable reason of a refusal; the wire form is `snake_case`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// 400: the request cannot be understood (broken JSON, malformed id).
+    BadRequest,
+    /// 400: a field is missing, of the wrong type or outside its range; see `details`.
+    InvalidInput,
+    /// 401: no key, a wrong key, or a session token that is wrong, foreign or expired.
+    Unauthorized,
+    /// 404: no route has this path.
+    RouteNotFound,
+    /// 405: the path exists, the method does not; see the `Allow` header.
+    MethodNotAllowed,
+    /// 404: no such browser session, or it has ended.
+    BrowserNotFound,
+    /// 404: no such process in this session.
+    ProcessNotFound,
+    /// 404: the named project does not exist.
+    ProjectNotFound,
+    /// 404: no such page target, file or other thing inside the session.
+    NotFound,
+    /// 409: the name is taken by an active session.
+    AlreadyExists,
+    /// 409: the process has exited, or its input is closed.
+    StdinClosed,
+    /// 409: the process has exited.
+    ProcessExited,
+    /// 409: the thing asked for is busy; waiting helps.
+    Conflict,
+    /// 413: the request body is larger than the route's limit.
+    PayloadTooLarge,
+    /// 415: the content type is not one the route reads.
+    UnsupportedMediaType,
+    /// 426: the route speaks WebSocket only.
+    UpgradeRequired,
+    /// 431: the request head is too large.
+    HeadersTooLarge,
+    /// 429: over a rate or session limit; see `Retry-After`.
+    TooManyRequests,
+    /// 501: a documented operation that this version does not have yet.
+    NotImplemented,
+    /// 500: our fault; the log has the cause under the request id.
+    Internal,
+    /// 502: Chromium, its driver or the session's guest did not answer.
+    UpstreamUnavailable,
+    /// 503: the server is shutting down.
+    ShuttingDown,
+    /// 529: no capacity for another session.
+    CapacityExhausted,
+}
+
+impl ErrorCode {
+    /// All codes, for documents and tests.
+    pub const ALL: &'static [ErrorCode] = &[
+        Self::BadRequest,
+        Self::InvalidInput,
+        Self::Unauthorized,
+        Self::RouteNotFound,
+        Self::MethodNotAllowed,
+        Self::BrowserNotFound,
+        Self::ProcessNotFound,
+        Self::ProjectNotFound,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::StdinClosed,
+        Self::ProcessExited,
+        Self::Conflict,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::UpgradeRequired,
+        Self::HeadersTooLarge,
+        Self::TooManyRequests,
+        Self::NotImplemented,
+        Self::Internal,
+        Self::UpstreamUnavailable,
+        Self::ShuttingDown,
+        Self::CapacityExhausted,
+    ];
+
+    /// The HTTP status that carries this code.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest | Self::InvalidInput => 400,
+            Self::Unauthorized => 401,
+            Self::RouteNotFound
+            | Self::BrowserNotFound
+            | Self::ProcessNotFound
+            | Self::ProjectNotFound
+            | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::AlreadyExists | Self::StdinClosed | Self::ProcessExited | Self::Conflict => 409,
+            Self::PayloadTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::UpgradeRequired => 426,
+            Self::TooManyRequests => 429,
+            Self::HeadersTooLarge => 431,
+            Self::Internal => 500,
+            Self::NotImplemented => 501,
+            Self::UpstreamUnavailable => 502,
+            Self::ShuttingDown => 503,
+            Self::CapacityExhausted => 529,
+        }
+    }
+
+    /// Whether sending the same request again may succeed.
+    ///
+    /// The official SDKs repeat 408, 409, 429 and every 5xx unless told otherwise by
+    /// `x-should-retry`, so each answer that repetition cannot change says `false`.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Conflict
+                | Self::TooManyRequests
+                | Self::UpstreamUnavailable
+                | Self::ShuttingDown
+                | Self::CapacityExhausted
+        )
+    }
+
+    /// The wire form, as in `code` of an error body.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::InvalidInput => "invalid_input",
+            Self::Unauthorized => "unauthorized",
+            Self::RouteNotFound => "route_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::BrowserNotFound => "browser_not_found",
+            Self::ProcessNotFound => "process_not_found",
+            Self::ProjectNotFound => "project_not_found",
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::StdinClosed => "stdin_closed",
+            Self::ProcessExited => "process_exited",
+            Self::Conflict => "conflict",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::TooManyRequests => "too_many_requests",
+            Self::NotImplemented => "not_implemented",
+            Self::Internal => "internal",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::ShuttingDown => "shutting_down",
+            Self::CapacityExhausted => "capacity_exhausted",
+        }
+    }
+}
+
+/// One reason among several, naming the field it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorDetail {
+    /// The field (`viewport.width`), or the kind of the reason where no field is to blame.
+    pub code: String,
+    /// What is wrong with it, and what would be right.
+    pub message: String,
+}
+
+/// The body of every refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorBody {
+    /// Machine-readable reason.
+    pub code: ErrorCode,
+    /// What was wrong and what to do about it.
+    pub message: String,
+    /// The fields to blame, one entry each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<ErrorDetail>,
+    /// The reason underneath, where another program (Chromium, the kernel) gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_error: Option<ErrorDetail>,
+}
+
+/// A refusal on its way to the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {}", body.code.as_str(), body.message)]
+pub struct ApiError {
+    body: Box<ErrorBody>,
+}
+
+impl ApiError {
+    /// A refusal with a message for the client.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            body: Box::new(ErrorBody {
+                code,
+                message: message.into(),
+                details: Vec::new(),
+                inner_error: None,
+            }),
+        }
+    }
+
+    /// 400 `invalid_input` about one field.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), message.into());
+        Self::new(ErrorCode::InvalidInput, format!("{field}: {message}")).detail(field, message)
+    }
+
+    /// 400 `invalid_input` about several fields; the message repeats the first.
+    #[must_use]
+    pub fn fields(details: Vec<ErrorDetail>) -> Self {
+        let message = details.first().map_or_else(
+            || "the request is not valid".to_owned(),
+            |first| format!("{}: {}", first.code, first.message),
+        );
+        let mut error = Self::new(ErrorCode::InvalidInput, message);
+        error.body.details = details;
+        error
+    }
+
+    /// Adds a reason about `field`.
+    #[must_use]
+    pub fn detail(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
+        self.body.details.push(ErrorDetail { code: field.into(), message: message.into() });
+        self
+    }
+
+    /// Adds the reason underneath, in the words of the program that gave it.
+    #[must_use]
+    pub fn inner(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
+        self.body.inner_error = Some(ErrorDetail { code: code.into(), message: message.into() });
+        self
+    }
+
+    /// Machine-readable reason.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.body.code
+    }
+
+    /// The body as it goes over the wire.
+    #[must_use]
+    pub fn body(&self) -> &ErrorBody {
+        &self.body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_wire_form() {
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+            assert!((400..600).contains(&code.status()));
+        }
+    }
+
+    #[test]
+    fn body_leaves_out_what_is_empty() {
+        let body = ApiError::new(ErrorCode::Conflict, "busy");
+        assert_eq!(
+            serde_json::to_value(body.body()).unwrap(),
+            serde_json::json!({"code": "conflict", "message": "busy"})
+        );
+    }
+}

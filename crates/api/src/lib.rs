@@ -1,0 +1,16 @@
+//! The contract: what crosses the wire between browserd and its clients.
+//!
+//! Owns wire types, ids, times, error codes and the list of operations of the public API.
+//! Does no I/O and knows no HTTP framework; every other crate may depend on it.
+
+pub mod browser;
+pub mod error;
+pub mod ids;
+pub mod operations;
+pub mod process;
+pub mod secret;
+pub mod time;
+
+pub use error::{ApiError, ErrorBody, ErrorCode, ErrorDetail};
+pub use ids::{ProcessId, SessionId};
+pub use time::Timestamp;

@@ -1,0 +1,15 @@
+//! What the two HTTP faces, server and guest, have in common: one shape of refusal, one way to
+//! read JSON, the answers for unknown paths and methods.
+//!
+//! Routes nothing and knows no resource.
+
+mod error;
+mod fallback;
+mod json;
+
+pub use error::{Error, RequestId};
+pub use fallback::{envelope, method_not_allowed, route_not_found};
+pub use json::{Json, Optional};
+
+/// The result of a handler.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,138 @@
+//! A row's life.
+
+use browserd_api::SessionId;
+use browserd_api::browser::{EndReason, LocationRequest, Memory, Region, SessionConfig, Viewport};
+
+use super::{at, insert, named, read, running, tags};
+use crate::{SessionRow, Store, StoreError};
+
+pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
+    let policy =
+        serde_json::json!({"URLBlocklist": ["*"], "nested": {"a": [1, 2.5, null, "é\u{0}"]}});
+    let full = SessionRow {
+        name: Some("Grüße 世界 'quoted' \"twice\"".to_owned()),
+        tags: tags(&[("team", "a,b"), ("", "empty key"), ("zero", "a\u{0}b"), ("日本", "\\\"'")]),
+        config: SessionConfig {
+            headless: false,
+            viewport: Viewport { width: 7680, height: 4320, refresh_rate: None },
+            kiosk_mode: true,
+            start_url: Some("https://example.com/?q=1#x".to_owned()),
+            location: LocationRequest {
+                timezone: Some("Europe/Paris".to_owned()),
+                locale: Some("fr-FR".to_owned()),
+            },
+            chrome_policy: policy.as_object().cloned(),
+            memory: Memory::Gib16,
+            region: Region::ApSoutheast,
+            timeout_seconds: 259_200,
+        },
+        ..running(123_457)
+    };
+    let ended = SessionRow {
+        ended: Some((at(99), EndReason::OutOfMemory, Some("why".to_owned()))),
+        ..running(7)
+    };
+    for row in [&full, &ended, &running(-5)] {
+        insert(store, row).await;
+        assert_eq!(&read(store, &row.id).await, row);
+    }
+    let (rows, _) = store
+        .list_sessions(&crate::SessionFilter { limit: 10, ..Default::default() })
+        .await
+        .expect("the store answers");
+    assert!(rows.contains(&full), "a listing gives whole rows");
+}
+
+pub(super) async fn an_id_is_used_once(store: &dyn Store) {
+    let first = named(1, "first");
+    insert(store, &first).await;
+    let second = SessionRow { name: Some("second".to_owned()), ..first.clone() };
+    let refusal = store.insert_session(&second).await;
+    assert!(matches!(refusal, Err(StoreError::Database(_))), "{refusal:?}");
+    assert_eq!(read(store, &first.id).await, first);
+}
+
+pub(super) async fn what_is_not_there_is_none(store: &dyn Store) {
+    let id = SessionId::generate();
+    assert_eq!(store.session(&id).await.expect("the store answers"), None);
+    assert_eq!(store.session_by_name("nobody").await.expect("the store answers"), None);
+    let end = store.end_session(&id, at(1), EndReason::Deleted, None).await;
+    assert!(matches!(end, Err(StoreError::NotFound)), "{end:?}");
+    let update = store.update_session(&id, None, Some(tags(&[]))).await;
+    assert!(matches!(update, Err(StoreError::NotFound)), "{update:?}");
+}
+
+pub(super) async fn an_update_changes_what_it_names(store: &dyn Store) {
+    let mut row = SessionRow { tags: tags(&[("a", "1")]), ..named(1, "old") };
+    let other = SessionRow { tags: tags(&[("a", "1")]), ..named(2, "other") };
+    insert(store, &row).await;
+    insert(store, &other).await;
+
+    let mut update = async |name: Option<Option<&str>>, new_tags| {
+        let name = name.map(|name| name.map(str::to_owned));
+        if let Some(name) = &name {
+            row.name.clone_from(name);
+        }
+        if let Some(new_tags) = &new_tags {
+            row.tags.clone_from(new_tags);
+        }
+        let answer =
+            store.update_session(&row.id, name, new_tags).await.expect("nothing in the way");
+        assert_eq!(answer, row);
+        assert_eq!(read(store, &row.id).await, row);
+    };
+    update(None, None).await;
+    update(Some(Some("new")), None).await;
+    update(None, Some(tags(&[("b", "2"), ("c", "3")]))).await;
+    update(Some(Some("new")), None).await;
+    update(Some(None), Some(tags(&[]))).await;
+    update(Some(Some("both")), Some(tags(&[("d", "4")]))).await;
+    assert_eq!(read(store, &other.id).await, other, "other rows stay as they are");
+
+    store.end_session(&row.id, at(5), EndReason::Deleted, None).await.expect("it runs");
+    let late = store.update_session(&row.id, Some(None), None).await;
+    assert!(
+        matches!(late, Err(StoreError::NotFound)),
+        "an ended session does not change: {late:?}"
+    );
+    assert_eq!(read(store, &row.id).await.name.as_deref(), Some("both"));
+}
+
+pub(super) async fn the_first_end_stands(store: &dyn Store) {
+    const REASONS: [EndReason; 7] = [
+        EndReason::Deleted,
+        EndReason::TimedOut,
+        EndReason::Crashed,
+        EndReason::OutOfMemory,
+        EndReason::FailedToStart,
+        EndReason::ServerShutdown,
+        EndReason::HostLost,
+    ];
+    for reason in REASONS {
+        let row = running(1);
+        insert(store, &row).await;
+        store.end_session(&row.id, at(10), reason, Some("first")).await.expect("it runs");
+        store.end_session(&row.id, at(20), EndReason::Deleted, None).await.expect("no refusal");
+        let ended = Some((at(10), reason, Some("first".to_owned())));
+        assert_eq!(read(store, &row.id).await, SessionRow { ended, ..row });
+    }
+    let plain = running(2);
+    insert(store, &plain).await;
+    store.end_session(&plain.id, at(30), EndReason::Deleted, None).await.expect("it runs");
+    assert_eq!(read(store, &plain.id).await.ended, Some((at(30), EndReason::Deleted, None)));
+}
+
+pub(super) async fn all_running_sessions_end(store: &dyn Store) {
+    let rows = [running(1), named(2, "kept"), running(3)];
+    for row in &rows {
+        insert(store, row).await;
+    }
+    store.end_session(&rows[0].id, at(5), EndReason::Deleted, None).await.expect("it runs");
+    let lost = |detail| store.end_all_sessions(at(9), EndReason::HostLost, detail);
+    assert_eq!(lost(Some("gone")).await.expect("the store answers"), 2);
+    assert_eq!(lost(None).await.expect("the store answers"), 0);
+    assert_eq!(read(store, &rows[0].id).await.ended, Some((at(5), EndReason::Deleted, None)));
+    let ended = Some((at(9), EndReason::HostLost, Some("gone".to_owned())));
+    assert_eq!(read(store, &rows[1].id).await.ended, ended);
+    assert_eq!(read(store, &rows[1].id).await.name.as_deref(), Some("kept"));
+}

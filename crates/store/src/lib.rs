@@ -1,0 +1,72 @@
+//! What must survive a restart: rows of sessions and keys.
+//!
+//! Owns the schema and the [`Store`] trait with its `SQLite` implementation and the conformance
+//! suite every implementation passes. Decides nothing about sessions.
+//!
+//! ```text
+//!            Store (trait)
+//!              │
+//!          SqliteStore ── writer: one connection, every write in BEGIN IMMEDIATE
+//!              │       └─ readers: a few connections, each on its own WAL snapshot
+//!              ▼
+//!      browserd.db (0600), -wal, -shm
+//! ```
+
+mod api_key;
+pub mod conformance;
+mod error;
+mod rows;
+mod sqlite;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use browserd_api::browser::EndReason;
+use browserd_api::{SessionId, Timestamp};
+
+pub use api_key::hash_api_key;
+pub use error::StoreError;
+pub use rows::{ApiKeyRow, SessionFilter, SessionRow};
+pub use sqlite::SqliteStore;
+
+/// The rows, wherever they are kept.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Adds a session's row; `NameTaken` when a running session has its name.
+    async fn insert_session(&self, row: &SessionRow) -> Result<(), StoreError>;
+    /// Changes name (`Some(None)` takes it away) and labels of a running session.
+    async fn update_session(
+        &self,
+        id: &SessionId,
+        name: Option<Option<String>>,
+        tags: Option<BTreeMap<String, String>>,
+    ) -> Result<SessionRow, StoreError>;
+    /// Records the end, once: a second end changes nothing.
+    async fn end_session(
+        &self,
+        id: &SessionId,
+        at: Timestamp,
+        reason: EndReason,
+        detail: Option<&str>,
+    ) -> Result<(), StoreError>;
+    /// Ends every row that has not ended; answers how many.
+    async fn end_all_sessions(
+        &self,
+        at: Timestamp,
+        reason: EndReason,
+        detail: Option<&str>,
+    ) -> Result<u64, StoreError>;
+    /// A row by id.
+    async fn session(&self, id: &SessionId) -> Result<Option<SessionRow>, StoreError>;
+    /// The newest row with the name (running first, then the last ended).
+    async fn session_by_name(&self, name: &str) -> Result<Option<SessionRow>, StoreError>;
+    /// Rows, newest first, and whether more follow.
+    async fn list_sessions(
+        &self,
+        filter: &SessionFilter,
+    ) -> Result<(Vec<SessionRow>, bool), StoreError>;
+    /// Adds a key; adding the same hash again changes nothing.
+    async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError>;
+    /// All keys (few; the server keeps their hashes in memory).
+    async fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError>;
+}

@@ -1,0 +1,53 @@
+//! What a row holds, and which rows to list.
+
+use std::collections::BTreeMap;
+
+use browserd_api::browser::{EndReason, Region, SessionConfig, StatusFilter};
+use browserd_api::{SessionId, Timestamp};
+
+/// A session's row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionRow {
+    /// Id.
+    pub id: SessionId,
+    /// Name, unique among rows that have not ended.
+    pub name: Option<String>,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
+    /// What it is.
+    pub config: SessionConfig,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When and why it ended, and what led to it.
+    pub ended: Option<(Timestamp, EndReason, Option<String>)>,
+}
+
+/// Which rows to list.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Running, ended or both.
+    pub status: StatusFilter,
+    /// Case-insensitive part of the name, or the exact id.
+    pub query: Option<String>,
+    /// Labels that must all be there, exactly.
+    pub tags: BTreeMap<String, String>,
+    /// Region label.
+    pub region: Option<Region>,
+    /// At most so many.
+    pub limit: u32,
+    /// Leave out so many first.
+    pub offset: u32,
+}
+
+/// An API key's row; the key itself is never kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyRow {
+    /// Id.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// When it was made.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,20 @@
+//! The schema's history.
+//!
+//! The files are listed by hand instead of through `sqlx::migrate!`: the macro would build `SQLite`
+//! a second time for the compiler's own use, only to read a folder. A test keeps list and folder
+//! equal.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// Number, title and text of every migration, oldest first.
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "sessions_and_keys", include_str!("../../migrations/sqlite/0001_sessions_and_keys.sql"))];
+
+/// Brings a database up to date; refuses one whose history is not a beginning of ours.
+pub(super) fn migrator() -> Migrator {
+    let migration = |&(version, title, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(version, title.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
+}

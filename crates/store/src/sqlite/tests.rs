@@ -1,0 +1,289 @@
+//! The suite, and what only a file can do: last, be locked, be private, be from yesterday.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use browserd_api::browser::StatusFilter;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use tempfile::TempDir;
+
+use super::*;
+use crate::conformance;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn row(name: &str) -> SessionRow {
+    let json = r#"{"headless":true,"viewport":{"width":800,"height":600},"kiosk_mode":false,
+                   "memory":"1GiB","region":"us-east","timeout_seconds":60}"#;
+    SessionRow {
+        id: SessionId::generate(),
+        name: Some(name.to_owned()),
+        tags: BTreeMap::new(),
+        config: serde_json::from_str(json).unwrap(),
+        created_at: Timestamp::now(),
+        ended: None,
+    }
+}
+
+#[tokio::test]
+async fn passes_the_suite_in_memory() {
+    conformance::check(|| async {
+        Arc::new(SqliteStore::in_memory().await.unwrap()) as Arc<dyn Store>
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passes_the_suite_in_a_file() {
+    let folder = folder();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    conformance::check(|| async {
+        let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = folder.path().join(format!("{nth}.db"));
+        Arc::new(SqliteStore::open(&path).await.unwrap()) as Arc<dyn Store>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_outlive_the_store() {
+    let folder = folder();
+    let path = folder.path().join("browserd.db");
+    let kept = row("kept");
+    // Closed properly once, dropped once: a crash leaves the write-ahead log behind.
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.insert_session(&kept).await.unwrap();
+    store.close().await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    let second = row("second");
+    store.insert_session(&second).await.unwrap();
+    drop(store);
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.session(&kept.id).await.unwrap(), Some(kept));
+    assert_eq!(store.session(&second.id).await.unwrap(), Some(second));
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_the_files() {
+    let folder = folder();
+    let path = folder.path().join("browserd.db");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.insert_session(&row("x")).await.unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        seen += 1;
+    }
+    assert_eq!(seen, 3, "database, log and index of the log");
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let error = SqliteStore::open(Path::new("/nonexistent/browserd.db")).await.unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/browserd.db"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_kept() {
+    let folder = folder();
+    let path = folder.path().join("browserd.db");
+    let text = "this is not a database, but something somebody may want back\n".repeat(20);
+    std::fs::write(&path, &text).unwrap();
+    SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn the_list_of_migrations_is_the_folder() {
+    let mut files: Vec<_> =
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+    files.sort();
+    let listed: Vec<_> = schema::MIGRATIONS
+        .iter()
+        .map(|(number, title, _)| format!("{number:04}_{title}.sql"))
+        .collect();
+    assert_eq!(files, listed);
+}
+
+/// Everything the schema consists of, in words.
+async fn schema_of(connection: &mut SqliteConnection) -> Vec<(String, String)> {
+    sqlx::query("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")
+        .fetch_all(connection)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect()
+}
+
+/// A database as version 1 wrote it, history and rows included.
+const VERSION_1: &str = include_str!("../../tests/version_1.sql");
+
+#[tokio::test]
+async fn an_upgraded_schema_equals_a_fresh_one() {
+    let folder = folder();
+    let path = folder.path().join("old.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(VERSION_1).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+
+    let upgraded = SqliteStore::open(&path).await.unwrap();
+    let fresh = SqliteStore::in_memory().await.unwrap();
+    assert_eq!(
+        schema_of(&mut upgraded.writer.acquire().await.unwrap()).await,
+        schema_of(&mut fresh.writer.acquire().await.unwrap()).await
+    );
+    // Its rows are read as what they were.
+    let filter = SessionFilter { status: StatusFilter::All, limit: 10, ..SessionFilter::default() };
+    let (rows, more) = upgraded.list_sessions(&filter).await.unwrap();
+    assert!(!more);
+    let names: Vec<_> = rows.iter().map(|row| row.name.as_deref()).collect();
+    assert_eq!(names, [Some("Nightly"), None]);
+    assert_eq!(rows[0].tags.get("team").map(String::as_str), Some("growth"));
+    let (ended_at, reason, detail) = rows[1].ended.clone().unwrap();
+    assert_eq!(ended_at, Timestamp::from_micros(1_790_000_060_000_000));
+    assert_eq!((reason, detail.as_deref()), (EndReason::TimedOut, Some("no activity for 60 s")));
+    assert_eq!(upgraded.api_keys().await.unwrap()[0].hash, [0xab; 32]);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("browserd.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', TRUE, x'00', 0)",
+    )
+    .execute(&store.writer)
+    .await
+    .unwrap();
+    store.close().await;
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Migration(_)), "{error}");
+    assert!(error.to_string().contains("9999"), "{error}");
+}
+
+#[tokio::test]
+async fn a_row_of_another_world_is_named() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    let good = row("good");
+    store.insert_session(&good).await.unwrap();
+    for damage in [
+        "UPDATE sessions SET config = '{}'",
+        "UPDATE sessions SET config = 'no json'",
+        "UPDATE sessions SET tags = '[1]'",
+        "UPDATE sessions SET ended_at = 1, end_reason = 'abducted'",
+    ] {
+        sqlx::query(AssertSqlSafe(damage)).execute(&store.writer).await.unwrap();
+        match store.session(&good.id).await {
+            Err(StoreError::Corrupt { id, .. }) => assert_eq!(id, good.id.as_str()),
+            other => panic!("{damage}: {other:?}"),
+        }
+    }
+}
+
+/// Makes this test binary the second process: it takes the write lock, says so, and lets go (keeping
+/// its row) when its standard input ends.
+#[test]
+fn hold_the_lock() {
+    let Some(path) = std::env::var_os("BROWSERD_TEST_LOCK_DATABASE") else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = SqliteConnectOptions::new().filename(path);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let mut write = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        sqlx::query("INSERT INTO api_keys VALUES ('other', 'other', zeroblob(32), 1)")
+            .execute(&mut *write)
+            .await
+            .unwrap();
+        // Past the test harness' capture, which holds back what print! says.
+        writeln!(std::io::stderr(), "locked").unwrap();
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        write.commit().await.unwrap();
+    });
+}
+
+struct OtherProcess(Child);
+
+impl OtherProcess {
+    fn lock(path: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sqlite::tests::hold_the_lock", "--nocapture"])
+            .env("BROWSERD_TEST_LOCK_DATABASE", path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "locked\n");
+        Self(child)
+    }
+}
+
+impl Drop for OtherProcess {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_process_lock_is_waited_for() {
+    let folder = folder();
+    let path = folder.path().join("browserd.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let before = row("before");
+    store.insert_session(&before).await.unwrap();
+
+    let mut other = OtherProcess::lock(&path);
+    // Reading goes on meanwhile, and does not see what is not committed.
+    assert_eq!(store.session(&before.id).await.unwrap().as_ref(), Some(&before));
+    assert_eq!(store.api_keys().await.unwrap(), []);
+    let during = row("during");
+    let write = tokio::spawn({
+        let (store, during) = (store.clone(), during.clone());
+        async move { store.insert_session(&during).await }
+    });
+    // The write has the only connection to write with: it has begun.
+    while store.writer.num_idle() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!write.is_finished());
+    drop(other.0.stdin.take());
+    assert!(other.0.wait().unwrap().success());
+    write.await.unwrap().unwrap();
+    assert_eq!(store.session(&during.id).await.unwrap(), Some(during));
+    assert_eq!(store.api_keys().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_process_that_keeps_or_loses_the_lock_is_survived() {
+    let folder = folder();
+    let path = folder.path().join("browserd.db");
+    let store = SqliteStore::open_with(&path, Duration::from_millis(50)).await.unwrap();
+    let wanted = row("wanted");
+
+    let other = OtherProcess::lock(&path);
+    let refusal = store.insert_session(&wanted).await.unwrap_err();
+    assert!(matches!(refusal, StoreError::Database(_)), "{refusal:?}");
+    assert_eq!(store.session(&wanted.id).await.unwrap(), None);
+    drop(other); // SIGKILL, with its transaction open
+
+    store.insert_session(&wanted).await.unwrap();
+    assert_eq!(store.session(&wanted.id).await.unwrap(), Some(wanted));
+    assert_eq!(store.api_keys().await.unwrap(), [], "what was not committed is not there");
+}
