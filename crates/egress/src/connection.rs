@@ -1,0 +1,267 @@
+//! One client's connection: requests come one after another, each decided for itself, until one of
+//! them turns the connection into a tunnel or either side closes.
+//!
+//! ```text
+//!  accepted ─▶ reading a request ─┬─ refused ─▶ answered ─┐
+//!                 ▲               ├─ plain HTTP ─▶ forward ─┤─▶ next request
+//!                 │               └─ CONNECT or 101 ─▶ tunnel ─▶ closed
+//!                 └───────────────────────────────────────┘
+//!  at any time: the policy no longer allows where it goes ─▶ closed
+//! ```
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Method, Request, Response};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::time::Duration;
+use tracing::debug;
+
+use crate::connect::Reached;
+use crate::destination::Destination;
+use crate::forward::{self, Driver, Failure, Upstream};
+use crate::gateway::Shared;
+use crate::limits::Limits;
+use crate::refusal::{Malformed, Refusal};
+use crate::tunnel;
+
+/// What a client is answered: an origin's answer or one of ours.
+type Answer = Response<Either<Incoming, Full<Bytes>>>;
+
+/// Ends the client's connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin's connection broke")]
+struct HangUp;
+
+/// What the connection becomes once its last answer is written.
+pub(crate) enum Tunnel {
+    /// After CONNECT.
+    Connected {
+        /// The client's socket, once freed from HTTP.
+        client: OnUpgrade,
+        /// The destination.
+        upstream: TcpStream,
+    },
+    /// After 101.
+    Upgraded {
+        /// The client's socket, once freed from HTTP.
+        client: OnUpgrade,
+        /// The origin's socket, once freed from HTTP.
+        upstream: OnUpgrade,
+        /// What frees it.
+        driver: Driver,
+    },
+}
+
+#[derive(Default)]
+struct State {
+    /// Where the connection goes at present, for judging it again.
+    reached: Option<Reached>,
+    /// A connection to an origin kept for the next request.
+    kept: Option<Upstream>,
+    tunnel: Option<Tunnel>,
+}
+
+/// One client's connection.
+pub(crate) struct Client {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
+    let mut policies = shared.policy.subscribe();
+    let client = Arc::new(Client { shared, state: Mutex::default() });
+    tokio::select! {
+        () = client.run(stream) => {}
+        () = async {
+            while policies.changed().await.is_ok() {
+                if !client.still_allowed() {
+                    return;
+                }
+            }
+            // The gateway is gone; whoever drops this task ends it.
+            std::future::pending::<()>().await;
+        } => debug!("egress connection cut: the policy changed"),
+    }
+}
+
+/// Answers one request with 503 and closes.
+pub(crate) async fn turn_away(shared: Arc<Shared>, stream: TcpStream) {
+    let shared = &shared;
+    let service = service_fn(move |_request: Request<Incoming>| async move {
+        shared.log.note(&Refusal::Busy);
+        Ok::<_, Infallible>(Refusal::Busy.into_response(true))
+    });
+    let limits = &shared.connector.limits;
+    let connection = http(limits)
+        .keep_alive(false)
+        // Places for saying no are few.
+        .header_read_timeout(limits.head_read.min(Duration::from_secs(5)))
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%error, "egress connection ended");
+    }
+}
+
+fn http(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head_read)
+        .max_buf_size(limits.head)
+        .max_header_size(limits.head)
+        .preserve_header_case(true)
+        // What an origin leaves out is left out.
+        .auto_date_header(false);
+    http
+}
+
+impl Client {
+    async fn run(self: &Arc<Self>, stream: TcpStream) {
+        stream.set_nodelay(true).ok();
+        let service = service_fn(move |request| {
+            let client = Arc::clone(self);
+            async move { client.answer(request).await }
+        });
+        let connection =
+            http(self.limits()).serve_connection(TokioIo::new(stream), service).with_upgrades();
+        if let Err(error) = Box::pin(connection).await {
+            debug!(%error, "egress connection ended");
+        }
+        let tunnel = self.state.lock().tunnel.take();
+        if let Some(tunnel) = tunnel {
+            self.relay(tunnel).await;
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
+        let connect = request.method() == Method::CONNECT;
+        let refusal = match Box::pin(self.decide(request)).await {
+            Ok(answer) => return Ok(answer),
+            Err(Failure::Broken) => return Err(HangUp),
+            Err(Failure::Refused(refusal)) => refusal,
+        };
+        self.shared.log.note(&refusal);
+        // After a refused CONNECT the client may already have sent bytes meant for the tunnel; they
+        // must not be read as a request.
+        let close =
+            connect || refusal.status().is_client_error() && refusal.destination().is_none();
+        Ok(refusal.into_response(close).map(Either::Right))
+    }
+
+    async fn decide(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
+        if request.method() == Method::CONNECT {
+            let dest = connect_target(&request)?;
+            let upstream = self.connect(&dest).await?;
+            let client = hyper::upgrade::on(&mut request);
+            self.set_tunnel(Tunnel::Connected { client, upstream });
+            return Ok(Response::new(Either::Right(Full::default())));
+        }
+        let dest = absolute_target(&request)?;
+        let response = forward::forward(self, request, dest).await?;
+        Ok(response.map(Either::Left))
+    }
+
+    /// Opens a connection under the policy in force and remembers where it goes.
+    pub(crate) async fn connect(&self, dest: &Destination) -> Result<TcpStream, Refusal> {
+        *self.state.lock() = State::default();
+        let policy = Arc::clone(&self.shared.policy.borrow());
+        let (stream, reached) = self.shared.connector.connect(&policy, dest).await?;
+        self.state.lock().reached = Some(reached);
+        // The policy may have changed while we were connecting.
+        if !self.still_allowed() {
+            return Err(Refusal::Blocked(dest.clone()));
+        }
+        debug!(%dest, "egress allowed");
+        Ok(stream)
+    }
+
+    /// Whether the policy in force allows where this connection goes.
+    pub(crate) fn still_allowed(&self) -> bool {
+        let policy = Arc::clone(&self.shared.policy.borrow());
+        self.state.lock().reached.as_ref().is_none_or(|reached| reached.allowed_by(&policy))
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.connector.limits
+    }
+
+    pub(crate) fn set_tunnel(&self, tunnel: Tunnel) {
+        self.state.lock().tunnel = Some(tunnel);
+    }
+
+    pub(crate) fn keep(&self, upstream: Upstream) {
+        self.state.lock().kept = Some(upstream);
+    }
+
+    pub(crate) fn take_kept(&self) -> Option<Upstream> {
+        self.state.lock().kept.take()
+    }
+
+    async fn relay(&self, tunnel: Tunnel) {
+        let (client, upstream, upstream_early) = match tunnel {
+            Tunnel::Connected { client, upstream } => (client, upstream, Bytes::new()),
+            Tunnel::Upgraded { client, upstream, driver } => {
+                let Some((stream, early)) = socket(upstream).await else { return };
+                drop(driver);
+                (client, stream, early)
+            }
+        };
+        let Some((client, client_early)) = socket(client).await else { return };
+        let half_closed = self.limits().half_closed;
+        let held = &self.shared.held;
+        tunnel::relay(client, client_early, upstream, upstream_early, half_closed, held).await;
+    }
+}
+
+/// The bare socket under an upgraded connection, and what was already read from it.
+async fn socket(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            debug!(%error, "egress tunnel did not start");
+            return None;
+        }
+    };
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+/// Where a CONNECT goes.
+fn connect_target(request: &Request<Incoming>) -> Result<Destination, Refusal> {
+    let uri = request.uri();
+    let headers = request.headers();
+    if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH) {
+        return Err(Malformed("CONNECT cannot have a body").into());
+    }
+    match uri.authority() {
+        Some(authority) if uri.scheme().is_none() => {
+            Ok(Destination::parse(authority.as_str(), None)?)
+        }
+        _ => Err(Malformed("CONNECT takes host:port").into()),
+    }
+}
+
+/// Where a plain request goes.
+fn absolute_target(request: &Request<Incoming>) -> Result<Destination, Refusal> {
+    let uri = request.uri();
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http"), Some(authority)) => {
+            if request.method() == Method::TRACE {
+                return Err(Refusal::Trace);
+            }
+            Ok(Destination::parse(authority.as_str(), Some(80))?)
+        }
+        (Some(_), _) => Err(Refusal::Scheme),
+        (None, _) => Err(Refusal::NotAProxyRequest),
+    }
+}

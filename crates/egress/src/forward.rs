@@ -1,0 +1,252 @@
+//! Plain HTTP: one request to one origin and its answer back, bodies streamed both ways.
+//!
+//! ```text
+//!  client request ─ check, rewrite ─▶ kept connection to the same origin, if it still stands
+//!                                   └▶ new connection (name looked up, address checked)
+//!       ◀─ 101: both sides become a tunnel ─┤
+//!       ◀─ answer, body streamed ───────────┘  the connection is kept for the next request
+//! ```
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri, Version};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant, sleep_until, timeout};
+
+use crate::connection::{Client, Tunnel};
+use crate::destination::Destination;
+use crate::headers::{self, Framing};
+use crate::refusal::{Malformed, Refusal, Stage};
+
+/// How long a kept connection may take to become free after its last answer has been passed on. It
+/// is only bookkeeping inside the process; when it is not done by then, something is unfinished.
+const FREE_AGAIN: Duration = Duration::from_millis(100);
+
+/// Largest head of an answer, and most that is read ahead of a slow client, bytes.
+const ANSWER_HEAD: usize = 32 * 1024;
+
+/// An open connection to an origin.
+pub(crate) struct Upstream {
+    dest: Destination,
+    sender: SendRequest<Watched>,
+    driver: Driver,
+}
+
+/// The task that moves a connection's bytes; ends with this value.
+pub(crate) struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why there is no answer.
+pub(crate) enum Failure {
+    /// Tell the client.
+    Refused(Refusal),
+    /// The kept connection broke while the request was on it. The client sees its own connection
+    /// close, as it would without a proxy, and knows whether to repeat the request.
+    Broken,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Forwards one absolute-form request.
+pub(crate) async fn forward(
+    client: &Client,
+    mut request: Request<Incoming>,
+    dest: Destination,
+) -> Result<Response<Incoming>, Failure> {
+    let framing = headers::framing(request.headers()).map_err(Refusal::from)?;
+    let wanted = headers::upgrade(request.headers());
+    if wanted.is_some() && (framing == Framing::Chunked || !request.body().is_end_stream()) {
+        let what = Malformed("a request that asks for an upgrade cannot have a body");
+        return Err(Refusal::from(what).into());
+    }
+    let client_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
+    headers::for_origin(request.headers_mut(), &dest, framing, wanted.as_ref());
+    *request.uri_mut() = origin_form(request.uri());
+    *request.version_mut() = Version::HTTP_11;
+    let last_byte = Arc::new(Mutex::new(Instant::now()));
+    let request = request.map(|inner| Watched { inner, last_byte: Arc::clone(&last_byte) });
+
+    let (mut response, upstream) = exchange(client, request, &dest, &last_byte).await?;
+
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let agreed = headers::upgrade(response.headers());
+        let (Some(client_side), Some(agreed)) = (client_side, agreed) else {
+            return Err(Refusal::Answer(dest).into());
+        };
+        let upstream_side = hyper::upgrade::on(&mut response);
+        headers::for_client(response.headers_mut(), Some(&agreed));
+        client.set_tunnel(Tunnel::Upgraded {
+            client: client_side,
+            upstream: upstream_side,
+            driver: upstream.driver,
+        });
+        return Ok(response);
+    }
+    if headers::framing(response.headers()).is_err() {
+        return Err(Refusal::Answer(dest).into());
+    }
+    headers::for_client(response.headers_mut(), None);
+    client.keep(upstream);
+    Ok(response)
+}
+
+/// Sends the request over the kept connection if there is one, otherwise over a new one.
+async fn exchange(
+    client: &Client,
+    mut request: Request<Watched>,
+    dest: &Destination,
+    last_byte: &Mutex<Instant>,
+) -> Result<(Response<Incoming>, Upstream), Failure> {
+    if let Some(mut kept) = reuse(client, dest).await {
+        match send(client, &mut kept, request, last_byte).await {
+            Ok(response) => return Ok((response, kept)),
+            Err(Unsent::Returned(again)) => request = *again,
+            Err(Unsent::TimedOut) => {
+                return Err(Refusal::Timeout(dest.clone(), Stage::Answer).into());
+            }
+            Err(Unsent::Lost) => return Err(Failure::Broken),
+        }
+    }
+    let stream = client.connect(dest).await?;
+    let mut fresh = handshake(stream, dest).await?;
+    match send(client, &mut fresh, request, last_byte).await {
+        Ok(response) => Ok((response, fresh)),
+        Err(Unsent::TimedOut) => Err(Refusal::Timeout(dest.clone(), Stage::Answer).into()),
+        Err(Unsent::Returned(_) | Unsent::Lost) => Err(Refusal::Answer(dest.clone()).into()),
+    }
+}
+
+/// The kept connection, if it goes where this request goes, still may, and is free.
+async fn reuse(client: &Client, dest: &Destination) -> Option<Upstream> {
+    let mut kept = client.take_kept()?;
+    if kept.dest != *dest || kept.sender.is_closed() || !client.still_allowed() {
+        return None;
+    }
+    matches!(timeout(FREE_AGAIN, kept.sender.ready()).await, Ok(Ok(()))).then_some(kept)
+}
+
+async fn handshake(stream: TcpStream, dest: &Destination) -> Result<Upstream, Refusal> {
+    let (sender, connection) = Builder::new()
+        .max_buf_size(ANSWER_HEAD)
+        .max_header_size(ANSWER_HEAD)
+        .preserve_header_case(true)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| Refusal::Answer(dest.clone()))?;
+    let driver = tokio::spawn(async move {
+        // The request's own answer says what went wrong.
+        connection.with_upgrades().await.ok();
+    });
+    Ok(Upstream { dest: dest.clone(), sender, driver: Driver(driver) })
+}
+
+/// Why a request has no answer.
+enum Unsent {
+    /// Nothing of it was sent; here it is again.
+    Returned(Box<Request<Watched>>),
+    /// It was sent, at least in part, and the connection broke.
+    Lost,
+    TimedOut,
+}
+
+/// Sends a request and waits for the head of its answer: at most [`crate::Limits::answer`] after
+/// the last byte of the request, however long that takes to arrive.
+async fn send(
+    client: &Client,
+    upstream: &mut Upstream,
+    request: Request<Watched>,
+    last_byte: &Mutex<Instant>,
+) -> Result<Response<Incoming>, Unsent> {
+    *last_byte.lock() = Instant::now();
+    let mut answer = std::pin::pin!(upstream.sender.try_send_request(request));
+    loop {
+        let deadline = *last_byte.lock() + client.limits().answer;
+        tokio::select! {
+            biased;
+            answered = &mut answer => {
+                return answered.map_err(|mut e| match e.take_message() {
+                    Some(request) => Unsent::Returned(Box::new(request)),
+                    None => Unsent::Lost,
+                });
+            }
+            () = sleep_until(deadline) => {
+                if *last_byte.lock() + client.limits().answer <= Instant::now() {
+                    return Err(Unsent::TimedOut);
+                }
+            }
+        }
+    }
+}
+
+/// The path and query of an absolute URL.
+fn origin_form(uri: &Uri) -> Uri {
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    PathAndQuery::try_from(path).map_or_else(|_| Uri::from_static("/"), Uri::from)
+}
+
+/// A request body that notes when it last moved.
+pub(crate) struct Watched {
+    inner: Incoming,
+    last_byte: Arc<Mutex<Instant>>,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if polled.is_ready() {
+            *self.last_byte.lock() = Instant::now();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_path_and_query_reach_the_origin() {
+        for (uri, want) in [
+            ("http://a.example", "/"),
+            ("http://a.example/", "/"),
+            ("http://a.example/b/c?d=e", "/b/c?d=e"),
+            ("http://a.example?d=e", "/?d=e"),
+            ("http://a.example//evil.example/x", "//evil.example/x"),
+        ] {
+            assert_eq!(origin_form(&uri.parse().expect("a URI")).to_string(), want, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The gateway itself: accepts clients and keeps their number bounded.
+
+use std::sync::Arc;
+
+use browserd_protocol::EgressPolicy;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, sleep};
+use tracing::warn;
+
+use crate::connect::{Connector, Dialer, HostDialer};
+use crate::connection;
+use crate::limits::Limits;
+use crate::policy::{Policy, PolicyError};
+use crate::refusal_log::RefusalLog;
+use crate::resolve::{Resolver, SystemResolver};
+use crate::tunnel::Held;
+
+/// What every connection of a gateway shares.
+pub(crate) struct Shared {
+    pub(crate) connector: Connector,
+    pub(crate) policy: watch::Sender<Arc<Policy>>,
+    pub(crate) log: RefusalLog,
+    pub(crate) held: Held,
+    connections: Arc<Semaphore>,
+    turned_away: Arc<Semaphore>,
+}
+
+/// A session's way out. Clones share policy and limits.
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// A gateway that dials from the network of this process.
+    ///
+    /// # Errors
+    /// Names the entry of `allowed_private_hosts` that is malformed.
+    pub fn new(policy: &EgressPolicy) -> Result<Self, PolicyError> {
+        Self::with_parts(
+            policy,
+            Arc::new(SystemResolver::default()),
+            Arc::new(HostDialer),
+            Limits::default(),
+        )
+    }
+
+    /// A gateway with its own way of looking up and dialling, and its own limits.
+    ///
+    /// # Errors
+    /// Names the entry of `allowed_private_hosts` that is malformed.
+    pub fn with_parts(
+        policy: &EgressPolicy,
+        resolver: Arc<dyn Resolver>,
+        dialer: Arc<dyn Dialer>,
+        limits: Limits,
+    ) -> Result<Self, PolicyError> {
+        let policy = Arc::new(Policy::parse(policy)?);
+        let shared = Shared {
+            connector: Connector { resolver, dialer, limits },
+            policy: watch::Sender::new(policy),
+            log: RefusalLog::new(),
+            held: Held::new(limits.held_bytes),
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            turned_away: Arc::new(Semaphore::new(limits.turned_away)),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Puts another policy in force. New requests are decided by it at once; open connections that
+    /// it does not allow are closed, the others are left alone.
+    ///
+    /// # Errors
+    /// Names the entry that is malformed; the policy in force stays.
+    pub fn set_policy(&self, policy: &EgressPolicy) -> Result<(), PolicyError> {
+        let policy = Arc::new(Policy::parse(policy)?);
+        self.shared.policy.send_replace(policy);
+        Ok(())
+    }
+
+    /// Serves clients of `listener` for as long as the future is polled. Dropping it closes every
+    /// connection it accepted.
+    pub async fn serve(&self, listener: TcpListener) {
+        let mut clients = JoinSet::new();
+        let mut backoff = Backoff::default();
+        loop {
+            while clients.try_join_next().is_some() {}
+            // Taken before accepting: a client that cannot even be told no waits in the backlog.
+            let Ok(place) = Arc::clone(&self.shared.turned_away).acquire_owned().await else {
+                return;
+            };
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    if let Some(pause) = backoff.after(&error) {
+                        warn!(%error, "egress gateway cannot accept");
+                        // Whatever is short may come back when a client leaves.
+                        tokio::select! {
+                            Some(_) = clients.join_next() => {}
+                            () = sleep(pause) => {}
+                        }
+                    }
+                    continue;
+                }
+            };
+            backoff = Backoff::default();
+            let shared = Arc::clone(&self.shared);
+            match Arc::clone(&self.shared.connections).try_acquire_owned() {
+                Ok(taken) => {
+                    drop(place);
+                    clients.spawn(async move {
+                        connection::serve(shared, stream).await;
+                        drop(taken);
+                    });
+                }
+                Err(_) => {
+                    clients.spawn(async move {
+                        connection::turn_away(shared, stream).await;
+                        drop(place);
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("policy", &*self.shared.policy.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long to leave a listener alone that fails: longer each time, so that running out of file
+/// descriptors neither spins nor ends the gateway.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// None when the failure is the client's own and the next accept may follow at once.
+    fn after(&mut self, error: &std::io::Error) -> Option<Duration> {
+        use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+        if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+            return None;
+        }
+        let pause = Duration::from_millis(50 << self.failures.min(5));
+        self.failures += 1;
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_accepts_slow_down_and_stay_bounded() {
+        let emfile = std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..8).filter_map(|_| backoff.after(&emfile)).collect();
+        assert_eq!(pauses[0], Duration::from_millis(50));
+        assert!(pauses.windows(2).all(|p| p[0] <= p[1]));
+        assert_eq!(pauses[7], Duration::from_millis(1600));
+        assert_eq!(backoff.after(&std::io::ErrorKind::ConnectionAborted.into()), None);
+    }
+}

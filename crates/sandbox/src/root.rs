@@ -1,0 +1,340 @@
+//! The root filesystem of a session, seen from inside its own mount namespace.
+//!
+//! ```text
+//!  as root                                rootless
+//!  /      overlay: skeleton + upper       a private folder, skeleton copied in
+//!  /usr   overlay: host /usr + upper      host /usr, read-only bind
+//!  /dev   tmpfs, six devices bound, devpts, shm, mqueue left out
+//!  /proc  fresh, with the host's own knobs read-only or masked
+//!  /sys   only devices/system/cpu, read-only
+//! ```
+//!
+//! Lower layers carry the session's uid mapping (idmapped mounts), so that files of the host's root
+//! belong to the session's root, which may then change them in its own upper layer.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
+    fsopen, mount, mount_bind, mount_bind_recursive, mount_change, mount_remount, move_mount,
+    open_tree, unmount,
+};
+
+use crate::WallError;
+use crate::error::Step;
+use crate::skeleton::{self, HOST_FOLDERS};
+use crate::sys;
+
+/// A file to write into the fresh root.
+#[derive(Debug, Clone)]
+pub struct Planted {
+    /// Absolute path inside.
+    pub path: PathBuf,
+    /// Content.
+    pub content: Vec<u8>,
+    /// Permission bits; the owner is the session's root.
+    pub mode: u32,
+}
+
+/// What a root is built from.
+pub(crate) struct Plan<'a> {
+    /// The session's folder: `root`, `upper`, `work` and so on are made in it.
+    pub(crate) dir: &'a Path,
+    pub(crate) skeleton: &'a Path,
+    /// Outside uid of the inside ids 0 and 1000.
+    pub(crate) root_uid: u32,
+    pub(crate) user_uid: u32,
+    /// The gid that owns terminals, when it exists inside.
+    pub(crate) tty_gid: Option<u32>,
+    /// The session's user namespace, when the lower layers can carry its mapping.
+    pub(crate) userns: Option<BorrowedFd<'a>>,
+    pub(crate) overlay: bool,
+    pub(crate) planted: &'a [Planted],
+    /// Folders the session's user owns.
+    pub(crate) user_folders: &'a [&'a str],
+    /// Folders only the guest may read.
+    pub(crate) guest_folders: &'a [&'a str],
+    pub(crate) guest_uid: u32,
+    /// This very program, bound read-only as /.browserd/guest.
+    pub(crate) program: &'a Path,
+    pub(crate) shm_bytes: u64,
+}
+
+/// Builds the root and makes it `/`; nothing of the host's tree stays reachable.
+pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
+    let root = plan.dir.join("root");
+    // Without this the session's mounts would show up on the host.
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .step("make mounts private")?;
+    fs::create_dir_all(&root).step("create the root folder")?;
+    if plan.overlay {
+        let upper = fresh(plan.dir, "upper")?;
+        populate(plan, &upper)?;
+        let lower = layer(plan, plan.skeleton, "lower")?;
+        overlay(&[&lower], &upper, &fresh(plan.dir, "work")?, &root)?;
+        let upper_usr = fresh(plan.dir, "upper-usr")?;
+        own(&upper_usr, plan.root_uid, 0o755)?;
+        let lower_usr = layer(plan, Path::new("/usr"), "lower-usr")?;
+        overlay(&[&lower_usr], &upper_usr, &fresh(plan.dir, "work-usr")?, &root.join("usr"))?;
+    } else {
+        skeleton::copy_to(plan.skeleton, &root)?;
+        populate(plan, &root)?;
+        // pivot_root wants a mount.
+        mount_bind_recursive(&root, &root).step("bind the root to itself")?;
+        let flags = MountFlags::BIND | MountFlags::NOSUID | MountFlags::NODEV;
+        mount_remount(&root, flags | locked_flags(&root), "").step("restrict the root")?;
+        bind_read_only(Path::new("/usr"), &root.join("usr"))?;
+    }
+    for name in HOST_FOLDERS {
+        let host = Path::new("/").join(name);
+        if fs::symlink_metadata(&host).is_ok_and(|found| found.is_dir()) {
+            bind_read_only(&host, &root.join(name))?;
+        }
+    }
+    let program = root.join(".browserd/guest");
+    if !program.exists() {
+        fs::File::create(&program).step("create /.browserd/guest")?;
+    }
+    bind_read_only(plan.program, &program)?;
+    devices(plan, &root)?;
+    proc(&root)?;
+    let cpu = "sys/devices/system/cpu";
+    bind_read_only(&Path::new("/").join(cpu), &root.join(cpu))?;
+    pivot(&root)
+}
+
+/// A fresh folder of the session.
+fn fresh(dir: &Path, name: &str) -> Result<PathBuf, WallError> {
+    let path = dir.join(name);
+    fs::create_dir(&path).step(format!("create {}", path.display()))?;
+    Ok(path)
+}
+
+/// Everything the session owns from the start.
+fn populate(plan: &Plan<'_>, at: &Path) -> Result<(), WallError> {
+    own(at, plan.root_uid, 0o755)?;
+    for folder in ["tmp", "var/tmp", "tmp/.X11-unix", "tmp/.ICE-unix"] {
+        owned_folder(plan, at, folder, plan.root_uid, 0o1777)?;
+    }
+    owned_folder(plan, at, "run", plan.root_uid, 0o755)?;
+    owned_folder(plan, at, "var/log/browserd", plan.guest_uid, 0o755)?;
+    for folder in plan.user_folders {
+        owned_folder(plan, at, folder.trim_start_matches('/'), plan.user_uid, 0o755)?;
+    }
+    for folder in plan.guest_folders {
+        owned_folder(plan, at, folder.trim_start_matches('/'), plan.guest_uid, 0o700)?;
+    }
+    owned_folder(plan, at, "run/user/1000", plan.user_uid, 0o700)?;
+    for file in plan.planted {
+        let inside = file.path.strip_prefix("/").unwrap_or(&file.path);
+        let path = at.join(inside);
+        if let Some(parent) = inside.parent() {
+            owned_folder(plan, at, &parent.to_string_lossy(), plan.root_uid, 0o755)?;
+        }
+        write_fresh(&path, &file.content).step(format!("write {}", file.path.display()))?;
+        own(&path, plan.root_uid, file.mode)?;
+    }
+    Ok(())
+}
+
+/// Writes a file in place of whatever is there: a symlink copied from the host would lead out.
+fn write_fresh(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+    io::Write::write_all(&mut file, content)
+}
+
+/// Makes `folder` below `at`; parents that had to be made belong to the session's root.
+fn owned_folder(
+    plan: &Plan<'_>,
+    at: &Path,
+    folder: &str,
+    uid: u32,
+    mode: u32,
+) -> Result<(), WallError> {
+    let mut path = at.to_owned();
+    for part in Path::new(folder).components() {
+        path.push(part);
+        match fs::create_dir(&path) {
+            Ok(()) => own(&path, plan.root_uid, 0o755)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(WallError::new(format!("create {}", path.display()), error)),
+        }
+    }
+    own(&path, uid, mode)
+}
+
+fn own(path: &Path, uid: u32, mode: u32) -> Result<(), WallError> {
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(uid), Some(uid))
+            .step(format!("chown {}", path.display()))?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .step(format!("chmod {}", path.display()))
+}
+
+/// A lower layer: the folder itself, with the session's uid mapping where the host can do that.
+fn layer(plan: &Plan<'_>, source: &Path, name: &str) -> Result<PathBuf, WallError> {
+    let Some(userns) = plan.userns else { return Ok(source.to_owned()) };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree =
+        open_tree(CWD, source, flags).step(format!("clone the mount of {}", source.display()))?;
+    if sys::idmap_mount(tree.as_fd(), userns).is_err() {
+        // An old kernel or a filesystem without idmapped mounts: the host's files then belong to
+        // nobody inside, which hides an owner and opens nothing.
+        return Ok(source.to_owned());
+    }
+    let at = fresh(plan.dir, name)?;
+    move_mount(tree.as_fd(), "", CWD, &at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .step(format!("mount {}", at.display()))?;
+    Ok(at)
+}
+
+fn overlay(lower: &[&Path], upper: &Path, work: &Path, at: &Path) -> Result<(), WallError> {
+    let step = |what: &str| format!("overlay {}: {what}", at.display());
+    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).step(step("open"))?;
+    let joined = lower.iter().map(|path| escape(path)).collect::<Vec<_>>().join(":");
+    fsconfig_set_string(fs.as_fd(), "lowerdir", joined).step(step("lower layer"))?;
+    fsconfig_set_string(fs.as_fd(), "upperdir", upper).step(step("upper layer"))?;
+    fsconfig_set_string(fs.as_fd(), "workdir", work).step(step("work folder"))?;
+    // A session's files never outlive it, so there is nothing to sync.
+    fsconfig_set_flag(fs.as_fd(), "volatile").step(step("volatile"))?;
+    fsconfig_create(fs.as_fd()).step(step("create"))?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mounted =
+        fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).step(step("mount"))?;
+    move_mount(mounted.as_fd(), "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .step(step("attach"))
+}
+
+/// `lowerdir` separates layers by colons and escapes by backslashes.
+fn escape(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:")
+}
+
+fn bind_read_only(source: &Path, at: &Path) -> Result<(), WallError> {
+    mount_bind(source, at).step(format!("bind {}", source.display()))?;
+    // A remount must repeat flags that a user namespace may not clear.
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    mount_remount(at, flags, "")
+        .or_else(|_| mount_remount(at, flags | locked_flags(at), ""))
+        .step(format!("make {} read-only", at.display()))
+}
+
+/// The flags of a mount that an unprivileged remount has to keep.
+fn locked_flags(at: &Path) -> MountFlags {
+    let mut flags = MountFlags::empty();
+    if let Ok(found) = rustix::fs::statvfs(at) {
+        let has = |flag| found.f_flag.contains(flag);
+        use rustix::fs::StatVfsMountFlags as Has;
+        for (there, keep) in [
+            (has(Has::NOEXEC), MountFlags::NOEXEC),
+            (has(Has::NOATIME), MountFlags::NOATIME),
+            (has(Has::NODIRATIME), MountFlags::NODIRATIME),
+            (has(Has::RELATIME), MountFlags::RELATIME),
+        ] {
+            if there {
+                flags |= keep;
+            }
+        }
+    }
+    flags
+}
+
+fn devices(plan: &Plan<'_>, root: &Path) -> Result<(), WallError> {
+    let dev = root.join("dev");
+    let options = format!("mode=755,size=1m,uid={0},gid={0}", plan.root_uid);
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    mount("tmpfs", &dev, "tmpfs", flags, owned_option(plan, &options).as_c_str())
+        .step("mount /dev")?;
+    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+        let at = dev.join(name);
+        fs::File::create(&at).step(format!("create /dev/{name}"))?;
+        mount_bind(Path::new("/dev").join(name), &at).step(format!("bind /dev/{name}"))?;
+    }
+    for (target, name) in [
+        ("/proc/self/fd", "fd"),
+        ("/proc/self/fd/0", "stdin"),
+        ("/proc/self/fd/1", "stdout"),
+        ("/proc/self/fd/2", "stderr"),
+        ("pts/ptmx", "ptmx"),
+    ] {
+        symlink(target, dev.join(name)).step(format!("link /dev/{name}"))?;
+    }
+    for name in ["pts", "shm"] {
+        fs::create_dir(dev.join(name)).step(format!("create /dev/{name}"))?;
+    }
+    let mut options = "newinstance,ptmxmode=0666,mode=0620".to_owned();
+    if let Some(gid) = plan.tty_gid {
+        options.push_str(&format!(",gid={gid}"));
+    }
+    mount("devpts", dev.join("pts"), "devpts", flags, text(&options).as_c_str())
+        .step("mount /dev/pts")?;
+    let options = format!("mode=1777,size={},uid={1},gid={1}", plan.shm_bytes, plan.root_uid);
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", dev.join("shm"), "tmpfs", flags, owned_option(plan, &options).as_c_str())
+        .step("mount /dev/shm")
+}
+
+/// Inside a user namespace of our own the ids of the options would have to be inside ids, and the
+/// defaults are right.
+fn owned_option(plan: &Plan<'_>, options: &str) -> std::ffi::CString {
+    if plan.userns.is_some() || plan.overlay {
+        return text(options);
+    }
+    let kept: Vec<&str> = options
+        .split(',')
+        .filter(|option| !option.starts_with("uid=") && !option.starts_with("gid="))
+        .collect();
+    text(&kept.join(","))
+}
+
+fn text(options: &str) -> std::ffi::CString {
+    std::ffi::CString::new(options).unwrap_or_default()
+}
+
+/// Files of /proc that tell about the host or reach its hardware.
+const MASKED: [&str; 7] =
+    ["kcore", "keys", "latency_stats", "sched_debug", "timer_list", "timer_stats", "kmsg"];
+/// Folders and files of /proc that configure the host.
+const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+
+fn proc(root: &Path) -> Result<(), WallError> {
+    let at = root.join("proc");
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", &at, "proc", flags, None).step("mount /proc")?;
+    for name in READ_ONLY {
+        let path = at.join(name);
+        if path.exists() {
+            mount_bind(&path, &path).step(format!("bind /proc/{name}"))?;
+            mount_remount(&path, flags | MountFlags::BIND | MountFlags::RDONLY, "")
+                .step(format!("make /proc/{name} read-only"))?;
+        }
+    }
+    for name in MASKED {
+        let path = at.join(name);
+        if path.exists() {
+            mount_bind(root.join("dev/null"), &path).step(format!("mask /proc/{name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes `root` the root and lets go of the old one.
+fn pivot(root: &Path) -> Result<(), WallError> {
+    rustix::process::chdir(root).step("enter the root")?;
+    // With both arguments the same the old root ends up on top of the new one, and is unmounted
+    // from there (pivot_root(2), "pivot_root(".", ".")").
+    rustix::process::pivot_root(".", ".").step("pivot_root")?;
+    unmount(".", UnmountFlags::DETACH).step("let go of the host's root")?;
+    rustix::process::chdir("/").step("enter /")
+}

@@ -1,0 +1,203 @@
+//! The system calls a session may not make.
+//!
+//! A list of refusals rather than of permissions: Chromium, its nested sandbox and whatever people
+//! run in a session need most of the kernel's ordinary surface, and the namespaces, the foreign uid
+//! and the empty capability set carry the weight. Refused is what has no use inside and a history of
+//! holes, or what reaches beyond namespaces (`AF_VSOCK`, keyrings, mounts). Calls newer than this list
+//! answer ENOSYS, so that a kernel upgrade opens nothing.
+//!
+//! Not refused, because Chromium's own sandbox needs them: `clone`/`unshare` with `CLONE_NEWUSER`,
+//! `CLONE_NEWPID` and `CLONE_NEWNET`, `chroot`, `seccomp`, `prctl`.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, sock_filter,
+};
+
+/// The highest call the list was written against: `mseal`, Linux 6.10. Numbers from 424 on are the
+/// same on every architecture.
+const NEWEST_KNOWN: u32 = 462;
+
+/// Calls that always answer EPERM.
+const REFUSED: &[libc::c_long] = &[
+    // mounts and namespaces: the root is built before the filter stands
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_setns,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    // kernel code, kernel memory, the machine
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_quotactl_fd,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    // large surfaces without use inside
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_fanotify_init,
+    libc::SYS_move_pages,
+    libc::SYS_migrate_pages,
+    libc::SYS_nfsservctl,
+    libc::SYS_lookup_dcookie,
+];
+
+#[cfg(target_arch = "x86_64")]
+const REFUSED_HERE: &[libc::c_long] = &[
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_uselib,
+    libc::SYS_ustat,
+    libc::SYS_sysfs,
+    libc::SYS__sysctl,
+    libc::SYS_modify_ldt,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const REFUSED_HERE: &[libc::c_long] = &[];
+
+/// Namespaces nobody inside may make; user, pid and net stay for Chromium's sandbox.
+const REFUSED_NAMESPACES: [libc::c_int; 5] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWTIME,
+];
+
+/// Terminal requests that type into another's terminal.
+const REFUSED_IOCTLS: [u32; 2] = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
+
+/// `personality` values that only change what a program sees of itself.
+const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
+
+/// The program for this architecture.
+pub(crate) fn program() -> io::Result<BpfProgram> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for call in REFUSED.iter().chain(REFUSED_HERE) {
+        rules.insert(*call, Vec::new());
+    }
+    rules.insert(libc::SYS_socket, socket_rules()?);
+    rules.insert(libc::SYS_socketpair, socket_rules()?);
+    for call in [libc::SYS_clone, libc::SYS_unshare] {
+        let each = REFUSED_NAMESPACES.iter().map(|flag| {
+            let flag = u64::from(flag.cast_unsigned());
+            rule(vec![condition(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag)?])
+        });
+        rules.insert(call, each.collect::<io::Result<_>>()?);
+    }
+    let each = REFUSED_IOCTLS.iter().map(|request| {
+        let request = u64::from(*request);
+        rule(vec![condition(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?])
+    });
+    rules.insert(libc::SYS_ioctl, each.collect::<io::Result<_>>()?);
+    let none_of = PERSONALITIES
+        .iter()
+        .map(|value| condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *value))
+        .collect::<io::Result<_>>()?;
+    rules.insert(libc::SYS_personality, vec![rule(none_of)?]);
+
+    let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM.cast_unsigned()),
+        arch,
+    )
+    .map_err(io::Error::other)?;
+    let list: BpfProgram = filter.try_into().map_err(io::Error::other)?;
+    Ok(unknown_calls().into_iter().chain(list).collect())
+}
+
+/// Local, internet and route-netlink sockets only: everything else is a driver's surface, and
+/// `AF_VSOCK` would reach the hypervisor past every network namespace.
+fn socket_rules() -> io::Result<Vec<SeccompRule>> {
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    let other_family = families
+        .iter()
+        .map(|family| {
+            let family = u64::from(family.cast_unsigned());
+            condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
+        })
+        .collect::<io::Result<_>>()?;
+    let netlink = u64::from(libc::AF_NETLINK.cast_unsigned());
+    let other_netlink = vec![
+        condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, netlink)?,
+        condition(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?,
+    ];
+    Ok(vec![rule(other_family)?, rule(other_netlink)?])
+}
+
+fn condition(
+    argument: u8,
+    width: SeccompCmpArgLen,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> io::Result<SeccompCondition> {
+    SeccompCondition::new(argument, width, operator, value).map_err(io::Error::other)
+}
+
+fn rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
+    SeccompRule::new(conditions).map_err(io::Error::other)
+}
+
+/// Instructions before the list: a call above the newest known, which on x86-64 includes the whole
+/// x32 table, answers ENOSYS. The list that follows begins with its own check of the architecture.
+fn unknown_calls() -> [sock_filter; 3] {
+    const LOAD_WORD_ABSOLUTE: u16 = 0x20;
+    const JUMP_IF_GREATER: u16 = 0x25;
+    const RETURN: u16 = 0x06;
+    const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
+    [
+        sock_filter { code: LOAD_WORD_ABSOLUTE, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: JUMP_IF_GREATER, jt: 0, jf: 1, k: NEWEST_KNOWN },
+        sock_filter {
+            code: RETURN,
+            jt: 0,
+            jf: 0,
+            k: SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned(),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_compiles_and_fits_the_kernel() {
+        let program = program().unwrap();
+        // BPF_MAXINSNS
+        assert!(program.len() > REFUSED.len() && program.len() < 4096);
+    }
+}

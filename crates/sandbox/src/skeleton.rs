@@ -1,0 +1,287 @@
+//! The read-only part of every session's root besides /usr: a filtered /etc and empty folders.
+//!
+//! Made once a server start, from the host, by a list of what may be copied. What is not listed
+//! stays out, so a secret in /etc cannot slip in because nobody thought of it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::WallError;
+use crate::error::Step;
+
+/// What of the host's /etc programs need and which holds no secret.
+const ETC: &[&str] = &[
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates.conf",
+    "debian_version",
+    "default/locale",
+    "fonts",
+    "gai.conf",
+    "inputrc",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale.alias",
+    "localtime",
+    "magic",
+    "mime.types",
+    "os-release",
+    "profile",
+    "protocols",
+    "services",
+    "shells",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+    "X11/rgb.txt",
+    "xdg/user-dirs.defaults",
+];
+
+/// Caches below /var that only save time.
+const VAR: &[&str] = &["cache/fontconfig"];
+
+/// Top-level names that are the host's: a symlink into /usr on a merged host, else a folder that
+/// is bound read-only.
+pub(crate) const HOST_FOLDERS: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// Every other top-level folder.
+const FOLDERS: &[(&str, u32)] = &[
+    ("usr", 0o755),
+    ("dev", 0o755),
+    ("proc", 0o755),
+    ("sys", 0o755),
+    ("run", 0o755),
+    ("tmp", 0o1777),
+    ("var", 0o755),
+    ("home", 0o755),
+    ("root", 0o700),
+    ("etc", 0o755),
+    ("etc/chromium", 0o755),
+    ("etc/chromium/policies", 0o755),
+    ("etc/chromium/policies/managed", 0o755),
+    ("mnt", 0o755),
+    ("opt", 0o755),
+    ("srv", 0o755),
+    ("sys/devices", 0o755),
+    ("sys/devices/system", 0o755),
+    ("sys/devices/system/cpu", 0o755),
+    ("var/cache", 0o755),
+    ("var/lib", 0o755),
+    ("var/log", 0o755),
+    ("var/spool", 0o755),
+    ("var/tmp", 0o1777),
+    (".browserd", 0o755),
+];
+
+const PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/bash
+daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
+bin:x:2:2:bin:/bin:/usr/sbin/nologin
+sys:x:3:3:sys:/dev:/usr/sbin/nologin
+www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
+kernel:x:1000:1000:Browser user:/home/kernel:/bin/bash
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+";
+
+const GROUP: &str = "\
+root:x:0:
+daemon:x:1:
+bin:x:2:
+sys:x:3:
+tty:x:5:
+audio:x:29:kernel
+video:x:44:kernel
+www-data:x:33:
+kernel:x:1000:
+nogroup:x:65534:
+";
+
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+const NSSWITCH: &str =
+    "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n";
+const RESOLV: &str =
+    "# Names are resolved by the gateway at 127.0.0.1:3128; there is no DNS inside.\n";
+
+/// Builds a skeleton in `folder`, which must not exist yet.
+pub fn build(folder: &Path) -> Result<(), WallError> {
+    build_from(Path::new("/"), folder)
+}
+
+fn build_from(host: &Path, folder: &Path) -> Result<(), WallError> {
+    make_folder(folder, 0o755)?;
+    for (name, mode) in FOLDERS {
+        make_folder(&folder.join(name), *mode)?;
+    }
+    for name in HOST_FOLDERS {
+        let at = host.join(name);
+        match fs::symlink_metadata(&at) {
+            Ok(found) if found.is_symlink() => {
+                let target = fs::read_link(&at).step(format!("read {}", at.display()))?;
+                symlink(&target, folder.join(name)).step(format!("link {name}"))?;
+            }
+            Ok(_) => make_folder(&folder.join(name), 0o755)?,
+            Err(_) => {}
+        }
+    }
+    for (base, names) in [("etc", ETC), ("var", VAR)] {
+        for name in names {
+            let from = host.join(base).join(name);
+            let to = folder.join(base).join(name);
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent).step(format!("create {}", parent.display()))?;
+            }
+            copy(&from, &to).step(format!("copy {}", from.display()))?;
+        }
+    }
+    for (name, text, mode) in [
+        ("etc/passwd", PASSWD, 0o644),
+        ("etc/group", GROUP, 0o644),
+        ("etc/hosts", HOSTS, 0o644),
+        ("etc/nsswitch.conf", NSSWITCH, 0o644),
+        ("etc/resolv.conf", RESOLV, 0o644),
+    ] {
+        let path = folder.join(name);
+        fs::write(&path, text).step(format!("write {name}"))?;
+        set_mode(&path, mode)?;
+    }
+    symlink("/proc/self/mounts", folder.join("etc/mtab")).step("link etc/mtab")?;
+    symlink("/run", folder.join("var/run")).step("link var/run")?;
+    Ok(())
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), WallError> {
+    fs::DirBuilder::new().mode(mode).create(path).step(format!("create {}", path.display()))?;
+    // The umask may have taken bits away.
+    set_mode(path, mode)
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), WallError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .step(format!("chmod {}", path.display()))
+}
+
+/// Copies a file, symlink or folder; what is missing or unreadable, and every special file, is left
+/// out. A symlink that leads out of what sessions see is replaced by what it points to, once.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let Ok(found) = fs::symlink_metadata(from) else { return Ok(()) };
+    if found.is_symlink() {
+        let target = fs::read_link(from)?;
+        let full = from.parent().unwrap_or(Path::new("/")).join(&target);
+        if visible_inside(&full) {
+            return ignore_exists(symlink(&target, to));
+        }
+        return match fs::metadata(from) {
+            Ok(real) if real.is_file() => copy_file(from, to),
+            _ => Ok(()),
+        };
+    }
+    if found.is_dir() {
+        let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+        fs::create_dir_all(to)?;
+        for entry in entries.flatten() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    if found.is_file() { copy_file(from, to) } else { Ok(()) }
+}
+
+/// A file other users of the host may read; nothing else can be meant for everyone.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let Ok(found) = fs::metadata(from) else { return Ok(()) };
+    if found.permissions().mode() & 0o004 == 0 {
+        return Ok(());
+    }
+    match fs::copy(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+fn ignore_exists(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+fn visible_inside(path: &Path) -> bool {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean.starts_with("/usr")
+        || HOST_FOLDERS.iter().any(|name| clean.starts_with(Path::new("/").join(name)))
+        || ETC.iter().any(|name| clean.starts_with(Path::new("/etc").join(name)))
+}
+
+/// Copies the skeleton's own files to a fresh folder, for hosts where it cannot be an overlay's
+/// lower layer.
+pub(crate) fn copy_to(skeleton: &Path, to: &Path) -> Result<(), WallError> {
+    fn walk(from: &Path, to: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(from)?.flatten() {
+            let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+            if kind.is_symlink() {
+                ignore_exists(symlink(fs::read_link(entry.path())?, &target))?;
+            } else if kind.is_dir() {
+                ignore_exists(fs::create_dir(&target))?;
+                walk(&entry.path(), &target)?;
+                fs::set_permissions(&target, entry.metadata()?.permissions())?;
+            } else {
+                fs::copy(entry.path(), &target)?;
+            }
+        }
+        Ok(())
+    }
+    walk(skeleton, to).step(format!("copy {}", skeleton.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_listed_and_readable_by_all_comes_in() {
+        let host = tempfile::tempdir().unwrap();
+        let etc = host.path().join("etc");
+        fs::create_dir_all(etc.join("ssl/certs")).unwrap();
+        fs::create_dir_all(etc.join("ssl/private")).unwrap();
+        fs::write(etc.join("shadow"), "secret").unwrap();
+        fs::write(etc.join("ssl/private/key.pem"), "secret").unwrap();
+        fs::write(etc.join("ssl/certs/ca.pem"), "public").unwrap();
+        fs::write(etc.join("ssl/certs/key.pem"), "secret").unwrap();
+        set_mode(&etc.join("ssl/certs/key.pem"), 0o600).unwrap();
+        symlink("/etc/shadow", etc.join("ssl/certs/link.pem")).unwrap();
+        fs::write(etc.join("services"), "http 80/tcp").unwrap();
+        symlink("usr/bin", host.path().join("bin")).unwrap();
+
+        let built = host.path().join("built");
+        build_from(host.path(), &built).unwrap();
+
+        assert!(built.join("etc/services").exists());
+        assert!(built.join("etc/ssl/certs/ca.pem").exists());
+        for hidden in ["etc/shadow", "etc/ssl/private", "etc/ssl/certs/key.pem"] {
+            assert!(!built.join(hidden).exists(), "{hidden}");
+        }
+        let link = built.join("etc/ssl/certs/link.pem");
+        assert!(!link.is_symlink(), "a link out of the session's view is not kept");
+        assert_eq!(fs::read_link(built.join("bin")).unwrap(), Path::new("usr/bin"));
+        assert!(fs::read_to_string(built.join("etc/passwd")).unwrap().contains("kernel:x:1000"));
+    }
+
+    #[test]
+    fn a_link_is_judged_by_where_it_leads() {
+        assert!(visible_inside(Path::new("/etc/alternatives/../../usr/bin/vi")));
+        assert!(!visible_inside(Path::new("/usr/../etc/shadow")));
+        assert!(!visible_inside(Path::new("/root/key")));
+    }
+}

@@ -1,0 +1,397 @@
+//! Raising the walls: from the shim's single thread to PID 1 of a session.
+//!
+//! ```text
+//!  shim                                   child (PID 1)
+//!  make user namespace, map ids
+//!  clone3 into the cgroup ───────────────▶ join v1 cgroups, cgroup namespace
+//!  rootless: write the id maps ──go──────▶ loopback up, listen for the gateway
+//!                                          host name, root::enter
+//!                                          enter the user namespace, become its ids
+//!  take the listener ◀──fd, or why not──── bound capabilities, no_new_privs, seccomp
+//!                                          exec /.browserd/guest
+//! ```
+
+use std::ffi::CString;
+use std::fs;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::error::Step;
+use crate::root::{self, Planted};
+use crate::sys::{self, Fork};
+use crate::uids::{self, Range};
+use crate::{WallError, cgroup, seccomp};
+
+pub use crate::root::Planted as PlantedFile;
+
+/// Capabilities the session's root keeps, all of them powerless outside its user namespace: to own,
+/// read and change its files, to signal its processes, to become its other users and to drop powers
+/// for what it starts. No `SYS_ADMIN`, `SYS_PTRACE`, `NET_ADMIN`, `NET_RAW`, `MKNOD` or `SYS_CHROOT`.
+const KEPT_CAPABILITIES: [u32; 10] = [
+    0,  // CHOWN
+    1,  // DAC_OVERRIDE
+    2,  // DAC_READ_SEARCH
+    3,  // FOWNER
+    4,  // FSETID
+    5,  // KILL
+    6,  // SETGID
+    7,  // SETUID
+    8,  // SETPCAP
+    10, // NET_BIND_SERVICE
+];
+
+/// Who a session is outside.
+#[derive(Debug)]
+pub enum Identity {
+    /// The caller is root: the session gets a range of uids of its own.
+    Range(Range),
+    /// The caller is an ordinary user: inside, its uid is called `inside_uid`.
+    Own {
+        /// Uid and gid inside that stand for the caller's.
+        inside_uid: u32,
+    },
+}
+
+impl Identity {
+    /// Outside uid of an inside uid (0 or the browser user's).
+    fn outside(&self, inside: u32) -> u32 {
+        match self {
+            Self::Range(range) => range.base + inside,
+            Self::Own { .. } => rustix::process::geteuid().as_raw(),
+        }
+    }
+
+    /// Uid and gid the guest runs as, inside.
+    fn guest(&self) -> u32 {
+        match self {
+            Self::Range(_) => 0,
+            Self::Own { inside_uid } => *inside_uid,
+        }
+    }
+
+    /// How many uids there are inside.
+    #[must_use]
+    pub fn uids(&self) -> u32 {
+        match self {
+            Self::Range(_) => uids::SIZE,
+            Self::Own { .. } => 1,
+        }
+    }
+}
+
+/// Everything needed to raise the walls of one session.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The session's folder.
+    pub dir: &'a Path,
+    /// See [`crate::skeleton`].
+    pub skeleton: &'a Path,
+    /// Who the session is outside.
+    pub identity: &'a Identity,
+    /// Its cgroups.
+    pub cgroup: &'a cgroup::Session,
+    /// Host name inside.
+    pub hostname: &'a str,
+    /// Inside uid of the browser user.
+    pub user_uid: u32,
+    /// Files to write into the root.
+    pub planted: &'a [Planted],
+    /// Folders of the browser user.
+    pub user_folders: &'a [&'a str],
+    /// Folders only the guest may read.
+    pub guest_folders: &'a [&'a str],
+    /// The program to run as PID 1, on the host.
+    pub program: &'a Path,
+    /// Its arguments, the first being its name.
+    pub arguments: &'a [&'a str],
+    /// Its whole environment.
+    pub environment: &'a [(&'a str, &'a str)],
+    /// Descriptors it gets, in order from 3 on. The delegated cgroup folder follows them.
+    pub descriptors: &'a [BorrowedFd<'a>],
+    /// Its stderr.
+    pub log: BorrowedFd<'a>,
+    /// Where the gateway listens inside.
+    pub gateway: SocketAddr,
+    /// Size of /dev/shm.
+    pub shm_bytes: u64,
+}
+
+/// A session with its walls up and its guest running.
+#[derive(Debug)]
+pub struct Raised {
+    /// The guest's pid as the host sees it.
+    pub pid: i32,
+    /// The guest, safe from pid reuse.
+    pub pidfd: OwnedFd,
+    /// Listens inside the session's network namespace.
+    pub gateway: TcpListener,
+    /// Whether / and /usr are overlays.
+    pub overlay: bool,
+}
+
+/// Raises the walls and starts the guest. The caller must be single-threaded.
+pub fn raise(plan: &Plan<'_>) -> Result<Raised, WallError> {
+    let overlay = matches!(plan.identity, Identity::Range(_));
+    match attempt(plan, overlay) {
+        // The state folder may be on a filesystem that cannot hold an upper layer, as in a container.
+        Err(error) if overlay && error.step.starts_with("overlay ") => {
+            clear_folder(plan.dir)?;
+            attempt(plan, false)
+        }
+        other => other,
+    }
+}
+
+/// Removes what a failed attempt left in the session's folder.
+fn clear_folder(dir: &Path) -> Result<(), WallError> {
+    for name in ["root", "upper", "work", "lower", "upper-usr", "work-usr", "lower-usr"] {
+        let path = dir.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).step(format!("remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
+    let userns = match plan.identity {
+        Identity::Range(range) => Some(user_namespace(range)?),
+        Identity::Own { .. } => None,
+    };
+    let init = plan.cgroup.init_folder()?;
+    let inside = plan.cgroup.inside_folder()?;
+    let (mut ours, theirs) = UnixStream::pair().step("make a socket pair")?;
+    let mut flags = libc::CLONE_NEWPID
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS;
+    if userns.is_none() {
+        flags |= libc::CLONE_NEWUSER;
+    }
+    let fork = sys::fork(flags as u64, init.as_ref().map(AsFd::as_fd)).step("clone PID 1")?;
+    let Fork::Parent { pid, pidfd } = fork else {
+        drop(ours);
+        let error = match become_guest(plan, overlay, userns.as_ref(), inside.as_ref(), &theirs) {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        let code = error.source.raw_os_error().unwrap_or(libc::EIO);
+        let _ = (&theirs).write_all(format!("{code} {}", error.step).as_bytes());
+        std::process::exit(1);
+    };
+    drop(theirs);
+    let outcome = introduce(plan, pid, userns.is_none(), &mut ours);
+    match outcome {
+        Ok(gateway) => Ok(Raised { pid, pidfd, gateway, overlay }),
+        Err(error) => {
+            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            Err(error)
+        }
+    }
+}
+
+/// The parent's half: gives the child its ids where only we can, and takes the listener.
+fn introduce(
+    plan: &Plan<'_>,
+    pid: i32,
+    map: bool,
+    socket: &mut UnixStream,
+) -> Result<TcpListener, WallError> {
+    if map {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let inside = plan.identity.guest();
+        write_proc(pid, "setgroups", "deny")?;
+        write_proc(pid, "uid_map", &format!("{inside} {} 1", uid.as_raw()))?;
+        write_proc(pid, "gid_map", &format!("{inside} {} 1", gid.as_raw()))?;
+    }
+    socket.write_all(b"g").step("let PID 1 go on")?;
+    let listener = receive_listener(socket)?;
+    // The other end closes at exec; anything before that is why it did not come to it.
+    let mut why = String::new();
+    socket.take(4096).read_to_string(&mut why).step("wait for the guest to start")?;
+    if why.is_empty() { Ok(listener) } else { Err(told(&why)) }
+}
+
+fn told(why: &str) -> WallError {
+    let (code, step) = why.split_once(' ').unwrap_or(("5", why));
+    WallError::new(step, io::Error::from_raw_os_error(code.parse().unwrap_or(libc::EIO)))
+}
+
+fn write_proc(pid: i32, name: &str, text: &str) -> Result<(), WallError> {
+    fs::write(format!("/proc/{pid}/{name}"), text).step(format!("write {name}"))
+}
+
+/// A user namespace with the whole range mapped, held by nobody but the descriptor.
+fn user_namespace(range: &Range) -> Result<OwnedFd, WallError> {
+    let (mut ours, mut theirs) = UnixStream::pair().step("make a socket pair")?;
+    let fork = sys::fork(libc::CLONE_NEWUSER as u64, None).step("clone a user namespace")?;
+    let Fork::Parent { pid, pidfd } = fork else {
+        // Lives until the parent has what it wants.
+        drop(ours);
+        let _ = theirs.read(&mut [0]);
+        std::process::exit(0);
+    };
+    drop(theirs);
+    let made = (|| {
+        let map = format!("0 {} {}", range.base, uids::SIZE);
+        write_proc(pid, "uid_map", &map)?;
+        write_proc(pid, "gid_map", &map)?;
+        let path = format!("/proc/{pid}/ns/user");
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).step("open the user namespace")
+    })();
+    let _ = ours.write_all(b"x");
+    waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)
+        .step("reap the namespace holder")?;
+    made
+}
+
+/// The child's half; returns only on failure.
+fn become_guest(
+    plan: &Plan<'_>,
+    overlay: bool,
+    userns: Option<&OwnedFd>,
+    inside: Option<&OwnedFd>,
+    socket: &UnixStream,
+) -> Result<std::convert::Infallible, WallError> {
+    (&mut &*socket).read_exact(&mut [0]).step("wait for the ids")?;
+    let identity = plan.identity;
+    let guest = identity.guest();
+    if userns.is_none() {
+        sys::become_ids(guest, guest).step("become the mapped user")?;
+    }
+    plan.cgroup.join_v1()?;
+    sys::new_cgroup_namespace().step("make a cgroup namespace")?;
+    sys::loopback_up().step("bring the loopback up")?;
+    let gateway = TcpListener::bind(plan.gateway).step("listen for the gateway")?;
+    rustix::system::sethostname(plan.hostname.as_bytes()).step("set the host name")?;
+    root::enter(&root::Plan {
+        dir: plan.dir,
+        skeleton: plan.skeleton,
+        root_uid: identity.outside(0),
+        user_uid: identity.outside(plan.user_uid),
+        tty_gid: userns.map(|_| identity.outside(5)),
+        userns: userns.map(AsFd::as_fd),
+        overlay,
+        planted: plan.planted,
+        user_folders: plan.user_folders,
+        guest_folders: plan.guest_folders,
+        guest_uid: identity.outside(guest),
+        program: plan.program,
+        shm_bytes: plan.shm_bytes,
+    })?;
+    if let Some(userns) = userns {
+        move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))
+            .step("enter the user namespace")?;
+        sys::become_ids(guest, guest).step("become the session's root")?;
+    }
+    send_listener(socket, &gateway)?;
+    drop(gateway);
+    sys::bound_capabilities(&KEPT_CAPABILITIES).step("bound capabilities")?;
+    sys::parent_death_signal(libc::SIGKILL).step("bind to the shim's life")?;
+    rustix::process::setsid().ok();
+    sys::reset_signals();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    exec_guest(plan, inside)
+}
+
+/// Puts the descriptors in their places, closes the doors behind and starts the guest.
+fn exec_guest(
+    plan: &Plan<'_>,
+    inside: Option<&OwnedFd>,
+) -> Result<std::convert::Infallible, WallError> {
+    let wanted: Vec<BorrowedFd<'_>> =
+        plan.descriptors.iter().copied().chain(inside.map(AsFd::as_fd)).collect();
+    let next = 3 + RawFd::try_from(wanted.len()).unwrap_or(RawFd::MAX - 3);
+    // A source may sit at another's target: first lift all of them out of the way.
+    let lift = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, next + 1);
+    let null = fs::File::open("/dev/null").step("open /dev/null")?;
+    let null = lift(null.as_fd()).step("move /dev/null")?;
+    let log = lift(plan.log).step("move the log")?;
+    let lifted: Vec<OwnedFd> =
+        wanted.into_iter().map(lift).collect::<Result<_, _>>().step("move descriptors")?;
+    sys::cloexec_from(3).step("close descriptors at exec")?;
+    for (fd, target) in [(&null, 0), (&log, 1), (&log, 2)] {
+        sys::place_fd(fd.as_fd(), target).step("place standard streams")?;
+    }
+    for (fd, target) in lifted.iter().zip(3..) {
+        debug_assert_ne!(fd.as_raw_fd(), target);
+        sys::place_fd(fd.as_fd(), target).step("place descriptors")?;
+    }
+    let program = CString::new("/.browserd/guest").unwrap_or_default();
+    let text = |text: String| CString::new(text).map_err(io::Error::other);
+    let arguments: Vec<CString> = plan
+        .arguments
+        .iter()
+        .map(|argument| text((*argument).to_owned()))
+        .collect::<io::Result<_>>()
+        .step("prepare arguments")?;
+    let environment: Vec<CString> = plan
+        .environment
+        .iter()
+        .map(|(name, value)| text(format!("{name}={value}")))
+        .collect::<io::Result<_>>()
+        .step("prepare the environment")?;
+    let filter = seccomp::program().step("compile the seccomp filter")?;
+    rustix::thread::set_no_new_privs(true).step("set no_new_privs")?;
+    sys::install_seccomp(&filter).step("install the seccomp filter")?;
+    Err(WallError::new("start the guest", sys::exec(&program, &arguments, &environment)))
+}
+
+fn send_listener(socket: &UnixStream, listener: &TcpListener) -> Result<(), WallError> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [listener.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    sendmsg(socket, &[IoSlice::new(b"l")], &mut control, SendFlags::empty())
+        .step("hand over the gateway's listener")?;
+    Ok(())
+}
+
+/// The listener, or what the child says went wrong before it got there.
+fn receive_listener(socket: &mut UnixStream) -> Result<TcpListener, WallError> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut first = [0u8; 1];
+    let received = recvmsg(
+        &*socket,
+        &mut [IoSliceMut::new(&mut first)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .step("wait for the gateway's listener")?;
+    let fd = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    match fd {
+        Some(fd) => Ok(TcpListener::from(fd)),
+        None if received.bytes == 0 => Err(WallError::new(
+            "wait for the gateway's listener",
+            io::Error::new(io::ErrorKind::UnexpectedEof, "PID 1 died before it was ready"),
+        )),
+        None => {
+            let mut why = String::from(char::from(first[0]));
+            let _ = socket.take(4096).read_to_string(&mut why);
+            Err(told(&why))
+        }
+    }
+}
+
+/// Path of the running program itself, for [`Plan::program`].
+pub fn own_program() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}

@@ -1,0 +1,75 @@
+//! The shim: one a session, outside its walls. It raises them, runs the egress gateway, and is
+//! there when the session ends, whatever becomes of `serve`.
+//!
+//! Owns one session's life at the level of processes; decides nothing a client asked for.
+//!
+//! ```text
+//!  start ─▶ spec read ─▶ ledger written ─▶ cgroup ─▶ walls raised ─▶ running ─▶ ended ─▶ exit
+//!              │             │               │            │             │
+//!              └─────────────┴───── failed_to_start ──────┘             ├ command End{reason}
+//!                                                                       ├ guest: Fatal{reason}
+//!                                                                       ├ guest gone: crashed, out_of_memory
+//!                                                                       └ no serve for orphan_seconds
+//! ```
+//!
+//! Before the walls stand there is one thread and no runtime, so that forking is sound.
+
+mod control;
+mod guest_log;
+mod life;
+mod raise;
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use browserd_api::browser::EndReason;
+use browserd_protocol::{GENERATION, SPEC_LIMIT, SessionSpec, ShimReport};
+
+/// Runs a shim whose stdin is the socket to `serve`. `prepare` is called with the log filter of the
+/// spec before anything is logged.
+pub fn run(prepare: impl FnOnce(&str)) -> ExitCode {
+    let stdin = std::io::stdin();
+    let Ok(socket) = stdin.as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
+    let socket = UnixStream::from(socket);
+    let spec = match read_spec(&socket) {
+        Ok(spec) => spec,
+        Err(error) => return fail(&socket, &format!("unreadable session spec: {error}")),
+    };
+    prepare(&spec.log);
+    // A session of its own: a Ctrl-C for `serve` is not for the shim.
+    let _ = rustix::process::setsid();
+    let raised = match raise::raise(&spec) {
+        Ok(raised) => raised,
+        Err(error) => return fail(&socket, &error.to_string()),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&socket, &format!("start the runtime: {error}")),
+    };
+    match runtime.block_on(life::live(&spec, raised, &socket)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&socket, &error.to_string()),
+    }
+}
+
+fn read_spec(socket: &UnixStream) -> std::io::Result<SessionSpec> {
+    // Byte by byte would be slow and a large buffer would swallow commands that follow; `serve`
+    // sends none before the first report.
+    let mut line = Vec::new();
+    BufReader::new(socket.take(SPEC_LIMIT as u64)).read_until(b'\n', &mut line)?;
+    let spec: SessionSpec = serde_json::from_slice(&line)?;
+    if spec.generation != GENERATION {
+        let message = format!("generation {} meets {GENERATION}", spec.generation);
+        return Err(std::io::Error::other(message));
+    }
+    Ok(spec)
+}
+
+fn fail(socket: &UnixStream, detail: &str) -> ExitCode {
+    tracing::error!(detail, "the session did not start");
+    let report = ShimReport::Ended { reason: EndReason::FailedToStart, detail: detail.to_owned() };
+    let _ = control::write_now(socket, &report);
+    ExitCode::FAILURE
+}

@@ -1,0 +1,193 @@
+//! A session's life once its walls stand: until someone ends it, it ends itself, or it dies.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::time::Duration;
+
+use browserd_api::browser::EndReason;
+use browserd_egress::Gateway;
+use browserd_protocol::{
+    GENERATION, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
+};
+use browserd_sandbox::cgroup;
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::raise::Session;
+use crate::{control, guest_log};
+
+/// Why and with what words a session ends.
+struct End {
+    reason: EndReason,
+    detail: String,
+}
+
+/// Runs the session to its end; nothing of it is left inside afterwards.
+pub(crate) async fn live(
+    spec: &SessionSpec,
+    session: Session,
+    serve: &StdStream,
+) -> io::Result<()> {
+    let Session { raised, cgroup, walls, guest, guest_log, control: listener, _identity } = session;
+    let gateway = Gateway::new(&spec.egress).map_err(io::Error::other)?;
+    raised.gateway.set_nonblocking(true)?;
+    let inside = TcpListener::from_std(raised.gateway)?;
+    guest.set_nonblocking(true)?;
+    let guest = UnixStream::from_std(guest)?;
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let serve = serve.try_clone()?;
+    serve.set_nonblocking(true)?;
+    let serve = UnixStream::from_std(serve)?;
+
+    let (reports, _) = broadcast::channel(64);
+    let (commands, mut asked) = mpsc::channel(8);
+    let peers = watch::Sender::new(0);
+    let hello = |ready| ShimReport::Hello {
+        generation: GENERATION,
+        session_id: spec.session_id.clone(),
+        pid: rustix::process::getpid().as_raw_nonzero().get(),
+        ready,
+        walls: walls.clone(),
+    };
+    let mut talks = JoinSet::new();
+    let talk = |socket, ready| {
+        control::talk(socket, hello(ready), reports.subscribe(), commands.clone(), peers.clone())
+    };
+    talks.spawn(talk(serve, false));
+    let mut others = JoinSet::new();
+    others.spawn(async move { gateway.serve(inside).await });
+    others.spawn(guest_log::relay(guest_log));
+
+    let mut lines = BufReader::new(guest);
+    let mut text = Vec::new();
+    // Listening starts before the first look, so that no exit falls in between.
+    let exit = exited(&raised.pidfd, signal(SignalKind::child())?);
+    tokio::pin!(exit);
+    let orphaned = orphaned(peers.subscribe(), Duration::from_secs(spec.orphan_seconds));
+    tokio::pin!(orphaned);
+    let mut ready = false;
+    let end = loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((socket, _)) = accepted {
+                talks.spawn(talk(socket, ready));
+            },
+            Some(command) = asked.recv() => match command {
+                ShimCommand::End { reason } => break End { reason, detail: String::new() },
+            },
+            report = next_report(&mut lines, &mut text) => match report {
+                Ok(Some(GuestReport::Fatal { reason, detail })) => break End { reason, detail },
+                Ok(Some(report)) => {
+                    ready |= matches!(report, GuestReport::Ready { .. });
+                    let _ = reports.send(ShimReport::Guest { said: report });
+                }
+                // The exit itself tells more; a guest that only hangs up is as good as gone.
+                Ok(None) => break death(exit.await, &cgroup),
+                Err(error) => break End {
+                    reason: EndReason::Crashed,
+                    detail: format!("the guest sent what it may not: {error}"),
+                },
+            },
+            how = &mut exit => break death(how, &cgroup),
+            () = &mut orphaned => break End {
+                reason: EndReason::HostLost,
+                detail: "no server was connected to the session any more".to_owned(),
+            },
+        }
+    };
+    tracing::info!(reason = ?end.reason, detail = end.detail, "ending the session");
+    drop(others);
+    clear(&cgroup, &raised.pidfd)?;
+    let _ = reports.send(ShimReport::Ended { reason: end.reason, detail: end.detail });
+    drop(reports);
+    // Everyone connected gets the last line; none of them can hold the shim up for long.
+    let flush = async { while talks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(2), flush).await;
+    Ok(())
+}
+
+/// Kills everything inside and reaps PID 1; its namespaces and mounts go with it.
+fn clear(cgroup: &cgroup::Session, pidfd: &OwnedFd) -> io::Result<()> {
+    // PID 1 first: the kernel then kills its whole pid namespace, also where there is no cgroup.
+    let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+    cgroup.kill_inside().map_err(io::Error::other)?;
+    match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
+        Ok(_) | Err(rustix::io::Errno::CHILD) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The guest's next report; `None` when it hung up.
+async fn next_report(
+    lines: &mut BufReader<UnixStream>,
+    text: &mut Vec<u8>,
+) -> io::Result<Option<GuestReport>> {
+    // Cancel-safe: what was read of a line stays in `text` until the line is whole.
+    let room = (LINE_LIMIT + 1).saturating_sub(text.len());
+    let n = lines.take(room as u64).read_until(b'\n', text).await?;
+    if text.last() != Some(&b'\n') {
+        if text.len() > LINE_LIMIT {
+            return Err(io::Error::other("a line without end"));
+        }
+        debug_assert!(
+            n == 0 || text.len() <= LINE_LIMIT,
+            "read_until stops at a newline, the limit or the end"
+        );
+        return Ok(None);
+    }
+    let report = serde_json::from_slice(text);
+    text.clear();
+    Ok(Some(report?))
+}
+
+/// Waits for PID 1 to exit; leaves it to be reaped by [`clear`].
+async fn exited(pidfd: &OwnedFd, mut children: Signal) -> Option<WaitIdStatus> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    loop {
+        match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+        children.recv().await?;
+    }
+}
+
+/// What the exit of PID 1 says about why.
+fn death(how: Option<WaitIdStatus>, cgroup: &cgroup::Session) -> End {
+    let detail = match &how {
+        Some(status) if status.exited() => {
+            format!("the guest exited with status {}", status.exit_status().unwrap_or(-1))
+        }
+        Some(status) => {
+            format!("the guest was killed by signal {}", status.terminating_signal().unwrap_or(-1))
+        }
+        None => "the guest went away".to_owned(),
+    };
+    let killed = how.is_some_and(|status| {
+        status.terminating_signal() == Some(rustix::process::Signal::KILL.as_raw())
+    });
+    if killed && cgroup.oom_kills() > 0 {
+        let detail = format!("{detail} because the session reached its memory limit");
+        return End { reason: EndReason::OutOfMemory, detail };
+    }
+    End { reason: EndReason::Crashed, detail }
+}
+
+/// Resolves once nobody has been connected for `grace`.
+async fn orphaned(mut peers: watch::Receiver<usize>, grace: Duration) {
+    loop {
+        if peers.wait_for(|count| *count == 0).await.is_err() {
+            return;
+        }
+        let back = peers.wait_for(|count| *count > 0);
+        if tokio::time::timeout(grace, back).await.is_err() {
+            return;
+        }
+    }
+}
