@@ -1,0 +1,160 @@
+//! The methods the guest calls.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Cdp, CdpError, SessionId};
+
+/// What `Browser.getVersion` tells.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// Name and version, e.g. `Chrome/156.0.8078.79`.
+    pub product: String,
+    /// Version of the protocol.
+    pub protocol_version: String,
+    /// User agent of pages.
+    pub user_agent: String,
+}
+
+/// A tab.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageTarget {
+    /// Id of the target.
+    pub target_id: String,
+    /// What it shows.
+    pub url: String,
+}
+
+/// Place and size of a window, pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// From the left edge of the screen.
+    pub left: i32,
+    /// From its upper edge.
+    pub top: i32,
+    /// Width with borders.
+    pub width: u32,
+    /// Height with the browser's own interface.
+    pub height: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Targets {
+    target_infos: Vec<TargetInfo>,
+}
+
+#[derive(Deserialize)]
+struct TargetInfo {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(flatten)]
+    page: PageTarget,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Window {
+    window_id: i64,
+    bounds: Bounds,
+}
+
+/// A result nobody looks at.
+#[derive(Deserialize)]
+struct Ignored {}
+
+impl Cdp {
+    /// What this Chromium is; answered once it is up.
+    pub async fn version(&self) -> Result<Version, CdpError> {
+        self.call(None, "Browser.getVersion", json!({})).await
+    }
+
+    /// All tabs.
+    pub async fn pages(&self) -> Result<Vec<PageTarget>, CdpError> {
+        let targets: Targets = self.call(None, "Target.getTargets", json!({})).await?;
+        let infos = targets.target_infos.into_iter();
+        Ok(infos.filter(|info| info.kind == "page").map(|info| info.page).collect())
+    }
+
+    /// Opens a tab and answers its id.
+    pub async fn open_page(&self, url: &str) -> Result<String, CdpError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Created {
+            target_id: String,
+        }
+        let created: Created =
+            self.call(None, "Target.createTarget", json!({ "url": url })).await?;
+        Ok(created.target_id)
+    }
+
+    /// Closes a tab.
+    pub async fn close_page(&self, target_id: &str) -> Result<(), CdpError> {
+        let params = json!({ "targetId": target_id });
+        let _: Ignored = self.call(None, "Target.closeTarget", params).await?;
+        Ok(())
+    }
+
+    /// Attaches to a tab; calls with the session go to the page.
+    pub async fn attach(&self, target_id: &str) -> Result<SessionId, CdpError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Attached {
+            session_id: String,
+        }
+        let params = json!({ "targetId": target_id, "flatten": true });
+        let attached: Attached = self.call(None, "Target.attachToTarget", params).await?;
+        Ok(SessionId(attached.session_id))
+    }
+
+    /// Detaches from a tab.
+    pub async fn detach(&self, session: &SessionId) -> Result<(), CdpError> {
+        let params = json!({ "sessionId": session.0 });
+        let _: Ignored = self.call(None, "Target.detachFromTarget", params).await?;
+        Ok(())
+    }
+
+    /// Sends a page to `url`; answers once it has arrived or failed, with the failure in words.
+    pub async fn navigate(
+        &self,
+        session: &SessionId,
+        url: &str,
+    ) -> Result<Option<String>, CdpError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Navigated {
+            #[serde(default)]
+            error_text: Option<String>,
+        }
+        let navigated: Navigated =
+            self.call(Some(session), "Page.navigate", json!({ "url": url })).await?;
+        Ok(navigated.error_text)
+    }
+
+    /// Where downloads of the default context go, under the names their servers give.
+    pub async fn download_to(&self, folder: &Path) -> Result<(), CdpError> {
+        let params = json!({ "behavior": "allow", "downloadPath": folder.to_string_lossy() });
+        let _: Ignored = self.call(None, "Browser.setDownloadBehavior", params).await?;
+        Ok(())
+    }
+
+    /// Place and size of a tab's window.
+    pub async fn window_bounds(&self, target_id: &str) -> Result<Bounds, CdpError> {
+        let params = json!({ "targetId": target_id });
+        let window: Window = self.call(None, "Browser.getWindowForTarget", params).await?;
+        Ok(window.bounds)
+    }
+
+    /// Gives a tab's window a place and size.
+    pub async fn set_window_bounds(&self, target_id: &str, to: Bounds) -> Result<(), CdpError> {
+        let params = json!({ "targetId": target_id });
+        let window: Window = self.call(None, "Browser.getWindowForTarget", params).await?;
+        let params = json!({ "windowId": window.window_id, "bounds": to });
+        let _: Ignored = self.call(None, "Browser.setWindowBounds", params).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! One Chromium: its arguments, its policies, how it says that it is ready, and a thin client for
+//! its remote debugging pipe.
+//!
+//! Starts no process and serves no HTTP: the guest spawns Chromium and hands the pipe's ends here.
+
+pub mod cdp;
+pub mod devtools;
+pub mod flags;
+pub mod locale;
+pub mod policy;

@@ -1,0 +1,188 @@
+//! Chromium's managed policies: the server's own, the client's over them, and the names a client
+//! may not set.
+
+use browserd_protocol::inside;
+use serde_json::{Map, Value, json};
+
+/// Largest `chrome_policy`, bytes of JSON.
+pub const SIZE_LIMIT: usize = 5 << 20;
+
+/// Folder of the policies inside a session, read by Chromium at start.
+pub const MANAGED_DIR: &str = "/etc/chromium/policies/managed";
+
+/// Name of the one file in [`MANAGED_DIR`].
+pub const MANAGED_FILE: &str = "browserd.json";
+
+/// Longest name of a policy taken; the longest of Chromium's has under 80 letters.
+const NAME_LIMIT: usize = 128;
+
+const EXTENSIONS: &str = "extensions are chosen when the session is created, not by policy";
+const PROXY: &str = "all traffic of a session goes through its egress gateway";
+const CONTROL: &str =
+    "the session is driven through remote debugging, which this policy would switch off";
+const PROFILE: &str = "the server decides where the profile is and how long it lives";
+const SANDBOX: &str = "Chromium's own sandbox stays as it is";
+const CLOUD: &str = "policies from a cloud console would override the ones of the session";
+const NO_NAME: &str = "a policy's name has letters and digits only, starting with a letter";
+
+/// Policies a client may not set, and why. Every name that starts with `Extension` is one as well.
+const BLOCKED: &[(&str, &str)] = &[
+    ("BlockExternalExtensions", EXTENSIONS),
+    ("MandatoryExtensionsForIncognitoNavigation", EXTENSIONS),
+    ("ProxySettings", PROXY),
+    ("ProxyMode", PROXY),
+    ("ProxyServer", PROXY),
+    ("ProxyServerMode", PROXY),
+    ("ProxyPacUrl", PROXY),
+    ("ProxyBypassList", PROXY),
+    ("ProxyOverrideRules", PROXY),
+    ("EnableProxyOverrideRulesForAllUsers", PROXY),
+    ("QuicAllowed", PROXY),
+    ("WebRtcIPHandling", PROXY),
+    ("WebRtcIPHandlingUrl", PROXY),
+    ("WebRtcUdpPortRange", PROXY),
+    ("RemoteDebuggingAllowed", CONTROL),
+    ("DeveloperToolsAvailability", CONTROL),
+    ("DeveloperToolsAvailabilityAllowlist", CONTROL),
+    ("DeveloperToolsAvailabilityBlocklist", CONTROL),
+    ("DeveloperToolsDisabled", CONTROL),
+    ("HeadlessMode", CONTROL),
+    ("UserDataDir", PROFILE),
+    ("DiskCacheDir", PROFILE),
+    ("ForceEphemeralProfiles", PROFILE),
+    ("RoamingProfileLocation", PROFILE),
+    ("RoamingProfileSupportEnabled", PROFILE),
+    ("AudioSandboxEnabled", SANDBOX),
+    ("NetworkServiceSandboxEnabled", SANDBOX),
+    ("CloudManagementEnrollmentToken", CLOUD),
+    ("CloudManagementEnrollmentMandatory", CLOUD),
+    ("CloudPolicyOverridesPlatformPolicy", CLOUD),
+    ("CloudUserPolicyMerge", CLOUD),
+    ("CloudUserPolicyOverridesCloudMachinePolicy", CLOUD),
+];
+
+/// Why `name` may not be set; `None` if it may. Letter case is not looked at, so that a name
+/// Chromium would ignore for its case is refused with words.
+fn refusal(name: &str) -> Option<&'static str> {
+    let mut bytes = name.bytes();
+    let well_formed = name.len() <= NAME_LIMIT
+        && bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
+        && bytes.all(|b| b.is_ascii_alphanumeric());
+    if !well_formed {
+        return Some(NO_NAME);
+    }
+    if name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("Extension")) {
+        return Some(EXTENSIONS);
+    }
+    BLOCKED.iter().find(|(blocked, _)| blocked.eq_ignore_ascii_case(name)).map(|(_, why)| *why)
+}
+
+/// The names in `policy` that a client may not set, each with the reason in words.
+#[must_use]
+pub fn check(policy: &Map<String, Value>) -> Vec<(String, &'static str)> {
+    policy.keys().filter_map(|name| Some((name.clone(), refusal(name)?))).collect()
+}
+
+/// What every session starts from. A client's value for the same name replaces one of these.
+fn base() -> Map<String, Value> {
+    let base = json!({
+        // Bubbles and prompts nobody would answer, which cover the page and take the focus.
+        "PasswordManagerEnabled": false,
+        "AutofillAddressEnabled": false,
+        "AutofillCreditCardEnabled": false,
+        "TranslateEnabled": false,
+        "DefaultBrowserSettingEnabled": false,
+        "PromotionsEnabled": false,
+        "PrivacySandboxPromptEnabled": false,
+        "PromptForDownloadLocation": false,
+        // Permission prompts: refused (2) instead of asked. Drivers that grant them through remote
+        // debugging still can.
+        "DefaultNotificationsSetting": 2,
+        "DefaultGeolocationSetting": 2,
+        // No account, nothing sent home.
+        "BrowserSignin": 0,
+        "SyncDisabled": true,
+        "MetricsReportingEnabled": false,
+        "ComponentUpdatesEnabled": false,
+        "UserFeedbackAllowed": false,
+        // Looks for devices on a network that is not there.
+        "EnableMediaRouter": false,
+        // Must end with its last window.
+        "BackgroundModeEnabled": false,
+        "DefaultDownloadDirectory": inside::DOWNLOADS,
+        // There is one proxy for everything, so that its limit is the limit of the whole browser:
+        // the highest Chromium takes instead of 32.
+        "MaxConnectionsPerProxy": 99,
+        // The same as the flags of these names, for contexts and pages that ask again.
+        "QuicAllowed": false,
+        "WebRtcIPHandling": "disable_non_proxied_udp",
+    });
+    match base {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// The contents of the policy file: the server's policies with the client's over them. Names that
+/// [`check`] refuses are left out, should they have come this far.
+#[must_use]
+pub fn merged(policy: Option<&Map<String, Value>>) -> Vec<u8> {
+    let mut all = base();
+    for (name, value) in policy.into_iter().flatten() {
+        if refusal(name).is_none() {
+            all.insert(name.clone(), value.clone());
+        }
+    }
+    Value::Object(all).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            _ => panic!("not an object"),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Map<String, Value> {
+        map(serde_json::from_slice(bytes).unwrap())
+    }
+
+    #[test]
+    fn blocked_names_come_with_a_reason() {
+        let policy = map(json!({
+            "ExtensionInstallForcelist": [], "extensionsettings": {}, "ProxyMode": "direct",
+            "RemoteDebuggingAllowed": false, "DeveloperToolsAvailability": 2, "": 1, "a b": 2,
+            "HomepageLocation": "https://example.com", "SomethingNew": true,
+        }));
+        let refused = check(&policy);
+        let names: Vec<_> = refused.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(refused.len(), 7, "{names:?}");
+        assert!(!names.contains(&"HomepageLocation"));
+        assert!(!names.contains(&"SomethingNew"));
+        assert!(refused.iter().all(|(_, why)| !why.is_empty()));
+    }
+
+    #[test]
+    fn the_clients_values_win_and_blocked_ones_do_not_get_in() {
+        let client = map(json!({
+            "TranslateEnabled": true, "HomepageLocation": "https://example.com",
+            "ProxyMode": "direct", "QuicAllowed": true,
+        }));
+        let all = read(&merged(Some(&client)));
+        assert_eq!(all["TranslateEnabled"], true);
+        assert_eq!(all["HomepageLocation"], "https://example.com");
+        assert_eq!(all["PasswordManagerEnabled"], false);
+        assert_eq!(all["QuicAllowed"], false);
+        assert!(!all.contains_key("ProxyMode"));
+    }
+
+    #[test]
+    fn without_a_client_it_is_the_base() {
+        assert_eq!(read(&merged(None)), base());
+        assert!(base().len() > 10);
+    }
+}

@@ -1,0 +1,125 @@
+//! The guest's HTTP API: one listener, one router, HTTP/1.1 with upgrades.
+//!
+//! Owns accepting and the composition of routes. Authenticates nobody: only `serve` can reach the
+//! socket.
+
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use browserd_rest::{envelope, method_not_allowed, route_not_found};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::drain::Drained;
+use crate::process::{self, Processes};
+
+/// Connections served at one time; more wait to be accepted.
+const CONNECTIONS: usize = 4096;
+/// How long the listener rests after the kernel refused to accept (no descriptors left).
+const REST: Duration = Duration::from_millis(50);
+
+/// The API document of the guest's routes, with paths as the guest serves them; the server nests
+/// them below `/browsers/{id_or_name}`.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    OpenApiRouter::new().merge(process::routes()).into_openapi()
+}
+
+/// Every route of the guest.
+pub fn router(processes: Processes) -> Router {
+    let (router, _) = process::routes().with_state(processes).split_for_parts();
+    router
+        .fallback(route_not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn(envelope))
+}
+
+/// Serves `router` for as long as the guest lives.
+///
+/// # Errors
+///
+/// When the listener cannot be registered with the runtime.
+pub async fn serve(listener: StdListener, router: Router) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return Ok(()) };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the API cannot accept a connection");
+                tokio::time::sleep(REST).await;
+                continue;
+            }
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let router = router.clone();
+                async move { router.oneshot(request.map(|body| Body::new(Drained::new(body)))).await }
+            });
+            let connection = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke off");
+            }
+            drop(slot);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_names_every_operation_and_refusal() {
+        let document = serde_json::to_value(super::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let mut operations = BTreeSet::new();
+        for (path, methods) in paths {
+            for operation in methods.as_object().unwrap().values() {
+                let id = operation["operationId"].as_str().unwrap();
+                operations.insert(id);
+                assert_eq!(operation["tags"], serde_json::json!(["browsers/process"]), "{path}");
+                let extension = ["list", "wait", "attach"].iter().any(|name| id.ends_with(name));
+                let summary = operation["summary"].as_str().unwrap();
+                assert_eq!(summary.starts_with("Extension:"), extension, "{id}");
+                for status in ["400", "401", "404", "429", "500", "502"] {
+                    let schema = &operation["responses"][status]["content"]["application/json"];
+                    assert_eq!(
+                        schema["schema"]["$ref"], "#/components/schemas/Error",
+                        "{id} {status}"
+                    );
+                }
+            }
+        }
+        let expected = [
+            "attach",
+            "exec",
+            "kill",
+            "list",
+            "resize",
+            "spawn",
+            "status",
+            "stdin",
+            "stdout_stream",
+            "wait",
+        ]
+        .map(|name| format!("browsers_process_{name}"));
+        assert_eq!(operations, expected.iter().map(String::as_str).collect());
+    }
+}

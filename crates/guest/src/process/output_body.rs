@@ -1,0 +1,89 @@
+//! The body of `stdout/stream`: server-sent events written by hand into one buffer a frame, paced
+//! by whoever reads.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body::Frame;
+
+use super::spool::{Chunk, Reader, Stream};
+
+/// Silence after which a comment is sent, so that proxies keep the connection.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Appends the standard base64 of `bytes`.
+pub(super) fn append_base64(text: &mut Vec<u8>, bytes: &[u8]) {
+    base64_simd::STANDARD.encode_append(bytes, text);
+}
+
+fn event(chunk: Chunk<'_>) -> (Vec<u8>, bool) {
+    match chunk {
+        Chunk::Data(stream, bytes) => {
+            let head: &[u8] = match stream {
+                Stream::Stderr => b"data: {\"stream\":\"stderr\",\"data_b64\":\"",
+                _ => b"data: {\"stream\":\"stdout\",\"data_b64\":\"",
+            };
+            let length = base64_simd::STANDARD.encoded_length(bytes.len());
+            let mut text = Vec::with_capacity(head.len() + length + 4);
+            text.extend_from_slice(head);
+            append_base64(&mut text, bytes);
+            text.extend_from_slice(b"\"}\n\n");
+            (text, false)
+        }
+        Chunk::Gap(lost) => {
+            let text = format!(
+                "data: {{\"stream\":\"stdout\",\"data_b64\":\"\",\"dropped_bytes\":{lost}}}\n\n"
+            );
+            (text.into(), false)
+        }
+        Chunk::End(code) => {
+            (format!("data: {{\"event\":\"exit\",\"exit_code\":{code}}}\n\n").into(), true)
+        }
+        Chunk::Gone => (Vec::new(), true),
+    }
+}
+
+/// Frames of the event stream, read when asked for.
+fn frames(reader: Reader) -> impl futures_util::Stream<Item = Bytes> {
+    stream::unfold(Some(reader), async |reader| {
+        let mut reader = reader?;
+        loop {
+            match reader.next(event) {
+                Some((frame, true)) if frame.is_empty() => return None,
+                Some((frame, last)) => return Some((frame.into(), (!last).then_some(reader))),
+                None => {}
+            }
+            if tokio::time::timeout(KEEPALIVE, reader.changed()).await.is_err() {
+                return Some((Bytes::from_static(b":\n\n"), Some(reader)));
+            }
+        }
+    })
+}
+
+/// The events of one output as a response body.
+pub(super) fn body(reader: Reader) -> axum::body::Body {
+    axum::body::Body::new(Events { frames: Box::pin(frames(reader)) })
+}
+
+struct Events<S> {
+    frames: Pin<Box<S>>,
+}
+
+impl<S: futures_util::Stream<Item = Bytes>> http_body::Body for Events<S> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.frames
+            .as_mut()
+            .poll_next(context)
+            .map(|frame| frame.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

@@ -1,0 +1,162 @@
+//! The few files of /proc that tell what processes use. Everything in them may change between two
+//! reads; a process that is gone counts nothing.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use rustix::fs::{CWD, Mode, OFlags};
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) parent: i32,
+    /// CPU time of the process and the children it has waited for, clock ticks.
+    pub(super) ticks: u64,
+    /// When it started, clock ticks since boot: tells two processes of one pid apart.
+    pub(super) start: u64,
+}
+
+/// Most processes looked at in one tree.
+const TREE_LIMIT: usize = 16_384;
+
+fn read<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let file =
+        rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match rustix::io::read(&file, &mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(_) => return None,
+        }
+    }
+    Some(&buffer[..filled])
+}
+
+/// Resident memory of a process, bytes; 0 when it is gone.
+pub(super) fn resident_bytes(pid: i32, page_size: u64) -> u64 {
+    let mut path = String::with_capacity(24);
+    let _ = write!(path, "/proc/{pid}/statm");
+    let mut buffer = [0; 128];
+    read(&path, &mut buffer).and_then(parse_statm).unwrap_or(0).saturating_mul(page_size)
+}
+
+fn parse_statm(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// What `/proc/PID/stat` says; `None` when the process is gone.
+pub(super) fn stat(pid: i32) -> Option<Stat> {
+    let mut path = String::with_capacity(24);
+    let _ = write!(path, "/proc/{pid}/stat");
+    let mut buffer = [0; 1024];
+    parse_stat(read(&path, &mut buffer)?)
+}
+
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    // The name in parentheses may contain anything, parentheses too: go on after the last one.
+    let after = text.iter().rposition(|b| *b == b')')?;
+    let text = std::str::from_utf8(text.get(after + 1..)?).ok()?;
+    let fields: Vec<&str> = text.split_ascii_whitespace().take(20).collect();
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let ticks = [14, 15, 16, 17]
+        .into_iter()
+        .try_fold(0u64, |sum, field| Some(sum.saturating_add(number(field)?)))?;
+    Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks, start: number(22)? })
+}
+
+/// Every living descendant of `root`, without `root` itself.
+pub(super) fn descendants(root: i32) -> Vec<i32> {
+    let mut seen = HashSet::from([root]);
+    let mut order = vec![root];
+    let mut next = 0;
+    while let Some(pid) = order.get(next).copied() {
+        next += 1;
+        let Some(children) = children(pid) else {
+            if pid == root {
+                // A kernel without this file: look at every process instead.
+                return scan(root);
+            }
+            continue;
+        };
+        for child in children {
+            if order.len() < TREE_LIMIT && seen.insert(child) {
+                order.push(child);
+            }
+        }
+    }
+    order.swap_remove(0);
+    order
+}
+
+/// The children of all threads of `pid`.
+fn children(pid: i32) -> Option<Vec<i32>> {
+    let mut found = Vec::new();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    for task in tasks.flatten() {
+        let Ok(text) = std::fs::read_to_string(task.path().join("children")) else {
+            // A thread that has just ended is fine, a missing file of a living one is not.
+            if task.path().join("stat").exists() {
+                return None;
+            }
+            continue;
+        };
+        found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(found)
+}
+
+fn scan(root: i32) -> Vec<i32> {
+    let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let parents: Vec<(i32, i32)> = all
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, stat(pid)?.parent)))
+        .collect();
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(pid) = tree.get(next).copied() {
+        next += 1;
+        let children = parents.iter().filter(|(_, parent)| *parent == pid);
+        tree.extend(children.map(|(child, _)| *child));
+    }
+    tree.swap_remove(0);
+    tree
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_the_fields_behind_it() {
+        let text = b"12 (a) R 1 2 3) S 7 12 12 0 -1 0 0 0 0 0 10 20 30 40 20 0 1 0 999 0 0";
+        assert_eq!(parse_stat(text), Some(Stat { parent: 7, ticks: 100, start: 999 }));
+        assert_eq!(parse_stat(b"12 (a"), None);
+        assert_eq!(parse_statm(b"100 25 3 1 0 4 0\n"), Some(25));
+    }
+
+    #[test]
+    fn this_process_is_found_both_ways() {
+        let me = rustix::process::getpid().as_raw_nonzero().get();
+        let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get();
+        assert!(stat(me).unwrap().start > 0);
+        assert_eq!(stat(me).unwrap().parent, parent);
+        assert!(resident_bytes(me, 4096) > 100_000);
+        assert!(descendants(parent).contains(&me));
+        assert!(scan(parent).contains(&me));
+        assert_eq!(stat(i32::MAX), None);
+        assert_eq!(resident_bytes(i32::MAX, 4096), 0);
+        assert_eq!(descendants(i32::MAX), [0; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_understood_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_stat(&text);
+            let _ = parse_statm(&text);
+        }
+    }
+}

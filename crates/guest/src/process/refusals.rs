@@ -1,0 +1,50 @@
+//! The refusals that process routes have in common, for the API document.
+
+use browserd_api::ErrorBody;
+use utoipa::IntoResponses;
+
+/// What any process route may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes")]
+pub(super) enum Refusals {
+    /// The request is not valid; `details` names the field.
+    #[response(status = 400)]
+    BadRequest(ErrorBody),
+    /// No valid credentials.
+    #[response(status = 401)]
+    Unauthorized(ErrorBody),
+    /// No such session or process.
+    #[response(status = 404)]
+    NotFound(ErrorBody),
+    /// Too many requests or processes; see `Retry-After`.
+    #[response(status = 429)]
+    TooManyRequests(ErrorBody),
+    /// An error of the server; its log has the cause.
+    #[response(status = 500)]
+    Internal(ErrorBody),
+    /// The session did not answer.
+    #[response(status = 502)]
+    Unavailable(ErrorBody),
+}
+
+/// What routes that read a body may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes")]
+pub(super) enum BodyRefusals {
+    /// The body is larger than the route takes.
+    #[response(status = 413)]
+    TooLarge(ErrorBody),
+    /// The body is not JSON by its content type.
+    #[response(status = 415)]
+    MediaType(ErrorBody),
+}
+
+/// What routes that need a running process may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes")]
+pub(super) enum StateRefusals {
+    /// The process has exited (`process_exited`), or its input is closed (`stdin_closed`). Sending
+    /// the request again does not help, which `x-should-retry: false` tells clients.
+    #[response(status = 409)]
+    Conflict(ErrorBody),
+}

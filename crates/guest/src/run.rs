@@ -1,0 +1,134 @@
+//! The life of the guest: take over what the shim left open, serve, end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use browserd_protocol::{GuestSpec, guest_fd};
+use browserd_sandbox::child::adopt_fd;
+use browserd_sandbox::leaf::Leaves;
+use rustix::process::DumpableBehavior;
+
+use crate::browser::Browser;
+use crate::door;
+use crate::http;
+use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
+use crate::process::{Processes, Retention};
+use crate::session::{Places, Session};
+use crate::webdriver;
+
+/// How long Chromium has to end by itself when the guest is asked to end.
+const BROWSER_END: Duration = Duration::from_secs(3);
+
+/// A guest about to run: what it is to serve, and the sockets it serves on. [`Guest::inherited`]
+/// makes the real one; tests make their own, without walls.
+pub struct Guest {
+    /// What the session is.
+    pub spec: GuestSpec,
+    /// Where things are.
+    pub places: Places,
+    /// The line to the shim; the guest ends when the other side closes it.
+    pub shim: Option<UnixStream>,
+    /// Listener of the HTTP API.
+    pub http: UnixListener,
+    /// Listener that hands out sockets; without it no browser is started either.
+    pub door: Option<UnixListener>,
+    /// Directory of the session's cgroup.
+    pub cgroup: Option<OwnedFd>,
+    /// How much output of processes is kept.
+    pub retention: Retention,
+}
+
+/// Runs the guest of a session on this thread until the session ends; returns when the process is
+/// to exit. Everything else inside dies with it, for it is PID 1.
+///
+/// # Errors
+///
+/// When what the shim should have left open is not there, or the runtime cannot be made.
+pub fn run(spec: GuestSpec) -> io::Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let guest = Guest::inherited(spec)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(guest.run())
+}
+
+impl Guest {
+    /// Takes over the descriptors of [`guest_fd`]. Call it once, before anything opens others.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not open.
+    pub fn inherited(spec: GuestSpec) -> io::Result<Self> {
+        let cgroup = spec.has_cgroup.then(|| adopt_fd(guest_fd::CGROUP)).transpose()?;
+        Ok(Self {
+            places: Places::default(),
+            shim: Some(UnixStream::from(adopt_fd(guest_fd::SHIM)?)),
+            http: UnixListener::from(adopt_fd(guest_fd::HTTP)?),
+            door: Some(UnixListener::from(adopt_fd(guest_fd::DOOR)?)),
+            cgroup,
+            retention: Retention::default(),
+            spec,
+        })
+    }
+
+    /// Serves until the shim is gone or asks for the end (SIGTERM).
+    ///
+    /// # Errors
+    ///
+    /// When something the guest cannot do without is refused by the kernel.
+    pub async fn run(self) -> io::Result<()> {
+        let asked_to_end = termination()?;
+        let descriptor_limit = raise_descriptor_limit();
+        let session = Arc::new(Session {
+            spec: self.spec,
+            places: self.places,
+            children: Children::new()?,
+            leaves: self.cgroup.map(Leaves::new),
+            descriptor_limit,
+        });
+        let processes = Processes::new(Arc::clone(&session), self.retention)?;
+        let (shim, shim_gone) = match self.shim {
+            Some(socket) => {
+                let (line, gone) = ShimLine::new(socket)?;
+                (line, Some(gone))
+            }
+            None => (ShimLine::nowhere(), None),
+        };
+        let shim_gone = async move {
+            match shim_gone {
+                Some(gone) => gone.await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut services = tokio::task::JoinSet::new();
+        let mut router = http::router(processes.clone());
+        let browser = self.door.map(|listener| {
+            let browser = Browser::start(Arc::clone(&session), shim);
+            services.spawn(door::serve(listener, browser.clone()));
+            browser
+        });
+        if let Some(browser) = &browser {
+            router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
+        }
+        services.spawn(http::serve(self.http, router));
+        let mut asked_to_end = pin!(asked_to_end);
+        let outcome = tokio::select! {
+            () = &mut asked_to_end => Ok(true),
+            () = shim_gone => Ok(false),
+            served = services.join_next() => match served {
+                Some(Ok(Err(error))) => Err(error),
+                other => Err(io::Error::other(format!("a service ended: {other:?}"))),
+            },
+        };
+        // Without a shim nobody waits for an orderly end.
+        if let (Ok(true), Some(browser)) = (&outcome, browser) {
+            let _ = tokio::time::timeout(BROWSER_END, browser.stop()).await;
+        }
+        processes.kill_all();
+        session.children.kill_all();
+        outcome.map(|_| ())
+    }
+}
