@@ -1,0 +1,79 @@
+//! Who we are, and how much room there is.
+
+use super::{Check, Facts};
+
+const GIB: u64 = 1 << 30;
+const LEAST_DISK: u64 = GIB;
+const GOOD_DISK: u64 = 5 * GIB;
+const GOOD_MEMORY: u64 = 2 * GIB;
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) / GIB;
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
+pub(super) fn identity(facts: &Facts) -> Check {
+    const NAME: &str = "user";
+    if facts.is_root {
+        return Check::ok(
+            NAME,
+            "root: every session gets uids of its own, 65536 of them, without any power outside",
+        );
+    }
+    Check::warn(
+        NAME,
+        "an ordinary user: all sessions run under this one uid. Namespaces still keep them apart; \
+         inside there is one user only, so as_root is refused, and /usr is read-only",
+        "to get uids of their own, run it as root: sudo browserd serve",
+    )
+}
+
+pub(super) fn disk(facts: &Facts) -> Check {
+    const NAME: &str = "disk";
+    let folder = facts.disk.state_dir.display();
+    if !facts.disk.writable {
+        let fix = if facts.is_root {
+            format!("choose a folder that can be written to: --state-dir DIR (now {folder})")
+        } else {
+            format!("sudo install -d -m 0700 -o \"$(id -u)\" -g \"$(id -g)\" {folder}")
+        };
+        return Check::fail(NAME, format!("{folder} cannot be written to"), fix);
+    }
+    let more_room = format!("free some space, or choose another place with --state-dir ({folder})");
+    match facts.disk.free {
+        Err(ref why) => Check::fail(NAME, format!("the space left is not known: {why}"), more_room),
+        Ok(free) if free < LEAST_DISK => Check::fail(
+            NAME,
+            format!("{} left for {folder}; sessions need 1 GiB at the very least", size(free)),
+            more_room,
+        ),
+        Ok(free) if free < GOOD_DISK => Check::warn(
+            NAME,
+            format!("{} left for {folder}; several sessions want 5 GiB and more", size(free)),
+            more_room,
+        ),
+        Ok(free) => Check::ok(NAME, format!("{} left for {folder}", size(free))),
+    }
+}
+
+pub(super) fn memory(facts: &Facts) -> Check {
+    const NAME: &str = "memory";
+    let (total, available) = (facts.memory.total, facts.memory.available);
+    let found = format!(
+        "{} of {} available, at most {} sessions at once",
+        size(available),
+        size(total),
+        facts.max_sessions
+    );
+    if available < GOOD_MEMORY {
+        return Check::warn(
+            NAME,
+            format!(
+                "{found}: a headful session begins at half a GiB, and pages take what they like"
+            ),
+            "end other programs, add memory, or lower --max-sessions",
+        );
+    }
+    Check::ok(NAME, found)
+}

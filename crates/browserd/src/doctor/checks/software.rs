@@ -1,0 +1,185 @@
+//! Programs and files sessions need.
+
+use super::{Check, Distribution, Facts};
+use crate::programs::Trouble;
+
+const CHROMIUM: [&str; 3] = ["chromium", "chromium", "chromium"];
+/// The others do it when asked to install once more.
+const CHROMIUM_AGAIN: [&str; 3] = ["--reinstall chromium chromium-common", "chromium", "chromium"];
+const XVFB: [&str; 3] = ["xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb"];
+const CHROMEDRIVER: [&str; 3] = ["chromium-driver", "chromedriver", "chromium"];
+const FONTS: [&str; 3] =
+    ["fonts-liberation fonts-noto-color-emoji", "liberation-fonts-all", "ttf-liberation"];
+
+/// What is wrong, in words that fit behind the program's name.
+fn words(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::NotFound => "not found in the usual places".to_owned(),
+        Trouble::Missing(path) => format!("{} is not there", path.display()),
+        Trouble::NotBelowUsr(path) => {
+            format!(
+                "{} is not below /usr, the only programs of the host a session sees",
+                path.display()
+            )
+        }
+        Trouble::NotExecutable(path) => {
+            format!("{} may not be read and executed by everyone", path.display())
+        }
+        Trouble::Script(path) => {
+            format!("{} is a wrapper script; the binary itself is needed", path.display())
+        }
+    }
+}
+
+/// The command for a program in trouble.
+fn mend(facts: &Facts, trouble: &Trouble, flag: &str, install: String) -> String {
+    match trouble {
+        Trouble::NotExecutable(path) => facts.as_root(&format!("chmod a+rx {}", path.display())),
+        Trouble::Missing(_) | Trouble::Script(_) => {
+            format!("leave out {flag} and its variable, so that it is looked for; or: {install}")
+        }
+        Trouble::NotFound | Trouble::NotBelowUsr(_) => install,
+    }
+}
+
+pub(super) fn chromium(facts: &Facts) -> Check {
+    const NAME: &str = "chromium";
+    let install = || match facts.distribution {
+        // Installing Ubuntu's package installs a snap, which runs in walls of its own only.
+        Distribution::Ubuntu => "install a Chromium that is no snap (the snap cannot run inside a \
+                                 session) below /usr and name its binary with --chromium"
+            .to_owned(),
+        _ => facts.install("Chromium", CHROMIUM),
+    };
+    match (&facts.programs.chromium, &facts.chromium_version) {
+        (Err(trouble), _) => {
+            let fix = mend(facts, trouble, "--chromium", install());
+            Check::fail(NAME, format!("Chromium: {}", words(trouble)), fix)
+        }
+        (Ok(path), Err(why)) => Check::fail(
+            NAME,
+            format!("{} does not start: {why}", path.display()),
+            facts.install("Chromium again", CHROMIUM_AGAIN),
+        ),
+        (Ok(path), Ok(version)) => Check::ok(NAME, format!("{version} at {}", path.display())),
+    }
+}
+
+pub(super) fn languages(facts: &Facts) -> Check {
+    const NAME: &str = "languages";
+    let has = |language: &str| facts.languages.iter().any(|known| known == language);
+    let all = || match facts.distribution {
+        Distribution::Debian => facts.install("Chromium's languages", ["chromium-l10n", "", ""]),
+        _ => facts.install("Chromium's languages", CHROMIUM),
+    };
+    if facts.programs.chromium.is_err() {
+        return Check::warn(NAME, "Chromium's languages: not known without Chromium", all());
+    }
+    if !has("en-US") {
+        return Check::fail(
+            NAME,
+            "Chromium's own files are incomplete: no locales/en-US.pak",
+            all(),
+        );
+    }
+    let language = facts.locale.split('-').next().unwrap_or_default();
+    // Chromium has `fr`, but `en-US`, `pt-BR`, `zh-CN`.
+    let is_there = has(&facts.locale)
+        || has(language)
+        || facts.languages.iter().any(|known| known.split('-').next() == Some(language));
+    let count = facts.languages.len();
+    if !is_there {
+        let message = format!(
+            "Chromium's interface is not installed in {}, the default language of sessions: pages \
+             see it, the browser's own texts stay English",
+            facts.locale
+        );
+        return Check::warn(NAME, message, all());
+    }
+    if count == 1 {
+        let message = "Chromium's interface is installed in English only: sessions with another \
+                       locale show pages in it, the browser's own texts stay English";
+        return Check::warn(NAME, message, all());
+    }
+    Check::ok(NAME, format!("Chromium's interface in {count} languages"))
+}
+
+pub(super) fn xvfb(facts: &Facts) -> Check {
+    const NAME: &str = "xvfb";
+    match &facts.programs.xvfb {
+        Ok(path) => Check::ok(NAME, format!("X server for headful sessions at {}", path.display())),
+        Err(trouble) => {
+            let fix = mend(facts, trouble, "--xvfb", facts.install("Xvfb", XVFB));
+            let message = format!(
+                "Xvfb, the X server of headful sessions (the default kind): {}",
+                words(trouble)
+            );
+            Check::fail(NAME, message, fix)
+        }
+    }
+}
+
+pub(super) fn chromedriver(facts: &Facts) -> Check {
+    const NAME: &str = "chromedriver";
+    let install = facts.install("chromedriver", CHROMEDRIVER);
+    let (path, driver) = match (&facts.programs.chromedriver, &facts.chromedriver_version) {
+        (Err(trouble), _) => {
+            let fix = mend(facts, trouble, "--chromedriver", install);
+            let message = format!("chromedriver: {}; no WebDriver BiDi", words(trouble));
+            return Check::warn(NAME, message, fix);
+        }
+        (Ok(path), Err(why)) => {
+            let message = format!("{} does not start ({why}); no WebDriver BiDi", path.display());
+            return Check::warn(NAME, message, install);
+        }
+        (Ok(path), Ok(version)) => (path, version),
+    };
+    // The driver refuses a browser of another major version.
+    if let Ok(browser) = &facts.chromium_version
+        && major(browser) != major(driver)
+    {
+        let message = format!(
+            "{} does not fit {browser}, so it will refuse to drive it",
+            short_version(driver)
+        );
+        return Check::warn(NAME, message, install);
+    }
+    Check::ok(NAME, format!("{} at {}", short_version(driver), path.display()))
+}
+
+/// `ChromeDriver 156.0.1.2 (hash-refs/…)` without what is in brackets.
+fn short_version(version: &str) -> &str {
+    version.split(" (").next().unwrap_or(version)
+}
+
+/// The first number in what a program says of its version.
+fn major(version: &str) -> Option<u32> {
+    version
+        .split(' ')
+        .find_map(|word| word.split_once('.').and_then(|(major, _)| major.parse().ok()))
+}
+
+pub(super) fn fonts(facts: &Facts) -> Check {
+    const NAME: &str = "fonts";
+    match facts.fonts {
+        0 => Check::fail(
+            NAME,
+            "no TrueType or OpenType font below /usr/share/fonts: pages would have no text",
+            facts.install("some fonts", FONTS),
+        ),
+        count => Check::ok(NAME, format!("{count} scalable fonts")),
+    }
+}
+
+pub(super) fn time_zones(facts: &Facts) -> Check {
+    const NAME: &str = "time zones";
+    if facts.time_zones {
+        Check::ok(NAME, "time zone database in /usr/share/zoneinfo")
+    } else {
+        Check::warn(
+            NAME,
+            "no time zone database: sessions that ask for a time zone other than UTC are refused",
+            facts.install("tzdata", ["tzdata"; 3]),
+        )
+    }
+}

@@ -1,0 +1,210 @@
+//! Reads the facts off this host.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+
+use browserd_sandbox::cgroup::Hierarchies;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Access;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::facts::{Cgroups, Disk, Distribution, Facts, Kernel, Memory, Namespaces};
+use super::probe;
+use crate::programs::{Found, Search};
+use crate::settings::Settings;
+
+/// How long a program may take to say its version. A cold disk reads 300 MB of Chromium first.
+const PATIENCE: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+/// Most we read of what it says.
+const SAID_LIMIT: u64 = 4096;
+/// Most files looked at in search of fonts.
+const FONT_FILES_LIMIT: usize = 20_000;
+const FONT_FOLDERS: [&str; 2] = ["/usr/share/fonts", "/usr/local/share/fonts"];
+/// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
+const OVERLAY_MAGIC: u64 = 0x794c_7630;
+/// `TMPFS_MAGIC` of linux/magic.h.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+pub(super) fn facts(settings: &Settings) -> Facts {
+    let programs = Search::on_this_host(settings);
+    Facts {
+        distribution: distribution(&fs::read_to_string("/etc/os-release").unwrap_or_default()),
+        is_root: rustix::process::geteuid().is_root(),
+        kernel: kernel(),
+        chromium_version: version(&programs.chromium),
+        chromedriver_version: version(&programs.chromedriver),
+        languages: programs.chromium.as_deref().map(languages).unwrap_or_default(),
+        locale: settings.locale.clone(),
+        fonts: FONT_FOLDERS.iter().map(|folder| fonts(Path::new(folder))).sum(),
+        time_zones: Path::new("/usr/share/zoneinfo/Europe/Paris").exists(),
+        namespaces: namespaces(),
+        cgroups: cgroups(),
+        disk: disk(&settings.state_dir),
+        memory: memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        max_sessions: settings.max_sessions,
+        programs,
+    }
+}
+
+/// From os-release(5): `ID`, and what it is like.
+pub(super) fn distribution(os_release: &str) -> Distribution {
+    let fields: BTreeMap<&str, &str> = os_release
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key, value.trim_matches('"')))
+        .collect();
+    let field = |key| fields.get(key).copied().unwrap_or_default();
+    let is =
+        |name| std::iter::once(field("ID")).chain(field("ID_LIKE").split(' ')).any(|id| id == name);
+    // Ubuntu says it is like Debian, so it comes first.
+    match () {
+        () if is("ubuntu") => Distribution::Ubuntu,
+        () if is("debian") => Distribution::Debian,
+        () if is("fedora") || is("rhel") => Distribution::Fedora,
+        () if is("arch") => Distribution::Arch,
+        () => Distribution::Other,
+    }
+}
+
+fn kernel() -> Kernel {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    // A module that is not loaded yet is loaded by the first mount.
+    let modules = fs::read_to_string(format!("/lib/modules/{release}/modules.dep"));
+    let loadable = modules.is_ok_and(|list| list.contains("/overlay.ko"));
+    Kernel {
+        seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
+        overlay: filesystems.split_whitespace().any(|name| name == "overlay") || loadable,
+        ptrace_scope: knob("kernel/yama/ptrace_scope"),
+        shared_memory: filesystem("/dev/shm".as_ref()) == Some(TMPFS_MAGIC),
+        release,
+    }
+}
+
+fn namespaces() -> Namespaces {
+    let flag = |name| knob::<u32>(name).map(|value| value != 0);
+    Namespaces {
+        most: knob("user/max_user_namespaces"),
+        unprivileged_allowed: flag("kernel/unprivileged_userns_clone"),
+        apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns"),
+        tried: probe::attempt(),
+    }
+}
+
+fn cgroups() -> Cgroups {
+    let found = Hierarchies::detect();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    Cgroups {
+        v2_mounted: mounts.contains(" - cgroup2 "),
+        v2: found.v2.is_some(),
+        v2_controllers: found.v2_controllers,
+        v1: found.v1.into_iter().map(|(name, _)| name).collect(),
+    }
+}
+
+fn disk(state_dir: &Path) -> Disk {
+    let there = state_dir.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let free = rustix::fs::statvfs(there)
+        .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+        .map_err(|why| format!("{}: {why}", there.display()));
+    Disk {
+        state_dir: state_dir.to_owned(),
+        free,
+        is_overlay: filesystem(there) == Some(OVERLAY_MAGIC),
+        writable: there.is_dir()
+            && rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok(),
+    }
+}
+
+fn filesystem(path: &Path) -> Option<u64> {
+    rustix::fs::statfs(path).ok().and_then(|fs| u64::try_from(fs.f_type).ok())
+}
+
+/// From `proc_meminfo(5)`.
+pub(super) fn memory(meminfo: &str) -> Memory {
+    let bytes = |name: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0).saturating_mul(1024)
+    };
+    Memory { total: bytes("MemTotal"), available: bytes("MemAvailable") }
+}
+
+/// A number below /proc/sys.
+fn knob<T: FromStr>(name: &str) -> Option<T> {
+    fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok()
+}
+
+/// Chromium keeps one `.pak` a language beside its binary, some in variants by gender.
+fn languages(chromium: &Path) -> Vec<String> {
+    let Some(folder) = chromium.parent() else { return Vec::new() };
+    let files = fs::read_dir(folder.join("locales")).into_iter().flatten().flatten();
+    files
+        .map(|file| PathBuf::from(file.file_name()))
+        .filter(|name| name.extension() == Some(OsStr::new("pak")))
+        .filter_map(|name| name.file_stem()?.to_str().map(str::to_owned))
+        .filter(|name| !name.contains('_'))
+        .collect()
+}
+
+/// Counts scalable fonts below a folder. Links to folders are not followed.
+fn fonts(folder: &Path) -> usize {
+    let mut folders = vec![folder.to_owned()];
+    let (mut looked_at, mut found) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            looked_at += 1;
+            if looked_at > FONT_FILES_LIMIT {
+                return found;
+            }
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            } else if let Some(kind) = path.extension().and_then(OsStr::to_str) {
+                let scalable = ["ttf", "ttc", "otf", "otc"];
+                found += usize::from(scalable.iter().any(|known| kind.eq_ignore_ascii_case(known)));
+            }
+        }
+    }
+    found
+}
+
+fn version(program: &Found) -> Result<String, String> {
+    let Ok(path) = program else { return Err("not found".to_owned()) };
+    let mut command = Command::new(path);
+    command.arg("--version").stdin(Stdio::null());
+    match run_bounded(command) {
+        Ok(said) if said.is_empty() => Err("says no version".to_owned()),
+        Ok(said) => Ok(said),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// Runs a program to its end and gives the first line it wrote. One that takes too long is killed.
+pub(super) fn run_bounded(mut command: Command) -> io::Result<String> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let waited = pid.ok_or(rustix::io::Errno::SRCH).and_then(|pid| {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE))
+    });
+    if !matches!(waited, Ok(1..)) {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    waited?;
+    let mut said = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(SAID_LIMIT).read_to_end(&mut said)?;
+    }
+    if !status.success() {
+        return Err(io::Error::other(format!("{status}")));
+    }
+    let said = String::from_utf8_lossy(&said);
+    Ok(said.lines().next().unwrap_or_default().trim().to_owned())
+}

@@ -1,0 +1,148 @@
+//! The programs a session runs, found on this host.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use browserd_protocol::Programs;
+
+use crate::settings::Settings;
+
+/// Where distributions put the binary itself. What stands in /usr/bin is a shell script that adds
+/// flags of its own.
+const CHROMIUM: [&str; 5] = [
+    "/usr/lib/chromium/chromium",
+    "/usr/lib64/chromium-browser/chromium-browser",
+    "/usr/lib/chromium-browser/chromium-browser",
+    "/usr/lib/chromium/chrome",
+    "/usr/lib64/chromium/chromium",
+];
+const XVFB: [&str; 2] = ["/usr/bin/Xvfb", "/usr/local/bin/Xvfb"];
+const CHROMEDRIVER: [&str; 3] =
+    ["/usr/bin/chromedriver", "/usr/lib/chromium/chromedriver", "/usr/local/bin/chromedriver"];
+
+/// What is wrong with a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It is in none of the usual places.
+    NotFound,
+    /// The file that was named is not there.
+    Missing(PathBuf),
+    /// Sessions see the host's /usr and nothing else of its programs.
+    NotBelowUsr(PathBuf),
+    /// It may not be executed.
+    NotExecutable(PathBuf),
+    /// It is a script, not the program.
+    Script(PathBuf),
+}
+
+/// A program, or why it cannot be used.
+pub(crate) type Found = Result<PathBuf, Trouble>;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Search {
+    pub(crate) chromium: Found,
+    pub(crate) xvfb: Found,
+    pub(crate) chromedriver: Found,
+}
+
+impl Search {
+    /// Looks where the settings say, else in the usual places.
+    pub(crate) fn on_this_host(settings: &Settings) -> Self {
+        Self {
+            chromium: find(settings.chromium.as_deref(), &CHROMIUM, true),
+            xvfb: find(settings.xvfb.as_deref(), &XVFB, true),
+            // Debian's is a binary, others wrap it in a script; both will do.
+            chromedriver: find(settings.chromedriver.as_deref(), &CHROMEDRIVER, false),
+        }
+    }
+
+    /// The programs for a session; none without Chromium.
+    pub(crate) fn programs(&self) -> Option<Programs> {
+        Some(Programs {
+            chromium: self.chromium.clone().ok()?,
+            xvfb: self.xvfb.clone().ok(),
+            chromedriver: self.chromedriver.clone().ok(),
+        })
+    }
+}
+
+fn find(named: Option<&Path>, places: &[&str], must_be_binary: bool) -> Found {
+    if let Some(path) = named {
+        return usable(path, must_be_binary);
+    }
+    let mut trouble = Trouble::NotFound;
+    for place in places {
+        match usable(Path::new(place), must_be_binary) {
+            Ok(path) => return Ok(path),
+            Err(Trouble::Missing(_)) => {}
+            Err(other) => trouble = other,
+        }
+    }
+    Err(trouble)
+}
+
+/// The path with links resolved, as it has to be reached inside a session.
+fn usable(path: &Path, must_be_binary: bool) -> Found {
+    let Ok(real) = path.canonicalize() else { return Err(Trouble::Missing(path.to_owned())) };
+    if !real.starts_with("/usr") {
+        return Err(Trouble::NotBelowUsr(real));
+    }
+    check(real, must_be_binary)
+}
+
+fn check(path: PathBuf, must_be_binary: bool) -> Found {
+    // A session's user is nobody the host knows: the file must be executable for everyone.
+    let is_executable = path
+        .metadata()
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o005 == 0o005);
+    if !is_executable {
+        return Err(Trouble::NotExecutable(path));
+    }
+    let mut magic = [0; 4];
+    let is_binary = File::open(&path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == *b"\x7fELF";
+    if must_be_binary && !is_binary { Err(Trouble::Script(path)) } else { Ok(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(mode: u32, text: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn takes_binaries_everyone_may_execute() {
+        let (_folder, path) = file(0o755, b"\x7fELF...");
+        assert_eq!(check(path.clone(), true), Ok(path));
+        let (_folder, path) = file(0o750, b"\x7fELF...");
+        assert_eq!(check(path.clone(), true), Err(Trouble::NotExecutable(path)));
+        let (_folder, path) = file(0o755, b"#!/bin/sh\nexec chromium \"$@\"\n");
+        assert_eq!(check(path.clone(), true), Err(Trouble::Script(path.clone())));
+        assert_eq!(check(path.clone(), false), Ok(path));
+    }
+
+    #[test]
+    fn a_named_file_is_not_replaced_by_another() {
+        let nowhere = Path::new("/usr/nowhere/chromium");
+        let found = find(Some(nowhere), &["/usr/bin/env"], true);
+        assert_eq!(found, Err(Trouble::Missing(nowhere.to_owned())));
+        assert!(find(None, &["/usr/nowhere/chromium", "/usr/bin/env"], true).is_ok());
+        assert_eq!(find(None, &["/usr/nowhere/chromium"], true), Err(Trouble::NotFound));
+    }
+
+    #[test]
+    fn programs_outside_usr_cannot_be_reached_by_sessions() {
+        let (folder, path) = file(0o755, b"\x7fELF...");
+        let real = folder.path().canonicalize().unwrap().join("program");
+        assert_eq!(usable(&path, true), Err(Trouble::NotBelowUsr(real)));
+    }
+}

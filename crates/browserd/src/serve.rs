@@ -1,0 +1,106 @@
+//! `browserd serve`: from settings to a server that runs until it is told to stop.
+//!
+//! ```text
+//!  settings ─▶ logs ─▶ doctor ─▶ state folder ─▶ local runtime ──┐ one thread up to here, because
+//!                 │                                              │ cgroups may have to be changed
+//!                 └ a hard requirement is not met: exit code 1   ▼
+//!                       stop ◀─ server ◀─ fleet ◀─ listener ◀─ keys ◀─ store
+//! ```
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use browserd_fleet::local::{LocalConfig, LocalRuntime};
+use browserd_fleet::{Fleet, Runtime};
+use browserd_protocol::{EgressPolicy, Programs};
+use browserd_server::{ApiKeys, Server, ServerConfig};
+use browserd_store::SqliteStore;
+use tokio::net::TcpListener;
+
+use crate::programs::Search;
+use crate::settings::{Environment, Flags, Host, Settings, resolve};
+use crate::state::StateDir;
+use crate::{doctor, first_key, logs, stop};
+
+/// Runs the server.
+pub(crate) fn run(flags: Flags) -> Result<ExitCode> {
+    let settings = resolve(flags, &Environment::of_process(), &Host::this())?;
+    logs::start(&settings.log, settings.log_format)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let failures = doctor::hard_failures(&doctor::examine(&settings));
+    let programs = Search::on_this_host(&settings).programs();
+    let (true, Some(programs)) = (failures.is_empty(), programs) else {
+        refuse(&failures).context("cannot say why the server does not start")?;
+        return Ok(ExitCode::FAILURE);
+    };
+    let state = StateDir::open(&settings.state_dir)?;
+    let local = LocalRuntime::prepare(local_config(&settings, &state, programs)?)
+        .context("cannot prepare this host for sessions")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("browserd")
+        .build()
+        .context("cannot start the async runtime")?;
+    let local = Arc::new(local);
+    runtime.block_on(serve(&settings, &state, Arc::clone(&local) as Arc<dyn Runtime>))?;
+    local.dismantle().context("cannot clear up after the last session")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what keeps sessions from working, in `doctor`'s own lines.
+fn refuse(failures: &[String]) -> std::io::Result<()> {
+    let mut stderr = std::io::stderr().lock();
+    writeln!(stderr, "browserd cannot run sessions on this host yet:\n")?;
+    for failure in failures {
+        writeln!(stderr, "{failure}")?;
+    }
+    writeln!(stderr, "\n`browserd doctor` shows everything that was looked at.")
+}
+
+fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Result<LocalConfig> {
+    Ok(LocalConfig {
+        state_dir: state.path().to_owned(),
+        program: std::env::current_exe().context("cannot find this program's own file")?,
+        programs,
+        egress: EgressPolicy { allowed_private_hosts: settings.allowed_private_hosts.clone() },
+        timezone: settings.timezone.clone(),
+        locale: settings.locale.clone(),
+        pids_max: settings.pids_max,
+        cpu_max_pct: settings.cpu_max_pct,
+        log: settings.log.clone(),
+    })
+}
+
+async fn serve(settings: &Settings, state: &StateDir, runtime: Arc<dyn Runtime>) -> Result<()> {
+    let stop = stop::requested().context("cannot listen for signals")?;
+    let store = SqliteStore::open(&state.path().join("browserd.db")).await?;
+    let keys = first_key::establish(settings.api_key.as_ref(), &store, state.path()).await?;
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!("cannot listen on {}; choose another address with --listen", settings.listen)
+    })?;
+    let listen = listener.local_addr()?;
+    let public_url = settings.public_url(listen);
+    let most = usize::try_from(settings.max_sessions).unwrap_or(usize::MAX);
+    let fleet = Fleet::start(Arc::new(store.clone()), runtime, most).await?;
+
+    let url = public_url.as_str().trim_end_matches('/').to_owned();
+    let config = ServerConfig {
+        region_default: settings.region,
+        default_timezone: settings.timezone.clone(),
+        default_locale: settings.locale.clone(),
+        ..ServerConfig::new(public_url, state.token_secret()?, browserd_guest::openapi())
+    };
+    let server = Server::new(config, fleet, ApiKeys::new(keys.hashes));
+    if let Some(made) = keys.made {
+        made.announce(&url)?;
+    }
+    tracing::info!(%listen, public_url = url, "ready");
+    server.serve(listener, stop).await.context("the server failed")?;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}

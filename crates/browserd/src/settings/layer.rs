@@ -1,0 +1,133 @@
+//! One source's values: the same names, types and words for flags and file.
+
+#![expect(clippy::doc_markdown, reason = "the comments are the text of --help")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use browserd_api::browser::Region;
+use clap::Args;
+use serde::Deserialize;
+
+use super::LogFormat;
+
+/// What the command line adds to a [`Layer`].
+#[derive(Debug, Default, Args)]
+pub(crate) struct Flags {
+    /// Read further settings from this TOML file; its keys are the names of these flags with
+    /// underscores [env: BROWSERD_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) layer: Layer,
+}
+
+/// What one source says; nothing where it is silent. The comments are the text of `--help`.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Layer {
+    /// Address and port the API listens on [env: BROWSERD_LISTEN] [default: 127.0.0.1:7878]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Folder for the database, keys and sessions [env: BROWSERD_STATE_DIR] [default:
+    /// /var/lib/browserd for root, else $XDG_STATE_HOME/browserd or ~/.local/state/browserd]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+
+    /// What the URLs handed to clients begin with, behind a reverse proxy for example [env:
+    /// BROWSERD_PUBLIC_URL] [default: http:// and the listening address; 127.0.0.1 when that is a
+    /// wildcard]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+
+    /// Region label of sessions that ask for none: us-east, us-west, eu-west or ap-southeast [env:
+    /// BROWSERD_REGION] [default: us-east]
+    #[arg(long, value_name = "LABEL", value_parser = region)]
+    pub(crate) region: Option<Region>,
+
+    /// Most sessions at once; more are refused with 529 [env: BROWSERD_MAX_SESSIONS] [default: one
+    /// for each GiB of the host's memory, 1 to 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_sessions: Option<u32>,
+
+    /// Private destinations sessions may reach nevertheless, separated by commas: host, host:port,
+    /// IP, IP:port, CIDR or *.suffix [env: BROWSERD_ALLOWED_PRIVATE_HOSTS] [default: none]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) allowed_private_hosts: Option<Vec<String>>,
+
+    /// Chromium's binary itself (not a wrapper script), below /usr [env: BROWSERD_CHROMIUM]
+    /// [default: looked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chromium: Option<PathBuf>,
+
+    /// Xvfb, the X server of headful sessions, below /usr [env: BROWSERD_XVFB] [default: looked
+    /// for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) xvfb: Option<PathBuf>,
+
+    /// chromedriver, for WebDriver BiDi, below /usr [env: BROWSERD_CHROMEDRIVER] [default: looked
+    /// for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chromedriver: Option<PathBuf>,
+
+    /// Time zone of sessions that ask for none, an IANA name [env: BROWSERD_TIMEZONE] [default:
+    /// UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) timezone: Option<String>,
+
+    /// Language of sessions that ask for none, a BCP 47 tag [env: BROWSERD_LOCALE] [default: en-US]
+    #[arg(long, value_name = "TAG")]
+    pub(crate) locale: Option<String>,
+
+    /// Most processes and threads in a session, 256 or more (Chromium alone has about 100) [env:
+    /// BROWSERD_PIDS_MAX] [default: 2048]
+    #[arg(long, value_name = "N")]
+    pub(crate) pids_max: Option<u64>,
+
+    /// Most CPU a session may use, in percent of one core: 150 is one and a half cores [env:
+    /// BROWSERD_CPU_MAX_PCT] [default: no limit but the host's]
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) cpu_max_pct: Option<u32>,
+
+    /// Which log lines are written, in the syntax of RUST_LOG: info,browserd_fleet=debug [env:
+    /// BROWSERD_LOG] [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+
+    /// How log lines are written, to standard error [env: BROWSERD_LOG_FORMAT] [default: text on a
+    /// terminal, else json]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+impl Layer {
+    /// This layer over `below`.
+    pub(super) fn over(self, below: Self) -> Self {
+        Self {
+            listen: self.listen.or(below.listen),
+            state_dir: self.state_dir.or(below.state_dir),
+            public_url: self.public_url.or(below.public_url),
+            region: self.region.or(below.region),
+            max_sessions: self.max_sessions.or(below.max_sessions),
+            allowed_private_hosts: self.allowed_private_hosts.or(below.allowed_private_hosts),
+            chromium: self.chromium.or(below.chromium),
+            xvfb: self.xvfb.or(below.xvfb),
+            chromedriver: self.chromedriver.or(below.chromedriver),
+            timezone: self.timezone.or(below.timezone),
+            locale: self.locale.or(below.locale),
+            pids_max: self.pids_max.or(below.pids_max),
+            cpu_max_pct: self.cpu_max_pct.or(below.cpu_max_pct),
+            log: self.log.or(below.log),
+            log_format: self.log_format.or(below.log_format),
+        }
+    }
+}
+
+/// A region by its wire form.
+pub(super) fn region(text: &str) -> Result<Region, String> {
+    Region::ALL.into_iter().find(|region| region.as_str() == text).ok_or_else(|| {
+        let known: Vec<_> = Region::ALL.iter().map(|region| region.as_str()).collect();
+        format!("not a region; write one of {}", known.join(", "))
+    })
+}

@@ -1,0 +1,97 @@
+//! All that can be set, resolved once.
+//!
+//! ```text
+//!  flags ──▶ BROWSERD_* ──▶ --config file ──▶ defaults (from the host)
+//!    └───────── Layer ─────────┘                  │
+//!                 └────────── resolve ────────────┴──▶ Settings
+//! ```
+//!
+//! What stands further left wins, value by value (a list as a whole). Nothing else in the program
+//! reads the environment or knows where a value came from.
+
+mod environment;
+mod layer;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use browserd_api::browser::Region;
+use clap::ValueEnum;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+pub(crate) use environment::Environment;
+pub(crate) use layer::Flags;
+pub(crate) use resolve::{Host, SettingsError, resolve};
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// Where database, keys and sessions are kept.
+    pub(crate) state_dir: PathBuf,
+    /// The first API key, if the operator chose it.
+    pub(crate) api_key: Option<SecretString>,
+    /// What clients reach us at, if it is not the listener itself; see [`Settings::public_url`].
+    pub(crate) public_url: Option<Url>,
+    /// The label of this place, given to sessions that ask for none.
+    pub(crate) region: Region,
+    /// Most sessions at once.
+    pub(crate) max_sessions: u32,
+    /// Private destinations sessions may reach.
+    pub(crate) allowed_private_hosts: Vec<String>,
+    /// Chromium's binary, when it should not be looked for.
+    pub(crate) chromium: Option<PathBuf>,
+    /// Xvfb, when it should not be looked for.
+    pub(crate) xvfb: Option<PathBuf>,
+    /// chromedriver, when it should not be looked for.
+    pub(crate) chromedriver: Option<PathBuf>,
+    /// Time zone (IANA) of sessions that ask for none.
+    pub(crate) timezone: String,
+    /// Language (BCP 47) of sessions that ask for none.
+    pub(crate) locale: String,
+    /// Most processes and threads in a session.
+    pub(crate) pids_max: u64,
+    /// Most CPU a session may use, in percent of one core; none: the host's.
+    pub(crate) cpu_max_pct: Option<u32>,
+    /// Which log lines are written, in the syntax of `RUST_LOG`.
+    pub(crate) log: String,
+    /// How they are written.
+    pub(crate) log_format: LogFormat,
+    /// What looks like a mistake and does not keep the server from starting.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Settings {
+    /// What the URLs we hand out begin with, given the address the listener got (the port may have
+    /// been left to the kernel). A wildcard address stands for this machine.
+    pub(crate) fn public_url(&self, bound: SocketAddr) -> Url {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let ip = match bound.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let mut url = Url::parse("http://127.0.0.1").expect("a constant");
+        url.set_ip_host(ip).expect("http URLs have hosts");
+        url.set_port(Some(bound.port())).expect("http URLs have ports");
+        url
+    }
+}

@@ -1,0 +1,32 @@
+//! Why the fleet refuses.
+
+/// A refusal of the fleet; the server maps each to one error code.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// No session has this id or name, or it has ended.
+    #[error("no active browser session has the id or name {0}")]
+    NotFound(String),
+    /// An active session has the name.
+    #[error("an active browser session is already called {name} ({existing_id})")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        existing_id: String,
+    },
+    /// The host cannot hold another session.
+    #[error("no capacity: {0}")]
+    NoCapacity(String),
+    /// The session did not become ready.
+    #[error("the browser session did not start: {0}")]
+    StartFailed(String),
+    /// Chromium or the guest did not answer.
+    #[error("the session did not answer: {0}")]
+    Unreachable(String),
+    /// The fleet is shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] browserd_store::StoreError),
+}

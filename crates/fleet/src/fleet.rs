@@ -1,0 +1,271 @@
+//! The fleet: all sessions of this server.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use browserd_api::browser::EndReason;
+use browserd_api::{SessionId, Timestamp};
+use browserd_store::{SessionRow, Store, StoreError};
+use parking_lot::RwLock;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::owner::{Ask, Owner};
+use crate::{
+    FleetError, ListSessions, LiveSession, NewSession, Page, Runtime, SessionPatch, SessionView,
+};
+
+/// All sessions of this server. Cheap to clone.
+#[derive(Clone)]
+pub struct Fleet {
+    store: Arc<dyn Store>,
+    runtime: Arc<dyn Runtime>,
+    sessions: Arc<Sessions>,
+    places: Arc<Semaphore>,
+    max_sessions: usize,
+    tasks: TaskTracker,
+    closing: Arc<AtomicBool>,
+}
+
+/// What is in memory of the sessions that have not ended.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    maps: RwLock<Maps>,
+}
+
+#[derive(Default)]
+struct Maps {
+    owners: HashMap<SessionId, mpsc::Sender<Ask>>,
+    live: HashMap<SessionId, LiveSession>,
+    names: HashMap<String, SessionId>,
+}
+
+impl Sessions {
+    /// Lets clients in.
+    pub(crate) fn open(&self, name: Option<&str>, live: LiveSession) {
+        let mut maps = self.maps.write();
+        if let Some(name) = name {
+            maps.names.insert(name.to_owned(), live.id().clone());
+        }
+        maps.live.insert(live.id().clone(), live);
+    }
+
+    /// Shuts clients out.
+    pub(crate) fn close(&self, id: &SessionId) {
+        let mut maps = self.maps.write();
+        maps.live.remove(id);
+        maps.names.retain(|_, holder| holder != id);
+    }
+
+    /// Drops the owner's address once it is done.
+    pub(crate) fn forget(&self, id: &SessionId) {
+        self.close(id);
+        self.maps.write().owners.remove(id);
+    }
+
+    fn rename(&self, id: &SessionId, name: Option<&str>) {
+        let mut maps = self.maps.write();
+        maps.names.retain(|_, holder| holder != id);
+        if let (Some(name), true) = (name, maps.live.contains_key(id)) {
+            maps.names.insert(name.to_owned(), id.clone());
+        }
+    }
+
+    fn live(&self, id_or_name: &str) -> Option<LiveSession> {
+        let maps = self.maps.read();
+        let by_id = id_or_name.parse().ok().and_then(|id: SessionId| maps.live.get(&id));
+        by_id.or_else(|| maps.live.get(maps.names.get(id_or_name)?)).cloned()
+    }
+
+    fn owner(&self, id: &SessionId) -> Option<mpsc::Sender<Ask>> {
+        self.maps.read().owners.get(id).cloned()
+    }
+}
+
+impl Fleet {
+    /// Clears away what an earlier server left, records the loss, and is ready to hold
+    /// `max_sessions` at a time.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        runtime: Arc<dyn Runtime>,
+        max_sessions: usize,
+    ) -> Result<Self, FleetError> {
+        let found = runtime
+            .reconcile()
+            .await
+            .map_err(|error| FleetError::Unreachable(format!("clearing up: {error}")))?;
+        let detail = Some("the server that held the session went away");
+        let lost = store.end_all_sessions(Timestamp::now(), EndReason::HostLost, detail).await?;
+        if lost > 0 || !found.is_empty() {
+            tracing::warn!(
+                rows = lost,
+                found = found.len(),
+                "cleared away an earlier server's sessions"
+            );
+        }
+        Ok(Self {
+            store,
+            runtime,
+            sessions: Arc::default(),
+            places: Arc::new(Semaphore::new(max_sessions)),
+            max_sessions,
+            tasks: TaskTracker::new(),
+            closing: Arc::default(),
+        })
+    }
+
+    /// Creates a session and answers when clients can connect to it. A caller that goes away
+    /// meanwhile ends the session.
+    pub async fn create(&self, new: NewSession) -> Result<SessionView, FleetError> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(FleetError::ShuttingDown);
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Err(FleetError::NoCapacity(format!(
+                "all {} places are taken (max_sessions)",
+                self.max_sessions
+            )));
+        };
+        let row = SessionRow {
+            id: SessionId::generate(),
+            name: new.name,
+            tags: new.tags,
+            config: new.config,
+            created_at: Timestamp::now(),
+            ended: None,
+        };
+        self.store
+            .insert_session(&row)
+            .await
+            .map_err(|error| name_taken(error, row.name.as_deref()))?;
+        let (inbox_sender, inbox) = mpsc::channel(16);
+        let (created, outcome) = oneshot::channel();
+        self.sessions.maps.write().owners.insert(row.id.clone(), inbox_sender);
+        let owner = Owner {
+            id: row.id.clone(),
+            name: row.name.clone(),
+            config: row.config.clone(),
+            store: Arc::clone(&self.store),
+            runtime: Arc::clone(&self.runtime),
+            sessions: Arc::clone(&self.sessions),
+            inbox,
+            created,
+            place,
+            ended: watch::Sender::new(None),
+        };
+        self.tasks.spawn(owner.run());
+        // A shutdown that began in between did not see this owner yet.
+        if self.closing.load(Ordering::Acquire) {
+            self.end(&row.id, EndReason::ServerShutdown).await;
+        }
+        outcome.await.unwrap_or(Err(FleetError::ShuttingDown))?;
+        Ok(row)
+    }
+
+    /// The running session with this id or name. No I/O.
+    pub fn live(&self, id_or_name: &str) -> Result<LiveSession, FleetError> {
+        self.sessions.live(id_or_name).ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
+    }
+
+    /// A session by id or name: a running one, or with `include_deleted` also an ended one.
+    pub async fn find(
+        &self,
+        id_or_name: &str,
+        include_deleted: bool,
+    ) -> Result<SessionView, FleetError> {
+        let row = self.row(id_or_name).await?;
+        row.filter(|row| include_deleted || row.ended.is_none())
+            .ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
+    }
+
+    async fn row(&self, id_or_name: &str) -> Result<Option<SessionRow>, FleetError> {
+        if let Ok(id) = id_or_name.parse()
+            && let Some(row) = self.store.session(&id).await?
+        {
+            return Ok(Some(row));
+        }
+        Ok(self.store.session_by_name(id_or_name).await?)
+    }
+
+    /// Sessions, newest first.
+    pub async fn list(&self, filter: ListSessions) -> Result<Page<SessionView>, FleetError> {
+        let (rows, has_more) = self.store.list_sessions(&filter).await?;
+        Ok(Page { items: rows, has_more })
+    }
+
+    /// Changes name or labels of a running session.
+    pub async fn update(
+        &self,
+        id_or_name: &str,
+        patch: SessionPatch,
+    ) -> Result<SessionView, FleetError> {
+        let found = self.find(id_or_name, false).await?;
+        // One that is still being created has no clients to rename it for.
+        self.live(found.id.as_str())?;
+        let wanted = patch.name.clone().flatten();
+        let renamed = patch.name.is_some();
+        let row = match self.store.update_session(&found.id, patch.name, patch.tags).await {
+            Err(StoreError::NotFound) => return Err(FleetError::NotFound(id_or_name.to_owned())),
+            other => other.map_err(|error| name_taken(error, wanted.as_deref()))?,
+        };
+        if renamed {
+            self.sessions.rename(&row.id, row.name.as_deref());
+        }
+        Ok(row)
+    }
+
+    /// Ends a session. Answers at once: its URLs are dead, the reaper clears it away. Deleting an
+    /// ended session again is fine; one that never was is `NotFound`.
+    pub async fn delete(&self, id_or_name: &str) -> Result<(), FleetError> {
+        let row = self.row(id_or_name).await?;
+        let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
+        if row.ended.is_none() {
+            self.end(&row.id, EndReason::Deleted).await;
+        }
+        Ok(())
+    }
+
+    async fn end(&self, id: &SessionId, reason: EndReason) {
+        let Some(owner) = self.sessions.owner(id) else { return };
+        let (done, over) = oneshot::channel();
+        if owner.send(Ask::End { reason, done }).await.is_ok() {
+            let _ = over.await;
+        }
+    }
+
+    /// Ids of the running sessions.
+    #[must_use]
+    pub fn active(&self) -> Vec<SessionId> {
+        self.sessions.maps.read().live.keys().cloned().collect()
+    }
+
+    /// Refuses new sessions, ends all running ones and waits until nothing of them is left.
+    pub async fn shutdown(&self) {
+        self.closing.store(true, Ordering::Release);
+        let owners: BTreeMap<SessionId, _> = self
+            .sessions
+            .maps
+            .read()
+            .owners
+            .iter()
+            .map(|(id, to)| (id.clone(), to.clone()))
+            .collect();
+        for owner in owners.into_values() {
+            let (done, _) = oneshot::channel();
+            let _ = owner.send(Ask::End { reason: EndReason::ServerShutdown, done }).await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn name_taken(error: StoreError, name: Option<&str>) -> FleetError {
+    match error {
+        StoreError::NameTaken { existing } => FleetError::NameTaken {
+            name: name.unwrap_or_default().to_owned(),
+            existing_id: existing.to_string(),
+        },
+        other => FleetError::Store(other),
+    }
+}

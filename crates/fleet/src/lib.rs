@@ -1,0 +1,27 @@
+//! Sessions as a whole: creation, lookup, activity, end; the seam to where they run.
+//!
+//! Owns the life of every session: one task each, which alone changes its state. Knows no HTTP:
+//! the server reads through [`Fleet`] and [`LiveSession`] and asks, it never mutates.
+//!
+//! ```text
+//!  Fleet::create ─▶ row in the store ─▶ owner task ─▶ Runtime::start ─▶ LiveSession
+//!                                          │  ▲
+//!       delete, idle, shutdown ── inbox ───┘  └── RuntimeEvent (lost, back, ended)
+//! ```
+
+mod error;
+mod fleet;
+mod life;
+mod live;
+pub mod local;
+mod owner;
+mod runtime;
+mod session;
+
+pub use error::FleetError;
+pub use fleet::Fleet;
+pub use live::{Activity, BrowserSocket, LiveSession};
+pub use runtime::{Instance, Runtime, RuntimeEvent, StartError};
+pub use session::{NewSession, Page, SessionPatch};
+
+pub use browserd_store::{SessionFilter as ListSessions, SessionRow as SessionView};

@@ -1,0 +1,156 @@
+//! A session on this host while it runs, and its clearing away.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use browserd_api::browser::EndReason;
+use browserd_protocol::{Door, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+
+use super::{handoff, ledger};
+use crate::{BrowserSocket, Instance, RuntimeEvent};
+
+/// How long a shim may take to end its session before it is killed and its cgroup with it.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// A shim this server started.
+pub(super) struct Shim {
+    pub(super) child: Child,
+    pub(super) reports: BufReader<OwnedReadHalf>,
+    /// What has been read of the next line.
+    pub(super) text: Vec<u8>,
+    pub(super) commands: OwnedWriteHalf,
+}
+
+impl Shim {
+    /// The next report; `None` when the shim is gone. Safe to cancel.
+    pub(super) async fn next_report(&mut self) -> io::Result<Option<ShimReport>> {
+        let room = (2 * LINE_LIMIT).saturating_sub(self.text.len());
+        (&mut self.reports).take(room as u64).read_until(b'\n', &mut self.text).await?;
+        if self.text.last() != Some(&b'\n') {
+            return match self.text.len() < 2 * LINE_LIMIT {
+                true => Ok(None),
+                false => Err(io::Error::other("the shim sent a line without end")),
+            };
+        }
+        let report = serde_json::from_slice(&self.text);
+        self.text.clear();
+        Ok(Some(report?))
+    }
+}
+
+/// A running session on this host.
+pub(super) struct LocalInstance {
+    dir: PathBuf,
+    ends: mpsc::Sender<EndReason>,
+}
+
+impl LocalInstance {
+    /// Takes over a ready session; its events go to `events`.
+    pub(super) fn new(shim: Shim, dir: PathBuf, events: mpsc::Sender<RuntimeEvent>) -> Self {
+        let (ends, asked) = mpsc::channel(1);
+        tokio::spawn(follow(shim, dir.clone(), asked, events));
+        Self { dir, ends }
+    }
+}
+
+#[async_trait]
+impl Instance for LocalInstance {
+    fn guest_socket(&self) -> PathBuf {
+        self.dir.join(file::GUEST_SOCK)
+    }
+
+    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
+        let (reply, stream) = handoff::open(&self.dir.join(file::DOOR_SOCK), Door::Cdp).await?;
+        stream.set_nonblocking(true)?;
+        Ok(BrowserSocket {
+            stream: TcpStream::from_std(stream)?,
+            host: reply.host,
+            browser_path: reply.browser_path,
+        })
+    }
+
+    async fn end(&self, reason: EndReason) {
+        let _ = self.ends.send(reason).await;
+    }
+}
+
+/// Follows a session to its end and clears it away.
+async fn follow(
+    mut shim: Shim,
+    dir: PathBuf,
+    mut asked: mpsc::Receiver<EndReason>,
+    events: mpsc::Sender<RuntimeEvent>,
+) {
+    let host_ooms = host_oom_kills();
+    let mut deadline = None;
+    let (reason, detail) = loop {
+        let late = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            report = shim.next_report() => match report {
+                Ok(Some(ShimReport::Ended { reason, detail })) => break (reason, Some(detail)),
+                Ok(Some(ShimReport::Guest { said: GuestReport::BrowserLost { detail } })) => {
+                    let _ = events.send(RuntimeEvent::BrowserLost(detail)).await;
+                }
+                Ok(Some(ShimReport::Guest { said: GuestReport::BrowserBack })) => {
+                    let _ = events.send(RuntimeEvent::BrowserBack).await;
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break shim_death(&mut shim.child, host_ooms).await,
+            },
+            Some(reason) = asked.recv(), if deadline.is_none() => {
+                deadline = Some(tokio::time::Instant::now() + END_WITHIN);
+                let mut line = serde_json::to_vec(&ShimCommand::End { reason }).unwrap_or_default();
+                line.push(b'\n');
+                // A shim that cannot be told is dead or will be killed at the deadline.
+                let _ = shim.commands.write_all(&line).await;
+            }
+            () = late => break (EndReason::Crashed, Some("the shim did not end the session in time".to_owned())),
+        }
+    };
+    // The shim exits after `Ended`; if it does not, its session is over all the same.
+    if tokio::time::timeout(Duration::from_secs(3), shim.child.wait()).await.is_err() {
+        let _ = shim.child.kill().await;
+    }
+    if matches!(reason, EndReason::Crashed | EndReason::OutOfMemory) {
+        ledger::tell_log(&dir);
+    }
+    if let Err(error) = ledger::clear_leftover(&dir).await {
+        tracing::error!(%error, dir = %dir.display(), "a session could not be cleared away");
+    }
+    let detail = detail.filter(|detail| !detail.is_empty());
+    let _ = events.send(RuntimeEvent::Ended { reason, detail }).await;
+}
+
+/// Why a shim went away without a word.
+async fn shim_death(child: &mut Child, host_ooms: u64) -> (EndReason, Option<String>) {
+    let _ = child.start_kill();
+    let status = child.wait().await;
+    let detail = match &status {
+        Ok(status) => format!("the session's shim went away: {status}"),
+        Err(error) => format!("the session's shim went away: {error}"),
+    };
+    let reason =
+        if host_oom_kills() > host_ooms { EndReason::OutOfMemory } else { EndReason::Crashed };
+    (reason, Some(detail))
+}
+
+/// How often the kernel has killed for want of memory on this host (/proc/vmstat).
+fn host_oom_kills() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill "))
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,192 @@
+//! Sessions on this host: one shim process each.
+//!
+//! Owns the session folders and the cgroup that holds all sessions; what happens inside a session
+//! is the shim's and the guest's affair.
+
+mod handoff;
+mod instance;
+mod ledger;
+mod spawn;
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use browserd_api::SessionId;
+use browserd_api::browser::SessionConfig;
+use browserd_protocol::{CgroupPlaces, EgressPolicy, GENERATION, Programs, SessionSpec};
+use browserd_sandbox::cgroup::{self, Hierarchies};
+use browserd_sandbox::{WallError, skeleton};
+use tokio::sync::mpsc;
+
+use crate::{Instance, Runtime, RuntimeEvent, StartError};
+
+/// Longest state folder: below it, `/sessions/<id>/guest.sock` must fit the 107 bytes of a unix
+/// socket's path.
+pub const STATE_DIR_LIMIT: usize = 107 - "/sessions/".len() - 24 - "/guest.sock".len();
+
+/// Seconds a session lives on without a server connected to its shim. Until servers take sessions
+/// over, this only bounds what a killed server leaves behind.
+const ORPHAN_SECONDS: u64 = 60;
+
+/// What all sessions of this host have in common.
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// Where session folders and the skeleton go.
+    pub state_dir: PathBuf,
+    /// The browserd program itself.
+    pub program: PathBuf,
+    /// Programs sessions run.
+    pub programs: Programs,
+    /// How their gateways decide.
+    pub egress: EgressPolicy,
+    /// Time zone of sessions that ask for none (IANA).
+    pub timezone: String,
+    /// Language of sessions that ask for none (BCP 47).
+    pub locale: String,
+    /// Limit of processes and threads a session.
+    pub pids_max: u64,
+    /// Upper bound of CPU a session, percent of one core.
+    pub cpu_max_pct: Option<u32>,
+    /// Log filter of shims and guests.
+    pub log: String,
+}
+
+/// Runs sessions on this host.
+pub struct LocalRuntime {
+    config: LocalConfig,
+    skeleton: PathBuf,
+    hierarchies: Hierarchies,
+    cgroup_parent: String,
+}
+
+impl LocalRuntime {
+    /// Prepares the host: folders, skeleton, cgroups. Called before `serve` starts threads, because
+    /// it may have to move this process into a cgroup of its own.
+    pub fn prepare(config: LocalConfig) -> Result<Self, WallError> {
+        let sessions = config.state_dir.join("sessions");
+        make_folder(&sessions)?;
+        // The old skeleton goes only once no session stands on it: `reconcile` comes later.
+        let skeleton = config.state_dir.join("skeletons").join(format!("{}", std::process::id()));
+        make_folder(skeleton.parent().unwrap_or(&skeleton))?;
+        if skeleton.exists() {
+            remove(&skeleton)?;
+        }
+        skeleton::build(&skeleton)?;
+        let mut hierarchies = Hierarchies::detect();
+        let cgroup_parent = cgroup_name(&config.state_dir);
+        cgroup::prepare_parent(&mut hierarchies, &cgroup_parent)?;
+        Ok(Self { config, skeleton, hierarchies, cgroup_parent })
+    }
+
+    /// Removes what [`Self::prepare`] made, once no session is left.
+    pub fn dismantle(&self) -> Result<(), WallError> {
+        cgroup::remove_parent(&self.hierarchies, &self.cgroup_parent)?;
+        remove(&self.skeleton)
+    }
+
+    fn session_dir(&self, id: &SessionId) -> PathBuf {
+        self.config.state_dir.join("sessions").join(id.as_str())
+    }
+
+    fn spec(&self, id: &SessionId, config: &SessionConfig) -> SessionSpec {
+        let location = &config.location;
+        SessionSpec {
+            generation: GENERATION,
+            session_id: id.clone(),
+            dir: self.session_dir(id),
+            skeleton: self.skeleton.clone(),
+            cgroups: CgroupPlaces {
+                v2: self.hierarchies.v2.clone(),
+                v2_controllers: self.hierarchies.v2_controllers,
+                v1: self.hierarchies.v1.clone(),
+                parent: self.cgroup_parent.clone(),
+            },
+            orphan_seconds: ORPHAN_SECONDS,
+            pids_max: self.config.pids_max,
+            cpu_weight: 100,
+            cpu_max_pct: self.config.cpu_max_pct,
+            timezone: location.timezone.clone().unwrap_or_else(|| self.config.timezone.clone()),
+            locale: location.locale.clone().unwrap_or_else(|| self.config.locale.clone()),
+            config: config.clone(),
+            programs: self.config.programs.clone(),
+            egress: self.config.egress.clone(),
+            log: self.config.log.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl Runtime for LocalRuntime {
+    async fn start(
+        &self,
+        id: &SessionId,
+        config: &SessionConfig,
+        events: mpsc::Sender<RuntimeEvent>,
+    ) -> Result<Box<dyn Instance>, StartError> {
+        let spec = self.spec(id, config);
+        let instance = spawn::start(&self.config.program, spec, events).await?;
+        Ok(Box::new(instance))
+    }
+
+    async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
+        let sessions = self.config.state_dir.join("sessions");
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&sessions)? {
+            let path = entry?.path();
+            if let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
+                found.push(id);
+            }
+            ledger::clear_leftover(&path).await?;
+        }
+        for places in cgroup::children(&self.hierarchies, &self.cgroup_parent) {
+            cgroup::clear(&[places]).map_err(io::Error::other)?;
+        }
+        for old in std::fs::read_dir(self.config.state_dir.join("skeletons"))? {
+            let old = old?.path();
+            if old != self.skeleton {
+                remove(&old).map_err(io::Error::other)?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// One name a state folder, so that two servers on a host do not share a cgroup.
+fn cgroup_name(state_dir: &Path) -> String {
+    // FNV-1a: only to tell folders apart, not against anyone.
+    let hash = state_dir
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!("browserd-{hash:016x}")
+}
+
+fn make_folder(path: &Path) -> Result<(), WallError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| WallError { step: format!("create {}", path.display()), source })
+}
+
+fn remove(path: &Path) -> Result<(), WallError> {
+    std::fs::remove_dir_all(path)
+        .map_err(|source| WallError { step: format!("remove {}", path.display()), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_state_folder_fits_a_socket_path() {
+        let dir = "x".repeat(STATE_DIR_LIMIT);
+        let path = format!("{dir}/sessions/{}/guest.sock", SessionId::generate());
+        assert_eq!(path.len(), 107);
+    }
+}

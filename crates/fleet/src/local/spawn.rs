@@ -1,0 +1,104 @@
+//! Starting a shim and following it until its session is ready.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use browserd_api::browser::EndReason;
+use browserd_protocol::{GuestReport, SessionSpec, ShimReport, file};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::instance::{LocalInstance, Shim};
+use super::ledger;
+use crate::{RuntimeEvent, StartError};
+
+/// How long a session may take to become ready; below the 60 s after which the official SDKs give
+/// up on a request and send it again.
+const READY_WITHIN: Duration = Duration::from_secs(50);
+
+/// Starts a session and answers once it is ready. On failure nothing of it is left.
+pub(super) async fn start(
+    program: &Path,
+    spec: SessionSpec,
+    events: mpsc::Sender<RuntimeEvent>,
+) -> Result<LocalInstance, StartError> {
+    let dir = spec.dir.clone();
+    let outcome = match launch(program, &spec).await {
+        Ok(mut shim) => {
+            let ready = tokio::time::timeout(READY_WITHIN, ready(&mut shim)).await;
+            match ready.unwrap_or_else(|_| Err(failed("it was not ready in time"))) {
+                Ok(()) => return Ok(LocalInstance::new(shim, dir, events)),
+                Err(error) => {
+                    let _ = shim.child.start_kill();
+                    let _ = shim.child.wait().await;
+                    error
+                }
+            }
+        }
+        Err(error) => failed(error),
+    };
+    ledger::tell_log(&dir);
+    if let Err(error) = ledger::clear_leftover(&dir).await {
+        tracing::error!(%error, dir = %dir.display(), "a session that failed could not be cleared away");
+    }
+    Err(outcome)
+}
+
+fn failed(detail: impl ToString) -> StartError {
+    StartError { reason: EndReason::FailedToStart, detail: detail.to_string() }
+}
+
+/// Starts the shim and sends it the spec over its stdin, a socket.
+async fn launch(program: &Path, spec: &SessionSpec) -> io::Result<Shim> {
+    std::fs::DirBuilder::new().mode(0o700).create(&spec.dir)?;
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(spec.dir.join(file::SHIM_LOG))?;
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let child: Child = Command::new(program)
+        .arg("shim")
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(log))
+        .spawn()?;
+    let mut socket = UnixStream::from_std(ours)?;
+    let mut line = serde_json::to_vec(spec).map_err(io::Error::other)?;
+    line.push(b'\n');
+    socket.write_all(&line).await?;
+    let (read, write) = socket.into_split();
+    Ok(Shim { child, reports: BufReader::new(read), text: Vec::new(), commands: write })
+}
+
+/// Follows reports until the guest is ready.
+async fn ready(shim: &mut Shim) -> Result<(), StartError> {
+    loop {
+        match shim.next_report().await {
+            Ok(Some(ShimReport::Guest { said: GuestReport::Ready { after_ms } })) => {
+                tracing::debug!(after_ms, "guest ready");
+                return Ok(());
+            }
+            Ok(Some(ShimReport::Ended { reason, detail })) => {
+                return Err(StartError { reason, detail });
+            }
+            Ok(Some(ShimReport::Hello { walls, pid, .. })) => {
+                tracing::debug!(pid, ?walls, "walls are up");
+            }
+            Ok(Some(ShimReport::Guest { .. })) => {}
+            Ok(None) => {
+                return Err(failed("its shim went away; the server's log has its last words"));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}

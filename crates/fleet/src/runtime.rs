@@ -1,0 +1,66 @@
+//! Where sessions run: the seam between their life and their walls.
+
+use std::io;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use browserd_api::SessionId;
+use browserd_api::browser::{EndReason, SessionConfig};
+use tokio::sync::mpsc;
+
+use crate::live::BrowserSocket;
+
+/// Starts sessions. `local` runs shims on this host; tests use a fake.
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// Starts a session and answers when it is ready for clients. Events of its later life go to
+    /// `events`; the last one is [`RuntimeEvent::Ended`], after which nothing of it is left.
+    async fn start(
+        &self,
+        id: &SessionId,
+        config: &SessionConfig,
+        events: mpsc::Sender<RuntimeEvent>,
+    ) -> Result<Box<dyn Instance>, StartError>;
+
+    /// Clears away what an earlier server left behind; answers with the sessions it found.
+    async fn reconcile(&self) -> io::Result<Vec<SessionId>>;
+}
+
+/// One running session.
+#[async_trait]
+pub trait Instance: Send + Sync + 'static {
+    /// The unix socket of the guest's HTTP API.
+    fn guest_socket(&self) -> PathBuf;
+
+    /// A fresh connection to Chromium's debugging port.
+    async fn browser_socket(&self) -> io::Result<BrowserSocket>;
+
+    /// Asks for the end; [`RuntimeEvent::Ended`] follows once nothing is left.
+    async fn end(&self, reason: EndReason);
+}
+
+/// What happens to a session while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeEvent {
+    /// Chromium went away and is being started again.
+    BrowserLost(String),
+    /// Chromium is back.
+    BrowserBack,
+    /// The session is over and nothing of it is left.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// What happened, in words.
+        detail: Option<String>,
+    },
+}
+
+/// Why a session did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct StartError {
+    /// The reason to record.
+    pub reason: EndReason,
+    /// What happened, in words.
+    pub detail: String,
+}

@@ -1,0 +1,34 @@
+//! What is asked of the fleet and what it answers.
+
+use std::collections::BTreeMap;
+
+use browserd_api::browser::SessionConfig;
+
+/// A session to create: checked settings plus what can change later.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// What it is.
+    pub config: SessionConfig,
+    /// Name, unique among active sessions.
+    pub name: Option<String>,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Changes to a running session; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default)]
+pub struct SessionPatch {
+    /// New name; `Some(None)` takes it away.
+    pub name: Option<Option<String>>,
+    /// New labels, all of them.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// One page of a listing, newest first.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Whether more follow.
+    pub has_more: bool,
+}

@@ -1,0 +1,221 @@
+//! A session's whole life, with a runtime made of channels and a real store.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use browserd_api::SessionId;
+use browserd_api::browser::{
+    EndReason, LocationRequest, Memory, Region, SessionConfig, StatusFilter, Viewport,
+};
+use browserd_fleet::{
+    BrowserSocket, Fleet, FleetError, Instance, ListSessions, NewSession, Runtime, RuntimeEvent,
+    SessionPatch, StartError,
+};
+use browserd_store::SqliteStore;
+use tokio::sync::{Notify, mpsc};
+
+/// A runtime whose sessions start when told and end when asked.
+#[derive(Default)]
+struct Fake {
+    /// Starts wait for this when set.
+    gate: Option<Arc<Notify>>,
+    /// Ends wait for this when set.
+    slow_end: Option<Arc<Notify>>,
+    fails: bool,
+    events: parking_lot::Mutex<BTreeMap<SessionId, mpsc::Sender<RuntimeEvent>>>,
+    running: Arc<AtomicUsize>,
+}
+
+struct FakeInstance {
+    events: mpsc::Sender<RuntimeEvent>,
+    slow_end: Option<Arc<Notify>>,
+    running: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Runtime for Fake {
+    async fn start(
+        &self,
+        id: &SessionId,
+        _: &SessionConfig,
+        events: mpsc::Sender<RuntimeEvent>,
+    ) -> Result<Box<dyn Instance>, StartError> {
+        if let Some(gate) = &self.gate {
+            gate.notified().await;
+        }
+        if self.fails {
+            return Err(StartError {
+                reason: EndReason::FailedToStart,
+                detail: "no chromium today".to_owned(),
+            });
+        }
+        self.running.fetch_add(1, Ordering::SeqCst);
+        self.events.lock().insert(id.clone(), events.clone());
+        Ok(Box::new(FakeInstance {
+            events,
+            slow_end: self.slow_end.clone(),
+            running: Arc::clone(&self.running),
+        }))
+    }
+
+    async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Instance for FakeInstance {
+    fn guest_socket(&self) -> PathBuf {
+        "/nowhere/guest.sock".into()
+    }
+
+    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
+        Err(io::Error::other("no browser"))
+    }
+
+    async fn end(&self, reason: EndReason) {
+        let (events, slow, running) =
+            (self.events.clone(), self.slow_end.clone(), Arc::clone(&self.running));
+        tokio::spawn(async move {
+            if let Some(slow) = slow {
+                slow.notified().await;
+            }
+            running.fetch_sub(1, Ordering::SeqCst);
+            let _ = events.send(RuntimeEvent::Ended { reason, detail: None }).await;
+        });
+    }
+}
+
+fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {
+    NewSession {
+        config: SessionConfig {
+            headless: true,
+            viewport: Viewport::default(),
+            kiosk_mode: false,
+            start_url: None,
+            location: LocationRequest::default(),
+            chrome_policy: None,
+            memory: Memory::Gib1,
+            region: Region::UsEast,
+            timeout_seconds,
+        },
+        name: name.map(str::to_owned),
+        tags: BTreeMap::new(),
+    }
+}
+
+async fn fleet(fake: Fake, places: usize) -> (Fleet, Arc<Fake>) {
+    let fake = Arc::new(fake);
+    let store = Arc::new(SqliteStore::in_memory().await.unwrap());
+    (Fleet::start(store, Arc::clone(&fake) as _, places).await.unwrap(), fake)
+}
+
+#[tokio::test]
+async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
+    let slow = Arc::new(Notify::new());
+    let (fleet, fake) =
+        fleet(Fake { slow_end: Some(Arc::clone(&slow)), ..Fake::default() }, 1).await;
+    let made = fleet.create(new(Some("one"), 60)).await.unwrap();
+    let live = fleet.live("one").unwrap();
+    assert_eq!(live.id(), &made.id);
+
+    fleet.delete("one").await.unwrap();
+    assert!(fleet.live(made.id.as_str()).is_err());
+    assert_eq!(live.ended(), Some(EndReason::Deleted));
+    assert!(matches!(fleet.find("one", false).await, Err(FleetError::NotFound(_))));
+    let row = fleet.find(made.id.as_str(), true).await.unwrap();
+    assert_eq!(row.ended.unwrap().1, EndReason::Deleted);
+    fleet.delete(made.id.as_str()).await.unwrap();
+
+    // The place is taken until nothing of the session is left.
+    assert!(matches!(fleet.create(new(None, 60)).await, Err(FleetError::NoCapacity(_))));
+    assert_eq!(fake.running.load(Ordering::SeqCst), 1);
+    slow.notify_waiters();
+    slow.notify_one();
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn idle_sessions_time_out_and_used_ones_do_not() {
+    let (fleet, _) = fleet(Fake::default(), 4).await;
+    let idle = fleet.create(new(None, 1)).await.unwrap();
+    let used = fleet.create(new(None, 1)).await.unwrap();
+    let use_of_it = fleet.live(used.id.as_str()).unwrap().activity();
+    let idle = fleet.live(idle.id.as_str()).unwrap();
+    assert_eq!(idle.wait_end().await, EndReason::TimedOut);
+    let used = fleet.live(used.id.as_str()).unwrap();
+    assert_eq!(used.ended(), None);
+    drop(use_of_it);
+    assert_eq!(used.wait_end().await, EndReason::TimedOut);
+}
+
+#[tokio::test]
+async fn a_failed_start_is_told_and_recorded() {
+    let (fleet, _) = fleet(Fake { fails: true, ..Fake::default() }, 1).await;
+    let error = fleet.create(new(None, 60)).await.unwrap_err();
+    assert!(error.to_string().contains("no chromium today"), "{error}");
+    let filter = ListSessions { status: StatusFilter::Deleted, limit: 10, ..Default::default() };
+    let page = fleet.list(filter).await.unwrap();
+    let (_, reason, detail) = page.items[0].ended.clone().unwrap();
+    assert_eq!((reason, detail.as_deref()), (EndReason::FailedToStart, Some("no chromium today")));
+    fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_nothing() {
+    let gate = Arc::new(Notify::new());
+    let (fleet, fake) = fleet(Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() }, 1).await;
+    let creating = tokio::spawn({
+        let fleet = fleet.clone();
+        async move { fleet.create(new(None, 60)).await }
+    });
+    let filter = || ListSessions { limit: 10, ..Default::default() };
+    while fleet.list(filter()).await.unwrap().items.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    creating.abort();
+    while !fleet.list(filter()).await.unwrap().items.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    gate.notify_one();
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn names_are_unique_among_running_sessions_only() {
+    let (fleet, _) = fleet(Fake::default(), 4).await;
+    let first = fleet.create(new(Some("a"), 60)).await.unwrap();
+    assert!(matches!(fleet.create(new(Some("a"), 60)).await, Err(FleetError::NameTaken { .. })));
+    let rename = SessionPatch { name: Some(Some("b".to_owned())), tags: None };
+    fleet.update("a", rename).await.unwrap();
+    assert!(fleet.live("a").is_err());
+    assert_eq!(fleet.live("b").unwrap().id(), &first.id);
+    let second = fleet.create(new(Some("a"), 60)).await.unwrap();
+    fleet.delete("b").await.unwrap();
+    let rename = SessionPatch { name: Some(Some("b".to_owned())), tags: None };
+    assert_eq!(fleet.update("a", rename).await.unwrap().id, second.id);
+    fleet.shutdown().await;
+    assert!(fleet.active().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_runtime_says_of_an_end_is_what_is_recorded() {
+    let (fleet, fake) = fleet(Fake::default(), 1).await;
+    let made = fleet.create(new(None, 60)).await.unwrap();
+    let live = fleet.live(made.id.as_str()).unwrap();
+    let events = fake.events.lock().get(&made.id).cloned().unwrap();
+    let ended =
+        RuntimeEvent::Ended { reason: EndReason::OutOfMemory, detail: Some("killed".to_owned()) };
+    events.send(ended).await.unwrap();
+    assert_eq!(live.wait_end().await, EndReason::OutOfMemory);
+    // The record follows the flip; the owner's own end is what shutdown waits for.
+    fleet.shutdown().await;
+    let (_, reason, detail) = fleet.find(made.id.as_str(), true).await.unwrap().ended.unwrap();
+    assert_eq!((reason, detail.as_deref()), (EndReason::OutOfMemory, Some("killed")));
+}

@@ -1,0 +1,23 @@
+//! `DELETE /browsers/{id_or_name}`.
+
+use axum::extract::{Path, State};
+use browserd_rest::Result;
+use http::StatusCode;
+
+use crate::app::App;
+use crate::refusal;
+
+/// End a browser session
+///
+/// Answers at once: the session's URLs are dead, and everything in it is being cleared away.
+/// Repeating it is fine.
+#[utoipa::path(delete, path = "/browsers/{id_or_name}", operation_id = "browsers.delete_by_id", tag = "browsers",
+    params(("id_or_name" = String, Path, description = "Id or name of the session.")),
+    responses((status = 204, description = "The session has ended.")))]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Path(id_or_name): Path<String>,
+) -> Result<StatusCode> {
+    app.fleet.delete(&id_or_name).await.map_err(refusal::from_fleet)?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,63 @@
+//! `GET /browsers/{id_or_name}`.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use browserd_api::ApiError;
+use browserd_api::browser::Browser;
+use browserd_rest::{Error, Result};
+use url::form_urlencoded;
+
+use super::validate::{Faults, read_bool};
+use super::view;
+use crate::app::App;
+use crate::refusal;
+use crate::wire::log::AboutSession;
+
+/// Get a browser session
+///
+/// By id or name. Ended sessions stay readable, with `deleted_at` and `deletion_reason`, when
+/// `include_deleted` asks for them.
+#[utoipa::path(get, path = "/browsers/{id_or_name}", operation_id = "browsers.retrieve", tag = "browsers",
+    params(("id_or_name" = String, Path, description = "Id or name of the session."),
+        ("include_deleted" = Option<bool>, Query, description = "Also look among ended sessions.")),
+    responses((status = 200, description = "The session.", body = Browser)))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Path(id_or_name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let include_deleted = include_deleted(&query.unwrap_or_default())?;
+    let session =
+        app.fleet.find(&id_or_name, include_deleted).await.map_err(refusal::from_fleet)?;
+    let mut response = Json(view::show(&app, &session)?).into_response();
+    response.extensions_mut().insert(AboutSession(session.id));
+    Ok(response)
+}
+
+fn include_deleted(query: &str) -> Result<bool> {
+    let mut include = false;
+    let mut faults = Faults::default();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if key == "include_deleted" {
+            include = read_bool(&key, &value, &mut faults).unwrap_or(false);
+        }
+    }
+    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
+    Ok(include)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_one_parameter() {
+        assert!(include_deleted("include_deleted=true").unwrap());
+        assert!(
+            !include_deleted("").unwrap() && !include_deleted("include_deleted=false&x=y").unwrap()
+        );
+        let error = include_deleted("include_deleted=maybe").unwrap_err();
+        assert_eq!(error.0.body().details[0].code, "include_deleted");
+    }
+}

@@ -1,0 +1,168 @@
+//! `GET /browsers`.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use browserd_api::ApiError;
+use browserd_api::browser::{Browser, Region, StatusFilter};
+use browserd_fleet::ListSessions;
+use browserd_rest::{Error, Result};
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use url::form_urlencoded;
+use utoipa::IntoParams;
+
+use super::validate::{self, Faults, read_bool};
+use super::view;
+use crate::app::App;
+use crate::refusal;
+
+const LIMIT_DEFAULT: u32 = 20;
+const LIMIT_MAX: u32 = 100;
+
+/// Which sessions to list; read by hand so that every wrong one is named.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the parameters; parse() reads them")]
+pub(crate) struct ListParams {
+    /// At most so many.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+    /// Leave out so many first.
+    #[param(minimum = 0, default = 0)]
+    offset: Option<u32>,
+    /// Running sessions, ended ones, or both.
+    status: Option<StatusFilter>,
+    /// Deprecated: the same as `status=all` when true.
+    include_deleted: Option<bool>,
+    /// Part of the name, in any case, or the exact id.
+    query: Option<String>,
+    /// Region label.
+    region: Option<Region>,
+}
+
+/// List browser sessions
+///
+/// Newest first. `tags[key]=value`, any number of times, keeps those that have all these tags.
+#[utoipa::path(get, path = "/browsers", operation_id = "browsers.list", tag = "browsers",
+    params(ListParams, ("tags" = Option<std::collections::BTreeMap<String, String>>, Query, style = DeepObject, explode,
+        description = "Tags a session must have, all of them, exactly: `tags[team]=a`.")),
+    responses((status = 200, description = "One page of sessions.", body = Vec<Browser>,
+        headers(("x-limit" = u32, description = "The limit in force."),
+            ("x-offset" = u32, description = "The offset in force."),
+            ("x-has-more" = bool, description = "Whether more follow."),
+            ("x-next-offset" = u32, description = "Offset of the next page, 0 when there is none.")))))]
+pub(crate) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response> {
+    let filter = parse(&query.unwrap_or_default())?;
+    let (limit, offset) = (filter.limit, filter.offset);
+    let page = app.fleet.list(filter).await.map_err(refusal::from_fleet)?;
+    let shown = page.items.iter().map(|session| view::show(&app, session));
+    let browsers = shown.collect::<Result<Vec<Browser>>>()?;
+    let next = if page.has_more { offset.saturating_add(browsers.len() as u32) } else { 0 };
+    let mut response = Json(browsers).into_response();
+    let number = |n: u32| HeaderValue::from(n);
+    let flag = HeaderValue::from_static(if page.has_more { "true" } else { "false" });
+    for (name, value) in [
+        ("x-limit", number(limit)),
+        ("x-offset", number(offset)),
+        ("x-has-more", flag),
+        ("x-next-offset", number(next)),
+    ] {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    Ok(response)
+}
+
+/// Reads the query; every parameter that does not fit is named. Unknown ones are ignored, and of
+/// one given twice the last counts.
+fn parse(query: &str) -> Result<ListSessions> {
+    let mut faults = Faults::default();
+    let mut filter = ListSessions { limit: LIMIT_DEFAULT, ..ListSessions::default() };
+    let (mut status, mut include_deleted) = (None, false);
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*key {
+            "limit" => match value.parse() {
+                Ok(limit @ 1..=LIMIT_MAX) => filter.limit = limit,
+                _ => faults.add("limit", format!("must be a number from 1 to {LIMIT_MAX}")),
+            },
+            "offset" => match value.parse::<i32>() {
+                Ok(offset @ 0..) => filter.offset = offset.unsigned_abs(),
+                _ => faults.add("offset", "must be a number from 0 to 2147483647"),
+            },
+            "status" => match &*value {
+                "active" => status = Some(StatusFilter::Active),
+                "deleted" => status = Some(StatusFilter::Deleted),
+                "all" => status = Some(StatusFilter::All),
+                _ => faults.add("status", "must be active, deleted or all"),
+            },
+            "include_deleted" => {
+                include_deleted = read_bool(&key, &value, &mut faults).unwrap_or(false);
+            }
+            "query" => filter.query = Some(value.into_owned()).filter(|query| !query.is_empty()),
+            "region" => filter.region = validate::region("region", &value, &mut faults),
+            key => {
+                if let Some(tag) = key.strip_prefix("tags[").and_then(|rest| rest.strip_suffix(']'))
+                {
+                    filter.tags.insert(tag.to_owned(), value.into_owned());
+                }
+            }
+        }
+    }
+    if filter.tags.len() > validate::TAGS_MAX {
+        faults.add("tags", format!("at most {} can be asked for", validate::TAGS_MAX));
+    }
+    filter.status =
+        status.unwrap_or(if include_deleted { StatusFilter::All } else { StatusFilter::Active });
+    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_asked_is_the_default() {
+        let filter = parse("").unwrap();
+        assert_eq!((filter.limit, filter.offset, filter.status), (20, 0, StatusFilter::Active));
+        assert!(filter.tags.is_empty() && filter.query.is_none() && filter.region.is_none());
+    }
+
+    #[test]
+    fn everything_can_be_asked() {
+        let filter = parse(
+            "limit=100&offset=40&status=deleted&include_deleted=true&query=Bot&region=eu-west\
+             &tags%5Bteam%5D=a%20b&tags[env]=x=y&unknown=1",
+        )
+        .unwrap();
+        assert_eq!((filter.limit, filter.offset, filter.status), (100, 40, StatusFilter::Deleted));
+        assert_eq!(filter.query.as_deref(), Some("Bot"));
+        assert_eq!(filter.region, Some(Region::EuWest));
+        assert_eq!(filter.tags["team"], "a b");
+        assert_eq!(filter.tags["env"], "x=y");
+        assert_eq!(parse("include_deleted=true").unwrap().status, StatusFilter::All);
+    }
+
+    #[test]
+    fn every_wrong_parameter_is_named() {
+        let error =
+            parse("limit=0&offset=-1&status=gone&include_deleted=maybe&region=mars").unwrap_err();
+        let fields: Vec<&str> = error.0.body().details.iter().map(|d| d.code.as_str()).collect();
+        assert_eq!(fields, ["limit", "offset", "status", "include_deleted", "region"]);
+        for limit in ["101", "-1", "1.5", "", "x", "99999999999999999999"] {
+            assert!(parse(&format!("limit={limit}")).is_err(), "{limit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_panics_and_limits_hold(query in ".{0,200}") {
+            if let Ok(filter) = parse(&query) {
+                prop_assert!((1..=LIMIT_MAX).contains(&filter.limit));
+                prop_assert!(filter.tags.len() <= validate::TAGS_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The browsers resource: create, list, get, change, delete. One file an action.
+
+mod create;
+mod delete;
+mod get;
+pub(crate) mod ignored;
+mod list;
+mod update;
+pub(crate) mod validate;
+mod view;
+
+use axum::extract::DefaultBodyLimit;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::config::ServerConfig;
+
+/// All routes of the resource, with their document.
+pub(crate) fn routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
+    let create = OpenApiRouter::default()
+        .routes(routes!(create::create))
+        .layer(DefaultBodyLimit::max(create_limit));
+    let rest = OpenApiRouter::default()
+        .routes(routes!(list::list))
+        .routes(routes!(get::get, delete::delete, update::update))
+        .layer(DefaultBodyLimit::max(json_limit));
+    create.merge(rest)
+}
+
+/// The same with the default limits, for the document alone.
+pub(crate) fn documented() -> OpenApiRouter<App> {
+    routes(ServerConfig::CREATE_BODY_LIMIT, ServerConfig::JSON_BODY_LIMIT)
+}
+
+/// A JSON body before it is checked; an absent one asks for nothing.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Unchecked(Value);
+
+impl Default for Unchecked {
+    fn default() -> Self {
+        Self(Value::Object(serde_json::Map::new()))
+    }
+}

@@ -1,0 +1,324 @@
+//! What a creation may ask for, and what follows from it.
+
+use std::collections::BTreeMap;
+
+use browserd_api::ApiError;
+use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
+use browserd_chromium::policy;
+use browserd_fleet::NewSession;
+use browserd_rest::Error;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{Faults, Object, location, name, region, start_url, tags, unbuilt};
+
+const TIMEOUT_DEFAULT: u32 = 60;
+
+/// What the operator decided.
+pub(crate) struct Defaults {
+    /// Region of sessions that ask for none.
+    pub(crate) region: Region,
+}
+
+/// What a session shall be; every field may be left out.
+#[derive(Debug, Default, ToSchema)]
+pub(crate) struct CreateBrowser {
+    /// No screen and no X server. Default false.
+    headless: Option<bool>,
+    /// Name, unique among active sessions, usable wherever a path says `{id_or_name}`. No `/`, no
+    /// `%`, no control characters, and not of the form of an id.
+    #[schema(min_length = 1, max_length = 255, pattern = r"^[^/%\x00-\x1f\x7f]+$")]
+    name: Option<String>,
+    /// Labels, to list sessions by.
+    tags: Option<BTreeMap<String, String>>,
+    /// Seconds without activity after which the session ends. Default 60.
+    #[schema(minimum = 10, maximum = 259_200)]
+    timeout_seconds: Option<u32>,
+    /// Window size. Default 1920×1080.
+    viewport: Option<Viewport>,
+    /// Hide address bar and tabs. Default false.
+    kiosk_mode: Option<bool>,
+    /// Page to open: http, https or about; https is understood for a bare host. Its failure does
+    /// not fail the creation.
+    #[schema(max_length = 2048)]
+    start_url: Option<String>,
+    /// Time zone and language. Default: the server's.
+    location: Option<LocationRequest>,
+    /// Enterprise policies laid over the server's own, at most 5 MiB of JSON. Policies about
+    /// extensions, proxies and remote debugging are refused.
+    #[schema(value_type = Option<Object>)]
+    chrome_policy: Option<serde_json::Map<String, Value>>,
+    /// Memory limit of the whole session. Headless: 1GiB (default), 2GiB, 4GiB. Headful: 8GiB
+    /// (default), 16GiB.
+    memory: Option<Memory>,
+    /// Region label. Default: the operator's.
+    region: Option<Region>,
+}
+
+/// Checks a creation; also answers with the fields this version does not know.
+pub(crate) fn create(
+    body: &Value,
+    defaults: &Defaults,
+) -> Result<(NewSession, Vec<String>), Error> {
+    let mut faults = Faults::default();
+    let mut unknown = Vec::new();
+    let asked = Object::read("", body, &mut faults)
+        .map(|object| read(object, &mut faults, &mut unknown))
+        .unwrap_or_default();
+    let headless = asked.headless.unwrap_or(false);
+    if let Some(memory) = asked.memory
+        && !classes(headless).contains(&memory)
+    {
+        faults.add(
+            "memory",
+            if headless {
+                "a headless session has 1GiB, 2GiB or 4GiB"
+            } else {
+                "a headful session has 8GiB or 16GiB"
+            },
+        );
+    }
+    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
+    let viewport = asked.viewport.unwrap_or_default();
+    let config = SessionConfig {
+        headless,
+        viewport: Viewport {
+            refresh_rate: Some(viewport.refresh_rate.unwrap_or_else(|| rate(viewport))),
+            ..viewport
+        },
+        kiosk_mode: asked.kiosk_mode.unwrap_or(false),
+        start_url: asked.start_url,
+        location: asked.location.unwrap_or_default(),
+        chrome_policy: asked.chrome_policy.filter(|policy| !policy.is_empty()),
+        memory: asked.memory.unwrap_or(classes(headless)[0]),
+        region: asked.region.unwrap_or(defaults.region),
+        timeout_seconds: asked.timeout_seconds.unwrap_or(TIMEOUT_DEFAULT),
+    };
+    Ok((NewSession { config, name: asked.name, tags: asked.tags.unwrap_or_default() }, unknown))
+}
+
+fn read(mut object: Object<'_>, faults: &mut Faults, unknown: &mut Vec<String>) -> CreateBrowser {
+    let asked = CreateBrowser {
+        headless: object.bool("headless", faults),
+        name: object.text("name", faults).and_then(|text| name(text, faults)),
+        tags: object.take("tags").and_then(|value| tags(value, faults)),
+        timeout_seconds: object.number("timeout_seconds", 10, 259_200, faults),
+        viewport: object.take("viewport").and_then(|value| viewport(value, faults, unknown)),
+        kiosk_mode: object.bool("kiosk_mode", faults),
+        start_url: object
+            .text("start_url", faults)
+            .filter(|text| !text.is_empty())
+            .and_then(|text| start_url::read(text, faults)),
+        location: object.take("location").map(|value| location::read(value, faults, unknown)),
+        chrome_policy: object.take("chrome_policy").and_then(|value| chrome_policy(value, faults)),
+        memory: object.text("memory", faults).and_then(|text| memory(text, faults)),
+        region: object.text("region", faults).and_then(|text| region("region", text, faults)),
+    };
+    unbuilt::refuse_in_create(&mut object, faults);
+    unknown.extend(object.unknown());
+    asked
+}
+
+fn viewport(value: &Value, faults: &mut Faults, unknown: &mut Vec<String>) -> Option<Viewport> {
+    let mut object = Object::read("viewport", value, faults)?;
+    let before = faults.len();
+    for field in ["width", "height"] {
+        if value.get(field).is_none_or(Value::is_null) {
+            faults.add(object.path(field), "is required");
+        }
+    }
+    let width = object.number("width", 320, 7680, faults);
+    let height = object.number("height", 240, 4320, faults);
+    let refresh_rate = object.number("refresh_rate", 1, 60, faults);
+    unknown.extend(object.unknown());
+    if faults.len() > before {
+        return None;
+    }
+    Some(Viewport { width: width?, height: height?, refresh_rate })
+}
+
+/// Frames a second that fit a size: the more pixels, the fewer.
+fn rate(viewport: Viewport) -> u32 {
+    match u64::from(viewport.width) * u64::from(viewport.height) {
+        ..1_296_000 => 60,
+        1_296_000..3_686_400 => 25,
+        _ => 10,
+    }
+}
+
+/// Memory classes, the default first.
+fn classes(headless: bool) -> &'static [Memory] {
+    if headless {
+        &[Memory::Gib1, Memory::Gib2, Memory::Gib4]
+    } else {
+        &[Memory::Gib8, Memory::Gib16]
+    }
+}
+
+fn memory(text: &str, faults: &mut Faults) -> Option<Memory> {
+    let memory = serde_json::from_value(Value::from(text)).ok();
+    if memory.is_none() {
+        faults.add("memory", "must be 1GiB, 2GiB or 4GiB (headless), 8GiB or 16GiB (headful)");
+    }
+    memory
+}
+
+fn chrome_policy(value: &Value, faults: &mut Faults) -> Option<serde_json::Map<String, Value>> {
+    let Some(map) = value.as_object() else {
+        faults.add("chrome_policy", "must be an object of enterprise policies");
+        return None;
+    };
+    if value.to_string().len() > policy::SIZE_LIMIT {
+        faults.add(
+            "chrome_policy",
+            format!("must have at most {} bytes of JSON", policy::SIZE_LIMIT),
+        );
+        return None;
+    }
+    let refused = policy::check(map);
+    for (name, why) in &refused {
+        let name: String = name.chars().take(128).collect();
+        faults.add(format!("chrome_policy.{name}"), why.to_string());
+    }
+    refused.is_empty().then(|| map.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const DEFAULTS: Defaults = Defaults { region: Region::EuWest };
+
+    fn made(body: &Value) -> NewSession {
+        create(body, &DEFAULTS).unwrap().0
+    }
+
+    fn blamed(body: &Value) -> Vec<String> {
+        let error = create(body, &DEFAULTS).unwrap_err();
+        error.0.body().details.iter().map(|detail| detail.code.clone()).collect()
+    }
+
+    #[test]
+    fn nothing_asked_is_the_default() {
+        let new = made(&json!({}));
+        let config = new.config;
+        assert!(
+            !config.headless && !config.kiosk_mode && new.name.is_none() && new.tags.is_empty()
+        );
+        assert_eq!(config.viewport, Viewport { width: 1920, height: 1080, refresh_rate: Some(25) });
+        assert_eq!(
+            (config.memory, config.region, config.timeout_seconds),
+            (Memory::Gib8, Region::EuWest, 60)
+        );
+        assert_eq!(made(&json!({"headless": true})).config.memory, Memory::Gib1);
+    }
+
+    #[test]
+    fn every_misfit_is_named_at_once() {
+        assert_eq!(
+            blamed(&json!({
+                "headless": "yes", "name": "a/b", "tags": {"k": 1}, "timeout_seconds": 5,
+                "viewport": {"width": 1, "height": 99999, "refresh_rate": 61},
+                "start_url": "file:///x", "location": {"timezone": "Mars/Olympus", "locale": "??"},
+                "memory": "3GiB", "region": "mars", "stealth": true, "proxy": {"id": "x"},
+            })),
+            [
+                "headless",
+                "name",
+                "tags.k",
+                "timeout_seconds",
+                "viewport.width",
+                "viewport.height",
+                "viewport.refresh_rate",
+                "start_url",
+                "location.timezone",
+                "location.locale",
+                "memory",
+                "region",
+                "stealth",
+                "proxy"
+            ]
+        );
+        assert_eq!(blamed(&json!({"viewport": {}})), ["viewport.width", "viewport.height"]);
+        assert_eq!(blamed(&json!({"viewport": 7})), ["viewport"]);
+        assert_eq!(blamed(&json!("x")), ["body"]);
+    }
+
+    #[test]
+    fn memory_goes_with_the_screen() {
+        for (headless, memory, good) in [
+            (true, "4GiB", true),
+            (true, "8GiB", false),
+            (false, "1GiB", false),
+            (false, "16GiB", true),
+        ] {
+            let body = json!({"headless": headless, "memory": memory});
+            assert_eq!(create(&body, &DEFAULTS).is_ok(), good, "{body}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_listed_with_their_path() {
+        let (_, unknown) = create(
+            &json!({"zeta": 1, "viewport": {"width": 800, "height": 600, "depth": 24}, "location": {"city": "x"}}),
+            &DEFAULTS,
+        )
+        .unwrap();
+        assert_eq!(unknown, ["viewport.depth", "location.city", "zeta"]);
+    }
+
+    #[test]
+    fn the_refresh_rate_follows_the_size() {
+        for (width, height, rate) in
+            [(2560, 1440, 10), (1920, 1200, 25), (1440, 900, 25), (1280, 800, 60), (390, 844, 60)]
+        {
+            let new = made(&json!({"viewport": {"width": width, "height": height}}));
+            assert_eq!(new.config.viewport.refresh_rate, Some(rate), "{width}x{height}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(
+                    "[a-z_]{1,8}|width|height|timezone|locale",
+                    inner,
+                    0..4
+                )
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_panics_and_what_passes_is_in_bounds(
+            fields in prop::collection::btree_map(
+                "headless|name|tags|timeout_seconds|viewport|kiosk_mode|start_url|location|chrome_policy|memory|region|stealth|other",
+                any_json(), 0..6),
+        ) {
+            let body = Value::Object(fields.into_iter().collect());
+            if let Ok((new, _)) = create(&body, &DEFAULTS) {
+                prop_assert!((10..=259_200).contains(&new.config.timeout_seconds));
+                prop_assert!((320..=7680).contains(&new.config.viewport.width));
+                prop_assert!((240..=4320).contains(&new.config.viewport.height));
+                prop_assert!(classes(new.config.headless).contains(&new.config.memory));
+                prop_assert!(new.tags.len() <= 50);
+            } else {
+                let error = create(&body, &DEFAULTS).unwrap_err();
+                prop_assert!(!error.0.body().details.is_empty());
+            }
+        }
+    }
+}

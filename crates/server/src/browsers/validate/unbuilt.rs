@@ -1,0 +1,121 @@
+//! Documented fields this version does not have: refused by name, unless their value asks for
+//! nothing anyway.
+
+use serde_json::Value;
+
+use super::{Faults, Object};
+
+/// Fields of a creation that a later version will take.
+const CREATE: [(&str, &str); 13] = [
+    ("stealth", "stealth mode"),
+    ("gpu", "GPU acceleration"),
+    ("video_memory", "GPU acceleration"),
+    ("profile", "profiles"),
+    ("extensions", "extensions"),
+    ("proxy", "upstream proxies"),
+    ("proxy_id", "upstream proxies"),
+    ("network", "network rules for a session"),
+    ("telemetry", "telemetry"),
+    ("vaults", "vaults"),
+    ("invocation_id", "app invocations"),
+    ("persistence", "persistence"),
+    ("pool", "browser pools"),
+];
+
+/// Fields of a change that a later version will take.
+const UPDATE: [(&str, &str); 9] = [
+    ("viewport", "changing the viewport of a running session"),
+    ("location", "changing the location of a running session"),
+    ("start_url", "navigating by a change"),
+    ("proxy", "upstream proxies"),
+    ("proxy_id", "upstream proxies"),
+    ("disable_default_proxy", "stealth mode"),
+    ("profile", "profiles"),
+    ("network", "network rules for a session"),
+    ("telemetry", "telemetry"),
+];
+
+/// Names of [`CREATE`], for the document.
+pub(crate) fn create_fields() -> impl Iterator<Item = (&'static str, &'static str)> {
+    CREATE.into_iter()
+}
+
+/// Names of [`UPDATE`], for the document.
+pub(crate) fn update_fields() -> impl Iterator<Item = (&'static str, &'static str)> {
+    UPDATE.into_iter()
+}
+
+/// Refuses what a creation asks of things not built yet.
+pub(super) fn refuse_in_create(object: &mut Object<'_>, faults: &mut Faults) {
+    refuse(&CREATE, object, faults);
+}
+
+/// Refuses what a change asks of things not built yet.
+pub(super) fn refuse_in_update(object: &mut Object<'_>, faults: &mut Faults) {
+    refuse(&UPDATE, object, faults);
+}
+
+fn refuse(table: &[(&str, &str)], object: &mut Object<'_>, faults: &mut Faults) {
+    for (field, thing) in table {
+        if let Some(value) = object.take(field)
+            && !asks_for_nothing(field, value)
+        {
+            faults.add(
+                object.path(field),
+                format!("this version does not have {thing} yet; leave the field out"),
+            );
+        }
+    }
+}
+
+/// Values that describe what happens without the field.
+fn asks_for_nothing(field: &str, value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) if map.is_empty() => true,
+        Value::Object(map) => match field {
+            // Sessions go out directly, and that is what both of these say without stealth.
+            "proxy" => {
+                map.len() == 1
+                    && map.get("mode").is_some_and(|mode| mode == "direct" || mode == "default")
+            }
+            "telemetry" => map.len() == 1 && map.get("enabled") == Some(&Value::Bool(false)),
+            _ => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_asks_for_nothing_passes() {
+        for (field, value) in [
+            ("stealth", json!(false)),
+            ("extensions", json!([])),
+            ("telemetry", json!(null)),
+            ("telemetry", json!({"enabled": false})),
+            ("proxy", json!({"mode": "direct"})),
+            ("proxy_id", json!("")),
+            ("network", json!({})),
+        ] {
+            assert!(asks_for_nothing(field, &value), "{field} {value}");
+        }
+        for (field, value) in [
+            ("stealth", json!(true)),
+            ("extensions", json!([{"id": "x"}])),
+            ("telemetry", json!({"enabled": true})),
+            ("proxy", json!({"mode": "direct", "id": "x"})),
+            ("profile", json!({"mode": "direct"})),
+            ("proxy_id", json!("x")),
+        ] {
+            assert!(!asks_for_nothing(field, &value), "{field} {value}");
+        }
+    }
+}

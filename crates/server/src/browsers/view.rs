@@ -1,0 +1,57 @@
+//! A session as clients see it.
+
+use browserd_api::Timestamp;
+use browserd_api::browser::{Browser, Location, LocationSource, Usage, UsageStatus};
+use browserd_fleet::SessionView;
+use browserd_rest::Error;
+
+use crate::app::App;
+use crate::relay;
+use crate::{cdp, webdriver};
+
+/// Shows a session. Only a running one gets a token, and with it URLs that lead somewhere.
+pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
+    let jwt = match session.ended {
+        None => Some(app.tokens.sign(&session.id, session.created_at)?),
+        Some(_) => None,
+    };
+    let token = jwt.as_ref().map_or_else(String::new, |jwt| format!("?jwt={jwt}"));
+    let (http, ws) = (&app.public.http, &app.public.ws);
+    let config = session.config.clone();
+    let (timezone, timezone_source) =
+        settle(config.location.timezone, &app.config.default_timezone);
+    let (locale, locale_source) = settle(config.location.locale, &app.config.default_locale);
+    let ended = session.ended.clone();
+    let last_seen = ended.as_ref().map_or_else(Timestamp::now, |(at, ..)| *at);
+    Ok(Browser {
+        session_id: session.id.clone(),
+        created_at: session.created_at,
+        cdp_ws_url: format!("{ws}{}{token}", cdp::PREFIX),
+        webdriver_ws_url: format!("{ws}{}/session{token}", webdriver::PREFIX),
+        base_url: jwt.is_some().then(|| format!("{http}{}", relay::DIRECT)),
+        headless: config.headless,
+        stealth: false,
+        kiosk_mode: config.kiosk_mode,
+        timeout_seconds: config.timeout_seconds,
+        memory: config.memory,
+        region: config.region,
+        viewport: config.viewport,
+        location: Location { timezone, timezone_source, locale, locale_source },
+        name: session.name.clone(),
+        tags: Some(session.tags.clone()).filter(|tags| !tags.is_empty()),
+        start_url: config.start_url,
+        chrome_policy: config.chrome_policy,
+        deleted_at: ended.as_ref().map(|(at, ..)| *at),
+        deletion_reason: ended.as_ref().map(|(_, reason, _)| *reason),
+        usage: Some(Usage { uptime_ms: last_seen.millis_since(session.created_at) }),
+        usage_status: Some(if ended.is_some() { UsageStatus::Ready } else { UsageStatus::Pending }),
+        deletion_detail: ended.and_then(|(_, _, detail)| detail),
+    })
+}
+
+fn settle(asked: Option<String>, default: &str) -> (String, LocationSource) {
+    match asked {
+        Some(value) => (value, LocationSource::Override),
+        None => (default.to_owned(), LocationSource::Default),
+    }
+}

@@ -1,0 +1,110 @@
+//! `WebSocket`s to the browser and to pages.
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use browserd_api::ErrorCode;
+use browserd_fleet::BrowserSocket;
+use browserd_rest::{Error, Result};
+use http::StatusCode;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::app::App;
+use crate::refusal;
+use crate::token::TokenSession;
+use crate::tunnel::{self, Inside, Kind, WebSocketRequest};
+
+/// Which endpoint of Chromium a client wants.
+enum Endpoint {
+    /// The browser, whichever id it has just now: Chromium's changes when it restarts.
+    Browser,
+    BrowserById(String),
+    Page(String),
+}
+
+/// CDP to the browser
+///
+/// A WebSocket. `cdp_ws_url` of a session is this endpoint with its token. Lives as long as the
+/// session; when Chromium restarts it closes with code 1012 and the same URL works again at once.
+#[utoipa::path(get, path = "/browser/cdp", operation_id = "cdp.connect", tag = "cdp",
+    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+pub(crate) async fn browser(
+    app: State<App>,
+    token: TokenSession,
+    request: Request,
+) -> Result<Response> {
+    connect(app, token, Endpoint::Browser, request).await
+}
+
+/// CDP to the browser, by the id of its present life
+#[utoipa::path(get, path = "/browser/cdp/devtools/browser/{browser_id}", operation_id = "cdp.connect_browser",
+    tag = "cdp",
+    params(("browser_id" = String, Path, description = "From `/json/version`.")),
+    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+pub(crate) async fn browser_by_id(
+    app: State<App>,
+    Path(id): Path<String>,
+    token: TokenSession,
+    request: Request,
+) -> Result<Response> {
+    connect(app, token, Endpoint::BrowserById(id), request).await
+}
+
+/// CDP to one page
+#[utoipa::path(get, path = "/browser/cdp/devtools/page/{target_id}", operation_id = "cdp.connect_page",
+    tag = "cdp",
+    params(("target_id" = String, Path, description = "From `/json/list`.")),
+    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+pub(crate) async fn page(
+    app: State<App>,
+    Path(id): Path<String>,
+    token: TokenSession,
+    request: Request,
+) -> Result<Response> {
+    connect(app, token, Endpoint::Page(id), request).await
+}
+
+async fn connect(
+    State(app): State<App>,
+    token: TokenSession,
+    endpoint: Endpoint,
+    request: Request,
+) -> Result<Response> {
+    let handshake = WebSocketRequest::read(request.method(), request.headers())?;
+    let session = token.live;
+    let _activity = session.activity();
+    let BrowserSocket { mut stream, host, browser_path } =
+        session.browser_socket().await.map_err(|error| refusal::no_chromium(&session, &error))?;
+    // One small write a message each way: waiting to fill a segment would be pure delay.
+    let _ = stream.set_nodelay(true);
+    let encode = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
+    let path = match &endpoint {
+        Endpoint::Browser => browser_path,
+        Endpoint::BrowserById(id) => format!("/devtools/browser/{}", uuid_or(id, encode)),
+        Endpoint::Page(id) => format!("/devtools/page/{}", encode(id)),
+    };
+    let answer = tunnel::open(&mut stream, &handshake, &host, &path)
+        .await
+        .map_err(|error| refusal::no_chromium(&session, &error))?;
+    match answer.status {
+        StatusCode::SWITCHING_PROTOCOLS => {}
+        // Chromium says 500 to a target it does not have.
+        status if status.is_client_error() || status == StatusCode::INTERNAL_SERVER_ERROR => {
+            return Err(Error::new(
+                ErrorCode::NotFound,
+                "Chromium has no such target (any more); /json/list has the present ones",
+            ));
+        }
+        status => return Err(refusal::no_chromium(&session, &format!("it answered {status}"))),
+    }
+    let inside =
+        Inside { kind: Kind::Cdp, stream, leftover: answer.leftover, headers: answer.headers };
+    Ok(tunnel::accept(&app, &session, hyper::upgrade::on(request), inside))
+}
+
+/// Browser ids are UUIDs, whose hyphens Chromium compares unescaped.
+fn uuid_or(id: &str, otherwise: impl Fn(&str) -> String) -> String {
+    match uuid::Uuid::try_parse(id) {
+        Ok(_) => id.to_owned(),
+        Err(_) => otherwise(id),
+    }
+}

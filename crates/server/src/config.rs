@@ -1,0 +1,67 @@
+//! What the server must be told.
+
+use std::time::Duration;
+
+use browserd_api::browser::Region;
+use secrecy::SecretBox;
+use url::Url;
+
+/// The key that signs session tokens.
+pub type TokenSecret = SecretBox<[u8; 32]>;
+
+/// Settings of the HTTP face, resolved by the caller.
+pub struct ServerConfig {
+    /// Scheme, host and port clients reach this server at; every URL handed out begins with it.
+    pub public_url: Url,
+    /// Region of sessions that ask for none.
+    pub region_default: Region,
+    /// Signs session tokens. Tokens of another secret are refused.
+    pub token_secret: TokenSecret,
+    /// Time zone (IANA) of sessions that ask for none.
+    pub default_timezone: String,
+    /// Language (BCP 47) of sessions that ask for none.
+    pub default_locale: String,
+    /// Longest body of `POST /browsers`, bytes. Must leave room for 5 MiB of policies.
+    pub create_body_limit: usize,
+    /// Longest body of every other JSON route of this server, bytes. The guest decides for its own.
+    pub json_body_limit: usize,
+    /// How long a client may take to send a request's head, and how long an idle connection is kept.
+    pub header_read_timeout: Duration,
+    /// How long `serve` waits for open connections once it was asked to stop.
+    pub shutdown_grace: Duration,
+    /// The guest's document. Its paths (`/process/exec`) are routed and described below
+    /// `/browsers/{id_or_name}`.
+    pub guest_openapi: utoipa::openapi::OpenApi,
+}
+
+impl ServerConfig {
+    /// Default of [`Self::create_body_limit`].
+    pub const CREATE_BODY_LIMIT: usize = 6 << 20;
+    /// Default of [`Self::json_body_limit`].
+    pub const JSON_BODY_LIMIT: usize = 1 << 20;
+    /// Default of [`Self::header_read_timeout`].
+    pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+    /// Default of [`Self::shutdown_grace`].
+    pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+    /// Settings with the default limits, UTC and en-US.
+    #[must_use]
+    pub fn new(
+        public_url: Url,
+        token_secret: TokenSecret,
+        guest_openapi: utoipa::openapi::OpenApi,
+    ) -> Self {
+        Self {
+            public_url,
+            region_default: Region::default(),
+            token_secret,
+            default_timezone: "UTC".to_owned(),
+            default_locale: "en-US".to_owned(),
+            create_body_limit: Self::CREATE_BODY_LIMIT,
+            json_body_limit: Self::JSON_BODY_LIMIT,
+            header_read_timeout: Self::HEADER_READ_TIMEOUT,
+            shutdown_grace: Self::SHUTDOWN_GRACE,
+            guest_openapi,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The HTTP face: authentication, the browsers resource, the relay to each session's guest, CDP and
+//! `WebDriver` endpoints, the contract's unbuilt operations, and the documents that describe it all.
+//!
+//! Owns the wire. Decides nothing about sessions: it asks [`browserd_fleet::Fleet`] and shows what
+//! it answers. Interprets no guest request: it relays bytes both ways.
+//!
+//! ```text
+//!            ┌ /health /status /docs /spec.* ─────────────── open
+//!  client ──▶│ /browsers …      Authorization: Bearer key ──▶ fleet
+//!            │ /browsers/{}/process …  Bearer key ──▶ relay ──▶ guest (unix socket)
+//!            │ /browser/kernel/process …  ?jwt= ────▶ relay ──▶ guest
+//!            │ /browser/cdp …             ?jwt= ────▶ tunnel ─▶ Chromium (handed-over socket)
+//!            └ /browser/webdriver …       ?jwt= ────▶ tunnel ─▶ guest
+//! ```
+
+mod app;
+mod browsers;
+mod cdp;
+mod config;
+mod contract;
+mod docs;
+mod keys;
+mod openapi;
+mod query;
+mod refusal;
+mod relay;
+mod router;
+mod serve;
+mod status;
+mod token;
+mod tunnel;
+mod webdriver;
+mod wire;
+
+pub use config::{ServerConfig, TokenSecret};
+pub use docs::yaml;
+pub use keys::ApiKeys;
+pub use openapi::document;
+pub use serve::Server;

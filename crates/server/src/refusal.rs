@@ -1,0 +1,101 @@
+//! The fleet's refusals as the wire says them.
+
+use browserd_api::{ApiError, ErrorCode};
+use browserd_fleet::{FleetError, LiveSession};
+use browserd_rest::Error;
+
+/// Longest cause shown to a client, characters. Causes may quote programs inside a session.
+const CAUSE_LIMIT: usize = 400;
+
+/// Turns a refusal of the fleet into an answer.
+pub(crate) fn from_fleet(error: FleetError) -> Error {
+    match error {
+        FleetError::NotFound(id_or_name) => no_browser(&id_or_name),
+        FleetError::NameTaken { name, existing_id } => Error(
+            ApiError::new(
+                ErrorCode::AlreadyExists,
+                format!("an active browser session is already called {name}; choose another name or delete {existing_id}"),
+            )
+            .detail("name", "taken by an active session")
+            .detail("existing_id", existing_id),
+        ),
+        FleetError::NoCapacity(why) => Error::new(
+            ErrorCode::CapacityExhausted,
+            format!("no room for another browser session: {}; delete one or try again later", shorten(&why)),
+        ),
+        FleetError::StartFailed(why) => {
+            tracing::error!(%why, "a browser session did not start");
+            Error::new(
+                ErrorCode::UpstreamUnavailable,
+                format!("the browser session did not start: {}", shorten(&why)),
+            )
+        }
+        FleetError::Unreachable(why) => {
+            tracing::warn!(%why, "a session did not answer");
+            Error::new(
+                ErrorCode::UpstreamUnavailable,
+                format!("the browser session did not answer: {}", shorten(&why)),
+            )
+        }
+        FleetError::ShuttingDown => {
+            Error::new(ErrorCode::ShuttingDown, "the server is shutting down; try again once it is back")
+        }
+        FleetError::Store(error) => Error::internal(error),
+    }
+}
+
+/// 404 for an id or name that is no active session.
+pub(crate) fn no_browser(id_or_name: &str) -> Error {
+    Error::new(
+        ErrorCode::BrowserNotFound,
+        format!(
+            "no active browser session has the id or name {:?}; GET /browsers lists them",
+            id_or_name.chars().take(64).collect::<String>()
+        ),
+    )
+}
+
+/// 502 for a Chromium that does not answer, or 404 when its session has ended meanwhile.
+pub(crate) fn no_chromium(
+    session: &LiveSession,
+    cause: &(impl std::fmt::Display + ?Sized),
+) -> Error {
+    if session.ended().is_some() {
+        return no_browser(session.id().as_str());
+    }
+    tracing::warn!(session = %session.id(), %cause, "Chromium did not answer");
+    Error::new(
+        ErrorCode::UpstreamUnavailable,
+        "Chromium did not answer; it may be restarting: try again in a moment",
+    )
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().filter(|c| !c.is_control()).take(CAUSE_LIMIT).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_name_says_who_has_it() {
+        let error = from_fleet(FleetError::NameTaken {
+            name: "crawler".into(),
+            existing_id: "htzv5orfit78e1m2biiifpbv".into(),
+        });
+        assert_eq!(error.0.code(), ErrorCode::AlreadyExists);
+        let details = &error.0.body().details;
+        assert!(details.iter().any(|d| d.code == "existing_id" && d.message.starts_with("htzv")));
+    }
+
+    #[test]
+    fn causes_are_bounded() {
+        let error = from_fleet(FleetError::StartFailed("x\n".repeat(100_000)));
+        assert!(error.0.body().message.len() < 1000);
+    }
+}

@@ -1,0 +1,206 @@
+//! Requests for a session's guest, relayed unread.
+//!
+//! Owns the way there and back: which headers cross, keep-alive connections, what a client hears
+//! when the guest does not answer. Knows no operation: bodies stream both ways, and whether a
+//! request makes sense is the guest's to say. Everything that comes back is hostile.
+
+mod client;
+mod headers;
+
+pub(crate) use client::Guests;
+use client::{Answer, GuestBody};
+pub(crate) use headers::harden;
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::BoxError;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use browserd_api::ErrorCode;
+use browserd_api::browser::EndReason;
+use browserd_fleet::{Activity, LiveSession};
+use browserd_rest::Error;
+use bytes::Bytes;
+use http::{StatusCode, Uri, Version, header};
+use http_body::{Frame, SizeHint};
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use tokio::net::UnixStream;
+
+use crate::app::App;
+use crate::token::TokenSession;
+use crate::tunnel::{self, Inside, Kind, WebSocketRequest};
+use crate::wire::linger::Whole;
+use crate::wire::log::AboutSession;
+use crate::{query, refusal};
+
+/// Where direct routing begins.
+pub(crate) const DIRECT: &str = "/browser/kernel";
+
+/// Host header of every request to a guest.
+const GUEST_HOST: &str = "guest.session";
+
+/// `/browsers/{id_or_name}/…` with an API key.
+pub(crate) async fn by_key(State(app): State<App>, request: Request) -> Response {
+    let relayed = async {
+        let rest = request.uri().path().strip_prefix("/browsers/").unwrap_or_default();
+        let (id_or_name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let id_or_name = percent_decode_str(id_or_name).decode_utf8().map_err(|_| {
+            Error::new(ErrorCode::BadRequest, "the id or name in the path is not UTF-8")
+        })?;
+        let session = app.fleet.live(&id_or_name).map_err(refusal::from_fleet)?;
+        let target = query::join(path, request.uri().query().unwrap_or_default());
+        forward(&app, &session, &target, request, None).await
+    };
+    relayed.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// `/browser/kernel/…?jwt=` without one.
+pub(crate) async fn by_token(
+    State(app): State<App>,
+    token: TokenSession,
+    request: Request,
+) -> Response {
+    let path = request.uri().path().strip_prefix(DIRECT).unwrap_or_default();
+    let target = query::join(path, &token.query);
+    forward(&app, &token.live, &target, request, None)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Sends `request` to the guest's `target` (path and query) and answers with what it answers.
+/// `extra` is a header of ours for the guest.
+pub(crate) async fn forward(
+    app: &App,
+    session: &LiveSession,
+    target: &str,
+    mut request: Request,
+    extra: Option<(http::HeaderName, http::HeaderValue)>,
+) -> Result<Response, Error> {
+    let activity = session.activity();
+    let websocket = tunnel::asks(request.headers())
+        .then(|| WebSocketRequest::read(request.method(), request.headers()))
+        .transpose()?;
+    let upgrade = websocket.is_some().then(|| hyper::upgrade::on(&mut request));
+    let whole = request.extensions().get::<Whole>().cloned();
+    let mut outgoing = headers::to_guest(request.headers(), websocket.is_some());
+    outgoing.insert(header::HOST, header::HeaderValue::from_static(GUEST_HOST));
+    outgoing.extend(extra);
+
+    let uri = Uri::builder().path_and_query(target).build();
+    let (parts, body) = request.into_parts();
+    let mut inner = Request::new(body);
+    *inner.method_mut() = parts.method;
+    *inner.uri_mut() =
+        uri.map_err(|_| Error::new(ErrorCode::BadRequest, "the path cannot be relayed"))?;
+    *inner.version_mut() = Version::HTTP_11;
+    *inner.headers_mut() = outgoing;
+
+    let answer = tokio::select! {
+        biased;
+        answer = app.guests.send(session, inner, whole) => answer,
+        _ = session.wait_end() => return Err(refusal::no_browser(session.id().as_str())),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return Err(unanswered(session, &error).await),
+    };
+    if answer.refuses_early() {
+        let (mut parts, body) = answer.cut_short().await;
+        parts.headers.remove(header::CONTENT_LENGTH);
+        return Ok(hardened(session, &parts, Body::from(body)));
+    }
+    if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(from_guest(session, answer, activity));
+    }
+    let Some(upgrade) = upgrade else {
+        return Err(unanswered(session, "the guest switched protocols unasked").await);
+    };
+    let (headers, upgraded) = match answer.upgrade().await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return Err(unanswered(session, &error).await),
+    };
+    let Ok(guest) = upgraded.downcast::<TokioIo<UnixStream>>() else {
+        return Err(Error::internal("an upgraded guest connection was no unix socket"));
+    };
+    let inside = Inside {
+        kind: Kind::Guest,
+        stream: guest.io.into_inner(),
+        leftover: guest.read_buf,
+        headers: headers::handshake(&headers),
+    };
+    Ok(tunnel::accept(app, session, upgrade, inside))
+}
+
+/// The guest's answer, with only the headers that may cross.
+fn from_guest(session: &LiveSession, answer: Answer, activity: Activity) -> Response {
+    let (parts, body) = answer.into_parts();
+    // A body of known length is on its way already. An endless one would outlive its session for as
+    // long as the guest takes to die.
+    let ended = body.size_hint().exact().is_none().then(|| {
+        let session = session.clone();
+        Box::pin(async move { session.wait_end().await }) as SessionEnd
+    });
+    hardened(session, &parts, Body::new(Relayed { body, ended, _activity: activity }))
+}
+
+/// A response of the guest's with what may cross of it.
+fn hardened(session: &LiveSession, parts: &http::response::Parts, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = headers::from_guest(&parts.headers);
+    harden(response.headers_mut());
+    response.extensions_mut().insert(AboutSession(session.id().clone()));
+    response
+}
+
+/// What a client hears when the guest gave no answer: that the session is over, if it is, and else
+/// that it may try again.
+async fn unanswered(session: &LiveSession, cause: impl std::fmt::Display) -> Error {
+    // The guest dies before the end is recorded; a moment's patience gives the true answer.
+    let patience = std::time::Duration::from_millis(100);
+    if tokio::time::timeout(patience, session.wait_end()).await.is_ok() {
+        return refusal::no_browser(session.id().as_str());
+    }
+    tracing::warn!(session = %session.id(), %cause, "the guest did not answer");
+    Error::new(
+        ErrorCode::UpstreamUnavailable,
+        "the session's guest did not answer this request; it may not have been carried out",
+    )
+}
+
+type SessionEnd = Pin<Box<dyn Future<Output = EndReason> + Send>>;
+
+/// A body from the guest. The session counts as in use until it is over.
+struct Relayed {
+    body: GuestBody,
+    ended: Option<SessionEnd>,
+    _activity: Activity,
+}
+
+impl http_body::Body for Relayed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = self.body.poll_frame(cx) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
+        }
+        let Some(ended) = &mut self.ended else { return Poll::Pending };
+        // Cut short, not ended: what was promised did not come.
+        ended.as_mut().poll(cx).map(|_| Some(Err("the browser session has ended".into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

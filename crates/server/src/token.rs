@@ -1,0 +1,157 @@
+//! Session tokens: the `jwt` in every URL that reaches one session without an API key.
+//!
+//! A token names a session and is good for exactly as long as that session is active: signature and
+//! issuer are checked here, life by asking the fleet. It has no expiry of its own, because a session
+//! may live for days and its URLs are written down once. It holds nothing but the session.
+
+use axum::extract::FromRequestParts;
+use browserd_api::{ErrorCode, SessionId, Timestamp};
+use browserd_fleet::LiveSession;
+use browserd_rest::Error;
+use http::request::Parts;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::config::TokenSecret;
+use crate::query;
+
+const ISSUER: &str = "browserd";
+
+/// Longest token looked at, bytes; ours are about 300.
+const LENGTH_LIMIT: usize = 2048;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    /// The session's id.
+    sub: String,
+    /// When the session was created, seconds: the same session always has the same token.
+    iat: i64,
+    /// Where the official CLI looks for the host of its `ssh` command.
+    session: SessionClaim,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SessionClaim {
+    id: String,
+    fqdn: String,
+}
+
+/// Signs and checks session tokens.
+pub(crate) struct Tokens {
+    sign: EncodingKey,
+    check: DecodingKey,
+    validation: Validation,
+    fqdn: String,
+}
+
+impl Tokens {
+    pub(crate) fn new(secret: &TokenSecret, fqdn: &str) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_exp = false;
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["iss", "sub"]);
+        Self {
+            sign: EncodingKey::from_secret(secret.expose_secret()),
+            check: DecodingKey::from_secret(secret.expose_secret()),
+            validation,
+            fqdn: fqdn.to_owned(),
+        }
+    }
+
+    /// The token of a session.
+    pub(crate) fn sign(&self, id: &SessionId, created_at: Timestamp) -> Result<String, Error> {
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            sub: id.to_string(),
+            iat: created_at.as_micros() / 1_000_000,
+            session: SessionClaim { id: id.to_string(), fqdn: self.fqdn.clone() },
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
+            .map_err(Error::internal)
+    }
+
+    /// The session a token of ours names.
+    pub(crate) fn check(&self, token: &str) -> Option<SessionId> {
+        if token.len() > LENGTH_LIMIT {
+            return None;
+        }
+        let data = jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok()?;
+        data.claims.sub.parse().ok()
+    }
+}
+
+/// One refusal for tokens that are missing, malformed, foreign, forged or outlived, so that it
+/// tells nobody which sessions exist or existed.
+fn refused() -> Error {
+    Error::new(
+        ErrorCode::Unauthorized,
+        "the session token (query parameter jwt) is missing or not valid, or its session has ended; \
+         take the URL from a fresh GET /browsers/{id_or_name}",
+    )
+}
+
+/// The session a request's `jwt` query parameter gives access to.
+pub(crate) struct TokenSession {
+    pub(crate) live: LiveSession,
+    /// The token, for URLs handed back.
+    pub(crate) jwt: String,
+    /// The query without it.
+    pub(crate) query: String,
+}
+
+impl FromRequestParts<App> for TokenSession {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let (jwt, query) = query::take_jwt(parts.uri.query().unwrap_or_default());
+        let jwt = jwt.ok_or_else(refused)?;
+        let id = app.tokens.check(&jwt).ok_or_else(refused)?;
+        let live = app.fleet.live(id.as_str()).map_err(|_| refused())?;
+        if live.id() != &id || live.ended().is_some() {
+            return Err(refused());
+        }
+        Ok(Self { live, jwt, query })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(byte: u8) -> Tokens {
+        Tokens::new(&TokenSecret::new(Box::new([byte; 32])), "browsers.example")
+    }
+
+    #[test]
+    fn a_token_names_its_session_and_is_stable() {
+        let (id, at) = (SessionId::generate(), Timestamp::now());
+        let token = tokens(1).sign(&id, at).unwrap();
+        assert_eq!(token.split('.').count(), 3);
+        assert_eq!(tokens(1).check(&token), Some(id.clone()));
+        assert_eq!(tokens(1).sign(&id, at).unwrap(), token);
+    }
+
+    #[test]
+    fn foreign_and_forged_tokens_name_nothing() {
+        let id = SessionId::generate();
+        let token = tokens(1).sign(&id, Timestamp::now()).unwrap();
+        assert_eq!(tokens(2).check(&token), None);
+        for cut in 0..token.len() {
+            assert_eq!(tokens(1).check(&token[..cut]), None);
+        }
+        // {"alg":"none"}
+        let payload = token.split('.').nth(1).unwrap();
+        assert_eq!(tokens(1).check(&format!("eyJhbGciOiJub25lIn0.{payload}.")), None);
+        assert_eq!(tokens(1).check(&"a".repeat(1 << 20)), None);
+        assert_eq!(tokens(1).check(""), None);
+        // Signed with our secret, but by another program.
+        let claims = serde_json::json!({"iss": "another", "sub": id, "iat": 1,
+            "session": {"id": id, "fqdn": ""}});
+        let foreign =
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &tokens(1).sign).unwrap();
+        assert_eq!(tokens(1).check(&foreign), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! Bearer authentication.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use browserd_api::ErrorCode;
+use browserd_rest::Error;
+use http::{HeaderMap, header};
+
+use crate::app::App;
+
+/// Lets a request pass that has a valid API key. One answer for a missing, malformed and wrong one.
+pub(crate) async fn require_key(State(app): State<App>, request: Request, next: Next) -> Response {
+    match bearer(request.headers()) {
+        Some(key) if app.keys.contains(key) => next.run(request).await,
+        _ => Error::new(
+            ErrorCode::Unauthorized,
+            "the API key is missing or not valid; send it as Authorization: Bearer <key>",
+        )
+        .into_response(),
+    }
+}
+
+/// The key of an `Authorization: Bearer` header; the scheme's case does not matter. Two such headers
+/// are none, because two programs could read them differently.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+    (scheme.eq_ignore_ascii_case(b"bearer "))
+        .then(|| key.trim_ascii())
+        .filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(values: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        bearer(&headers).map(|key| String::from_utf8(key.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn reads_one_bearer_key() {
+        assert_eq!(read(&["Bearer sk_1"]).as_deref(), Some("sk_1"));
+        assert_eq!(read(&["bEaReR   sk_1"]).as_deref(), Some("sk_1"));
+        for wrong in [
+            &[][..],
+            &["Basic sk_1"],
+            &["Bearer"],
+            &["Bearer "],
+            &["sk_1"],
+            &["Bearer a", "Bearer a"],
+        ] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What every request passes before a handler sees it: an id, a line in the access log, a bound on
+//! its head, its key, its project.
+
+pub(crate) mod auth;
+pub(crate) mod head;
+pub(crate) mod linger;
+pub(crate) mod log;
+pub(crate) mod project;

@@ -1,0 +1,192 @@
+//! A server with fakes behind it.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use browserd_api::SessionId;
+use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_fleet::{BrowserSocket, Fleet, Instance, Runtime, RuntimeEvent, StartError};
+use browserd_server::{ApiKeys, Server, ServerConfig, TokenSecret};
+use browserd_store::SqliteStore;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::chromium::Chromium;
+use crate::client::{Answer, Client};
+use crate::guest;
+
+pub(crate) const KEY: &str = "sk_test";
+
+/// A running server and its insides.
+pub(crate) struct House {
+    pub(crate) client: Client,
+    pub(crate) runtime: Arc<FakeRuntime>,
+    pub(crate) fleet: Fleet,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<io::Result<()>>,
+}
+
+impl House {
+    pub(crate) async fn build() -> Self {
+        Self::with_places(10).await
+    }
+
+    pub(crate) async fn with_places(places: usize) -> Self {
+        let runtime = Arc::new(FakeRuntime {
+            dir: tempfile::tempdir().unwrap(),
+            chromium: Chromium::start().await,
+            events: Mutex::default(),
+            guests: Mutex::default(),
+        });
+        let store = Arc::new(SqliteStore::in_memory().await.unwrap());
+        let fleet =
+            Fleet::start(store, Arc::clone(&runtime) as Arc<dyn Runtime>, places).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}").parse().unwrap();
+        let mut config =
+            ServerConfig::new(url, TokenSecret::new(Box::new([7; 32])), guest::document());
+        config.shutdown_grace = std::time::Duration::from_secs(5);
+        let keys = ApiKeys::new([ApiKeys::hash(KEY.as_bytes())]);
+        let server = Server::new(config, fleet.clone(), keys);
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(server.serve(listener, async {
+            let _ = stopped.await;
+        }));
+        Self { client: Client::new(address), runtime, fleet, stop: Some(stop), served }
+    }
+
+    /// A new session, as the API shows it.
+    pub(crate) async fn session(&self) -> Value {
+        let answer = self.post("/browsers", &json!({"headless": true})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.client.call("GET", path, Some(KEY), None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.client.call("POST", path, Some(KEY), Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.client.call("PATCH", path, Some(KEY), Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.client.call("DELETE", path, Some(KEY), None).await
+    }
+
+    /// Stops the server and waits until it is gone.
+    pub(crate) async fn shut_down(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        (&mut self.served).await.unwrap().unwrap();
+    }
+}
+
+/// The `jwt` of a session as the API shows it.
+pub(crate) fn token(session: &Value) -> String {
+    session["cdp_ws_url"].as_str().unwrap().split_once("jwt=").unwrap().1.to_owned()
+}
+
+pub(crate) fn id(session: &Value) -> String {
+    session["session_id"].as_str().unwrap().to_owned()
+}
+
+/// Starts fake sessions at once.
+pub(crate) struct FakeRuntime {
+    dir: tempfile::TempDir,
+    pub(crate) chromium: Chromium,
+    events: Mutex<HashMap<SessionId, mpsc::Sender<RuntimeEvent>>>,
+    guests: Mutex<HashMap<SessionId, JoinHandle<()>>>,
+}
+
+impl FakeRuntime {
+    fn socket(&self, id: &SessionId) -> PathBuf {
+        self.dir.path().join(id.as_str())
+    }
+
+    /// Puts a guest of the test's own in place of a session's usual one.
+    pub(crate) fn replace_guest(
+        &self,
+        id: &str,
+        serve: impl FnOnce(tokio::net::UnixListener) -> JoinHandle<()>,
+    ) {
+        let id: SessionId = id.parse().unwrap();
+        self.kill_guest(id.as_str());
+        let listener = tokio::net::UnixListener::bind(self.socket(&id)).unwrap();
+        self.guests.lock().insert(id, serve(listener));
+    }
+
+    /// The guest is gone, and its socket with it.
+    pub(crate) fn kill_guest(&self, id: &str) {
+        let id: SessionId = id.parse().unwrap();
+        if let Some(guest) = self.guests.lock().remove(&id) {
+            guest.abort();
+        }
+        let _ = std::fs::remove_file(self.socket(&id));
+    }
+
+    /// The session is over by itself.
+    pub(crate) async fn lose(&self, id: &str, reason: EndReason) {
+        let id: SessionId = id.parse().unwrap();
+        let events = self.events.lock().remove(&id).unwrap();
+        events
+            .send(RuntimeEvent::Ended { reason, detail: Some("as the test asked".into()) })
+            .await
+            .unwrap();
+    }
+}
+
+#[async_trait]
+impl Runtime for FakeRuntime {
+    async fn start(
+        &self,
+        id: &SessionId,
+        _: &SessionConfig,
+        events: mpsc::Sender<RuntimeEvent>,
+    ) -> Result<Box<dyn Instance>, StartError> {
+        let socket = self.socket(id);
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        self.guests.lock().insert(id.clone(), guest::serve(listener));
+        self.events.lock().insert(id.clone(), events.clone());
+        Ok(Box::new(FakeInstance { socket, port: self.chromium.port, events }))
+    }
+
+    async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
+        Ok(Vec::new())
+    }
+}
+
+struct FakeInstance {
+    socket: PathBuf,
+    port: u16,
+    events: mpsc::Sender<RuntimeEvent>,
+}
+
+#[async_trait]
+impl Instance for FakeInstance {
+    fn guest_socket(&self) -> PathBuf {
+        self.socket.clone()
+    }
+
+    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
+        Ok(BrowserSocket {
+            stream: TcpStream::connect(("127.0.0.1", self.port)).await?,
+            host: format!("127.0.0.1:{}", self.port),
+            browser_path: "/devtools/browser/11111111-2222-3333-4444-555555555555".into(),
+        })
+    }
+
+    async fn end(&self, reason: EndReason) {
+        let _ = self.events.send(RuntimeEvent::Ended { reason, detail: None }).await;
+    }
+}

@@ -1,0 +1,11 @@
+//! The HTTP face in front of a real fleet, whose sessions are fakes: a guest that is a small HTTP
+//! server on a unix socket, and a Chromium that is a WebSocket server on TCP.
+
+mod cdp;
+mod chromium;
+mod client;
+mod guest;
+mod house;
+mod relay;
+mod sessions;
+mod wire;

@@ -1,0 +1,307 @@
+//! Requests for guests.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use browserd_api::browser::EndReason;
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::Request;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::client::goodbye;
+use crate::house::{House, KEY, id, token};
+
+/// What the guest saw of a request.
+fn seen<'a>(answer: &'a Value, header: &str) -> Option<&'a str> {
+    answer["headers"][header].as_str()
+}
+
+#[tokio::test]
+async fn both_ways_lead_to_the_guest_and_secrets_stay_here() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let (session_id, jwt) = (id(&session), token(&session));
+    for (path, target) in [
+        (format!("/browsers/{session_id}/process/exec?a=1&b=%2F"), "/process/exec?a=1&b=%2F"),
+        (format!("/browser/kernel/process/exec?a=1&jwt={jwt}&b=%2F"), "/process/exec?a=1&b=%2F"),
+        (format!("/browser/kernel/process/exec?jwt={jwt}"), "/process/exec"),
+    ] {
+        let request = Request::post(house.client.url(&path))
+            .header("authorization", format!("Bearer {KEY}"))
+            .header("cookie", "a=b")
+            .header("x-forwarded-for", "1.2.3.4")
+            .header("x-stainless-lang", "python")
+            .header("connection", "x-hop")
+            .header("x-hop", "1")
+            .header("x-request-id", "r-1")
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"command":"true"}"#))
+            .unwrap();
+        let answer = house.client.exchange(request).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert!(answer.header("content-security-policy").starts_with("sandbox"));
+        assert_eq!(answer.header("x-request-id"), "r-1");
+        let answer = answer.json();
+        assert_eq!(answer["target"], target);
+        assert_eq!(answer["body"], r#"{"command":"true"}"#);
+        assert_eq!(seen(&answer, "x-request-id"), Some("r-1"));
+        assert_eq!(seen(&answer, "content-type"), Some("application/json"));
+        let text = answer.to_string();
+        for secret in [KEY, "a=b", "1.2.3.4", "python", "x-hop", &jwt] {
+            assert!(!text.contains(secret), "{secret} reached the guest");
+        }
+    }
+}
+
+#[tokio::test]
+async fn foreign_tokens_are_refused_alike() {
+    let house = House::build().await;
+    let (one, two) = (house.session().await, house.session().await);
+    let jwt = token(&one);
+    house.delete(&format!("/browsers/{}", id(&two))).await;
+    let dead = token(&two);
+    let mut parts: Vec<&str> = jwt.split('.').collect();
+    parts[1] = dead.split('.').nth(1).unwrap();
+    let mixed = parts.join(".");
+    let mut bodies = Vec::new();
+    for jwt in ["", "x", "a.b.c", &dead, &mixed, &jwt[..jwt.len() - 2]] {
+        let answer = house
+            .client
+            .call("GET", &format!("/browser/kernel/process?jwt={jwt}"), Some(KEY), None)
+            .await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{jwt}");
+        bodies.push(answer.text());
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    assert_eq!(
+        house
+            .client
+            .call("GET", &format!("/browser/kernel/process?jwt={jwt}"), None, None)
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn what_a_guest_says_in_our_name_does_not_cross() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let answer = house.get(&format!("/browsers/{}/process/x/status", id(&session))).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.text(), "<script>alert(1)</script>");
+    for name in ["set-cookie", "location", "server", "access-control-allow-origin"] {
+        assert_eq!(answer.header(name), "", "{name}");
+    }
+    assert!(answer.header("content-security-policy").starts_with("sandbox"));
+}
+
+#[tokio::test]
+async fn large_bodies_stream_both_ways() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let chunks = futures_util::stream::iter(
+        (0..800).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 40_000]))),
+    );
+    let request =
+        Request::post(house.client.url(&format!("/browsers/{}/process/exec", id(&session))))
+            .header("authorization", format!("Bearer {KEY}"))
+            .body(Body::from_stream(chunks))
+            .unwrap();
+    assert_eq!(house.client.exchange(request).await.json()["length"], 32_000_000);
+}
+
+#[tokio::test]
+async fn events_arrive_as_they_are_sent_and_end_with_the_session() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let path = format!("/browser/kernel/process/x/stdout/stream?jwt={}", token(&session));
+    let mut answer =
+        house.client.send(Request::get(house.client.url(&path)).body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let frame = answer.body_mut().frame().await.unwrap().unwrap();
+    assert!(frame.into_data().unwrap().starts_with(b"data: "));
+    house.delete(&format!("/browsers/{}", id(&session))).await;
+    let end =
+        tokio::time::timeout(Duration::from_secs(5), answer.body_mut().frame()).await.unwrap();
+    assert!(end.unwrap().is_err(), "cut short, so that nobody takes it for whole");
+}
+
+/// A guest that hands each connection's first bytes to the test and answers with fixed bytes.
+fn raw_guest(
+    answers: Vec<Vec<u8>>,
+    seen: mpsc::UnboundedSender<&'static str>,
+) -> impl FnOnce(UnixListener) -> JoinHandle<()> {
+    move |listener| {
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let seen = seen.clone();
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 65536];
+                    let _ = stream.read(&mut buffer).await;
+                    let _ = seen.send("request");
+                    let _ = stream.write_all(&answer).await;
+                    // Until the other side hangs up.
+                    while matches!(stream.read(&mut buffer).await, Ok(1..)) {}
+                    let _ = seen.send("closed");
+                });
+            }
+            std::future::pending::<()>().await;
+        })
+    }
+}
+
+#[tokio::test]
+async fn hostile_answers_are_refused() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let path = format!("/browsers/{}/process", id(&session));
+    let endless = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'a'; 300_000]].concat();
+    let many =
+        [b"HTTP/1.1 200 OK\r\n".to_vec(), b"a: b\r\n".repeat(500), b"\r\n".to_vec()].concat();
+    let answers = [
+        b"SSH-2.0-nothing\r\n\r\n".to_vec(),
+        endless,
+        many,
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n".to_vec(),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 9\r\n\r\nhello".to_vec(),
+    ];
+    for answer in answers {
+        let (sender, _receiver) = mpsc::unbounded_channel();
+        house.runtime.replace_guest(&id(&session), raw_guest(vec![answer.clone()], sender));
+        let got = house.get(&path).await;
+        let shown = String::from_utf8_lossy(&answer[..answer.len().min(60)]).into_owned();
+        assert_eq!((got.status, got.code().as_str()), (502, "upstream_unavailable"), "{shown}");
+        assert_eq!(got.header("x-should-retry"), "true");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_request_along() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let (sender, mut events) = mpsc::unbounded_channel();
+    house.runtime.replace_guest(&id(&session), raw_guest(vec![Vec::new()], sender));
+    let path = format!("/browsers/{}/process/exec", id(&session));
+    let request = {
+        let client = house.client.clone();
+        tokio::spawn(
+            async move { client.call("POST", &path, Some(KEY), Some(&json!({}))).await.status },
+        )
+    };
+    assert_eq!(events.recv().await, Some("request"));
+    request.abort();
+    let closed = tokio::time::timeout(Duration::from_secs(5), events.recv()).await;
+    assert_eq!(closed.unwrap(), Some("closed"), "the guest hears of it");
+}
+
+#[tokio::test]
+async fn a_dead_guest_is_502_and_an_ended_session_404() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let path = format!("/browsers/{}/process", id(&session));
+    house.runtime.kill_guest(&id(&session));
+    let answer = house.get(&path).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unavailable"));
+
+    let (sender, mut events) = mpsc::unbounded_channel();
+    house.runtime.replace_guest(&id(&session), raw_guest(vec![Vec::new()], sender));
+    let waiting = {
+        let (client, path) = (house.client.clone(), path.clone());
+        tokio::spawn(async move { client.call("GET", &path, Some(KEY), None).await })
+    };
+    assert_eq!(events.recv().await, Some("request"));
+    house.runtime.lose(&id(&session), EndReason::OutOfMemory).await;
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (404, "browser_not_found"));
+}
+
+#[tokio::test]
+async fn connections_to_a_guest_are_reused_and_replaced_when_stale() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let path = format!("/browsers/{}/process", id(&session));
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+        .to_vec();
+    let serve = move |listener: UnixListener| {
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = sender.send("connection");
+                let mut buffer = vec![0; 65536];
+                // Two requests a connection, then it is closed without a word.
+                for _ in 0..2 {
+                    if matches!(stream.read(&mut buffer).await, Ok(1..)) {
+                        stream.write_all(&ok).await.unwrap();
+                    }
+                }
+            }
+        })
+    };
+    house.runtime.replace_guest(&id(&session), serve);
+    for _ in 0..6 {
+        assert_eq!(house.get(&path).await.status, 200);
+    }
+    let mut connections = 0;
+    while events.try_recv().is_ok() {
+        connections += 1;
+    }
+    assert_eq!(connections, 3);
+}
+
+#[tokio::test]
+async fn attach_is_a_websocket_and_says_goodbye() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let by_key = format!("/browsers/{}/process/x/attach", id(&session));
+    let by_token = format!("/browser/kernel/process/x/attach?jwt={}", token(&session));
+    let mut sockets = Vec::new();
+    for (path, key) in [(&by_key, Some(KEY)), (&by_token, None)] {
+        let mut socket = house.client.websocket(path, key).await.unwrap();
+        socket.send(Message::binary(vec![1, 2, 3])).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(vec![1, 2, 3]));
+        sockets.push(socket);
+    }
+    assert_eq!(house.client.websocket(&by_key, None).await.err(), Some(401));
+    house.delete(&format!("/browsers/{}", id(&session))).await;
+    for socket in &mut sockets {
+        let (code, reason) = goodbye(socket).await;
+        assert_eq!(code, 1001);
+        assert!(reason.starts_with("deleted"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn webdriver_goes_to_the_guest_with_its_url() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let path = format!("/browser/webdriver/session?jwt={}", token(&session));
+    let mut socket = house.client.websocket(&path, None).await.unwrap();
+    let url = socket.next().await.unwrap().unwrap();
+    assert_eq!(url.to_text().unwrap(), session["webdriver_ws_url"].as_str().unwrap());
+    socket.send(Message::text("bye")).await.unwrap();
+    assert!(matches!(socket.next().await, Some(Ok(Message::Close(_)))));
+
+    let plain = house.client.call("GET", &path, None, None).await;
+    assert_eq!((plain.status, plain.code().as_str()), (426, "upgrade_required"));
+    let other = format!("/browser/webdriver/status?jwt={}", token(&session));
+    assert_eq!(
+        house.client.call("GET", &other, None, None).await.json()["target"],
+        "/webdriver/status"
+    );
+    assert_eq!(
+        house.client.websocket("/browser/webdriver/session?jwt=a.b.c", None).await.err(),
+        Some(401)
+    );
+}
