@@ -1,0 +1,136 @@
+"""One `browserd serve` under test."""
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import httpx
+
+from . import leaks
+from .deadline import eventually
+
+BINARY = pathlib.Path(os.environ.get("BROWSERD_BIN", pathlib.Path(__file__).parents[2] / "target/release/browserd")).resolve()
+KEY = "sk_test_0123456789abcdefghijklmnopqrstuv"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A running server with a fresh state folder; `stop` ends it and clears the folder."""
+
+    def __init__(
+        self,
+        *,
+        private_hosts: list[str] | None = None,
+        user: str | None = None,
+        extra_env: dict[str, str] | None = None,
+        state_dir: pathlib.Path | None = None,
+    ) -> None:
+        self.state_dir = state_dir or pathlib.Path(tempfile.mkdtemp(prefix="browserd-test-"))
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.key = KEY
+        self.log_path = pathlib.Path(tempfile.mkstemp(prefix="browserd-test-", suffix=".log")[1])
+        self.exit_code: int | None = None
+        binary = BINARY
+        command: list[str] = []
+        if user is not None:
+            # the user must reach the binary and own its folders
+            self._bin_dir = pathlib.Path(tempfile.mkdtemp(prefix="browserd-bin-"))
+            self._bin_dir.chmod(0o755)
+            binary = pathlib.Path(shutil.copy2(BINARY, self._bin_dir / "browserd"))
+            binary.chmod(0o755)
+            shutil.chown(self.state_dir, user, user)
+            command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--"]
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": str(self.state_dir) if user else os.environ.get("HOME", "/"),
+            "LANG": "C.UTF-8",
+            "BROWSERD_API_KEY": self.key,
+            "BROWSERD_LISTEN": f"127.0.0.1:{self.port}",
+            "BROWSERD_STATE_DIR": str(self.state_dir),
+            "BROWSERD_ALLOWED_PRIVATE_HOSTS": ",".join(private_hosts or []),
+            # never to be seen inside a session
+            "DAEMON_SECRET": "hidden-from-sessions",
+            **(extra_env or {}),
+        }
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, str(binary), "serve"],
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                cwd="/", start_new_session=True,
+            )
+        try:
+            eventually(self._healthy, "the server answers /health", 30)
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def _healthy(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"browserd serve exited with {self.process.returncode}:\n{self.log()[-4000:]}")
+        try:
+            return httpx.get(f"{self.base_url}/health", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def session_ids(self) -> list[str]:
+        """Every session this server has had."""
+        ids: list[str] = []
+        with httpx.Client(base_url=self.base_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30) as client:
+            while True:
+                page = client.get("/browsers", params={"status": "all", "limit": 100, "offset": len(ids)})
+                page.raise_for_status()
+                ids += [browser["session_id"] for browser in page.json()]
+                if page.headers.get("x-has-more") != "true":
+                    return ids
+
+    def stop(self) -> None:
+        """SIGTERM, and waits for the end. Says in `exit_code` how it ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+                raise AssertionError(f"browserd serve did not end within 60 s of SIGTERM:\n{self.log()[-4000:]}") from None
+        self.exit_code = self.process.returncode
+
+    def stop_and_count(self) -> None:
+        """Ends the server and fails unless nothing of it and its sessions is left."""
+        ids = self.session_ids()
+        self.stop()
+        assert self.exit_code == 0, f"exit status {self.exit_code} after SIGTERM:\n{self.log()[-4000:]}"
+        left = leaks.left_over(ids, self.state_dir)
+        assert not left, f"left over after shutdown: {left}"
+        mark = [str(self.state_dir)]
+        left_by_folder = {
+            "processes": leaks.processes(mark),
+            "mounts": leaks.mounts(mark),
+            "sockets": leaks.sockets(mark),
+        }
+        assert not any(left_by_folder.values()), f"left over after shutdown: {left_by_folder}"
+
+    def discard(self) -> None:
+        """Removes the state folder, log and binary copy."""
+        shutil.rmtree(self.state_dir, ignore_errors=True)
+        self.log_path.unlink(missing_ok=True)
+        if hasattr(self, "_bin_dir"):
+            shutil.rmtree(self._bin_dir, ignore_errors=True)

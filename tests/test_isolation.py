@@ -1,0 +1,468 @@
+"""The walls: what two sessions, and a session and its host, must not see of each other."""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import socket
+import uuid
+from typing import Any
+
+import pytest
+from kernel import Kernel
+
+from harness import leaks, sessions
+from harness.cdp import Cdp, new_page
+from harness.deadline import eventually
+from harness.server import Server
+from harness.sessions import python, sh
+from harness.site import Site
+
+AS_ROOT = pytest.mark.parametrize("as_root", [False, True], ids=["kernel", "root"])
+
+
+@pytest.fixture(scope="module")
+def mark() -> str:
+    """Found nowhere on this host by accident."""
+    return f"mark-{uuid.uuid4().hex}"
+
+
+def status_of(kernel: Kernel, session_id: str, **settings: Any) -> dict[str, str]:
+    ran = sh(kernel, session_id, "cat /proc/self/status", **settings)
+    return dict(line.split(":\t", 1) for line in ran.out.splitlines() if ":\t" in line)
+
+
+# --- between two sessions
+
+
+@AS_ROOT
+def test_processes(kernel: Kernel, headless: Any, neighbour: Any, mark: str, as_root: bool) -> None:
+    spawned = kernel.browsers.process.spawn(headless.session_id, command="sh", args=["-c", f"sleep 600 # {mark}"])
+    script = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"
+    eventually(lambda: mark in sh(kernel, headless.session_id, script).out, "its own session sees it")
+    assert mark not in sh(kernel, neighbour.session_id, script, as_root=as_root).out
+    # nor does it see the host's processes
+    seen = sh(kernel, neighbour.session_id, script, as_root=as_root).out
+    assert "pytest" not in seen and "browserd serve" not in seen
+    kernel.browsers.process.kill(spawned.process_id or "", id_or_name=headless.session_id, signal="KILL")
+
+
+@AS_ROOT
+def test_files(kernel: Kernel, headless: Any, neighbour: Any, mark: str, as_root: bool) -> None:
+    folders = ["/tmp", "/var/tmp", "/dev/shm", "/home/kernel", "/home/kernel/Downloads"]
+    for folder in folders:
+        assert sh(kernel, headless.session_id, f"echo {mark} > {folder}/{mark}").code == 0, folder
+    if as_root:
+        for folder in ("/etc", "/usr/lib", "/opt", "/srv", "/root"):
+            # root inside may change its own root, which is nobody else's
+            if sh(kernel, headless.session_id, f"echo x > {folder}/{mark}", as_root=True).code == 0:
+                folders.append(folder)
+    for folder in folders:
+        assert sh(kernel, neighbour.session_id, f"ls -d {folder}/{mark}", as_root=as_root).code != 0, folder
+        assert not os.path.exists(f"{folder}/{mark}"), folder
+    for folder in folders:
+        sh(kernel, headless.session_id, f"rm -f {folder}/{mark}", as_root=as_root)
+
+
+LISTEN = """
+import socket, sys
+s = socket.socket({family}, socket.SOCK_STREAM); s.bind({address}); s.listen(); print('listening', flush=True)
+while True: s.accept()
+"""
+CONNECT = """
+import json, socket
+s = socket.socket({family}, socket.SOCK_STREAM); s.settimeout(5)
+try: s.connect({address}); print(json.dumps('connected'))
+except OSError as error: print(json.dumps(type(error).__name__))
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [("socket.AF_UNIX", "'/tmp/{mark}.sock'"), ("socket.AF_UNIX", "'\\0{mark}'"), ("socket.AF_INET", "('127.0.0.1', 45871)"), ("socket.AF_INET6", "('::1', 45871)")],
+    ids=["unix", "abstract", "loopback", "loopback6"],
+)
+def test_sockets(kernel: Kernel, headless: Any, neighbour: Any, mark: str, family: str, address: str) -> None:
+    place = {"family": family, "address": address.format(mark=mark)}
+    spawned = kernel.browsers.process.spawn(headless.session_id, command="python3", args=["-c", LISTEN.format(**place)])
+    with kernel.browsers.process.stdout_stream(spawned.process_id or "", id_or_name=headless.session_id) as stream:
+        assert next(iter(stream)).stream == "stdout"
+    connect = CONNECT.format(**place)
+    assert python(kernel, headless.session_id, connect) == "connected"
+    assert python(kernel, neighbour.session_id, connect) != "connected"
+    assert python(kernel, neighbour.session_id, connect, as_root=True) != "connected"
+    # and the host is not in either session's network
+    with socket.socket(eval(family), socket.SOCK_STREAM) as outside:
+        with pytest.raises(OSError):
+            outside.connect(eval(place["address"]))
+    kernel.browsers.process.kill(spawned.process_id or "", id_or_name=headless.session_id, signal="KILL")
+
+
+def test_the_hosts_sockets_are_out_of_reach(kernel: Kernel, headless: Any, server: Server, forbidden_site: Site, mark: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as abstract:
+        abstract.bind(f"\0{mark}-host")
+        abstract.listen()
+        for as_root in (False, True):
+            for family, address in (
+                ("socket.AF_UNIX", f"'\\0{mark}-host'"), ("socket.AF_INET", f"('127.0.0.1', {forbidden_site.port})"),
+                ("socket.AF_INET", f"('127.0.0.1', {server.port})"), ("socket.AF_INET", f"('{forbidden_site.host}', {forbidden_site.port})"),
+            ):
+                assert python(kernel, headless.session_id, CONNECT.format(family=family, address=address), as_root=as_root) != "connected"
+
+
+def test_shared_memory_and_ipc(kernel: Kernel, headless: Any, neighbour: Any) -> None:
+    make = "import ctypes, json; c = ctypes.CDLL(None); print(json.dumps(c.shmget(0x7a7a, 4096, 0o1666)))"
+    find = "import ctypes, json; c = ctypes.CDLL(None); print(json.dumps(c.shmget(0x7a7a, 0, 0)))"
+    assert python(kernel, headless.session_id, make) >= 0
+    assert python(kernel, headless.session_id, find) >= 0
+    assert python(kernel, neighbour.session_id, find) == -1
+
+
+def test_pages(headless: Any, neighbour: Any, mark: str) -> None:
+    with Cdp(headless.cdp_ws_url) as one, Cdp(neighbour.cdp_ws_url) as two:
+        page = new_page(one, f"about:blank#{mark}")
+        assert mark in str(one.call("Target.getTargets"))
+        assert mark not in str(two.call("Target.getTargets"))
+        page.close()
+
+
+def test_namespaces_differ(kernel: Kernel, headless: Any, neighbour: Any) -> None:
+    one, two = sessions.namespaces(kernel, headless.session_id), sessions.namespaces(kernel, neighbour.session_id)
+    host = {os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "mnt", "net", "ipc", "uts", "cgroup", "user")}
+    assert not one & two
+    assert not one & host, "every kind of namespace is the session's own"
+
+
+# --- from the host
+
+
+@AS_ROOT
+def test_host_folders_are_not_there(kernel: Kernel, headless: Any, server: Server, as_root: bool) -> None:
+    mark = f"planted-{uuid.uuid4().hex}"
+    planted = []
+    for folder in (pathlib.Path.home(), pathlib.Path("/var/tmp"), pathlib.Path("/tmp"), pathlib.Path("/home"), server.state_dir):
+        try:
+            path = folder / mark
+            path.write_text(mark)
+            planted.append(path)
+        except OSError:
+            continue
+    try:
+        assert planted
+        for path in planted:
+            assert sh(kernel, headless.session_id, f"cat '{path}'", as_root=as_root).code != 0, path
+        assert sh(kernel, headless.session_id, f"ls '{server.state_dir}'", as_root=as_root).code != 0
+        found = sh(kernel, headless.session_id, f"find / -xdev -name '{mark}*' 2>/dev/null", as_root=as_root, timeout_sec=120)
+        assert mark not in found.out
+        entries = set(sh(kernel, headless.session_id, "ls -A /", as_root=as_root).out.split())
+        assert entries <= {
+            ".browserd", "bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var",
+        }, entries
+    finally:
+        for path in planted:
+            path.unlink()
+
+
+@AS_ROOT
+def test_host_secrets_are_not_there(kernel: Kernel, headless: Any, server: Server, as_root: bool) -> None:
+    for path in ("/etc/shadow", "/etc/gshadow", "/etc/ssh/ssh_host_ed25519_key", "/etc/ssl/private", "/etc/sudoers", "/etc/machine-id"):
+        try:
+            host = pathlib.Path(path).read_bytes() if os.path.isfile(path) else b"".join(sorted(os.listdir(os.fsencode(path))))
+        except OSError:
+            continue
+        if host.strip():
+            inside = sh(kernel, headless.session_id, f"cat '{path}' 2>/dev/null || ls '{path}' 2>/dev/null", as_root=as_root).out
+            assert inside.strip().encode() != host.strip(), path
+    environments = sh(kernel, headless.session_id, "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'", as_root=as_root).out
+    assert "DAEMON_SECRET" not in environments
+    assert server.key not in environments
+    assert sh(kernel, headless.session_id, "id -un", as_root=as_root).out.strip() == ("root" if as_root else "kernel")
+
+
+def test_passwd_names_only_the_sessions_users(kernel: Kernel, headless: Any) -> None:
+    users = {line.split(":")[0] for line in sh(kernel, headless.session_id, "cat /etc/passwd").out.splitlines()}
+    assert {"root", "kernel"} <= users
+    people = {line.split(":")[0] for line in pathlib.Path("/etc/passwd").read_text().splitlines() if 1000 <= int(line.split(":")[2]) < 60000}
+    assert not (people - {"kernel"}) & users
+
+
+# --- what a process may do
+
+
+@AS_ROOT
+def test_no_new_privileges_and_seccomp(kernel: Kernel, headless: Any, as_root: bool) -> None:
+    status = status_of(kernel, headless.session_id, as_root=as_root)
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    if not as_root:
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"):
+            assert int(status[kind], 16) == 0, status
+
+
+def test_uids_outside_are_nobodys(kernel: Kernel, headless: Any, neighbour: Any, mark: str) -> None:
+    """Seen from the host, neither the session's user nor its root is root, or the other session's."""
+    seen: dict[tuple[str, bool], int] = {}
+    spawned = []
+    for browser in (headless, neighbour):
+        for as_root in (False, True):
+            name = f"{mark}-uid-{browser.name}-{as_root}"
+            spawned.append((browser, kernel.browsers.process.spawn(browser.session_id, command="sh", args=["-c", f"read x # {name}"], as_root=as_root)))
+
+            def outside() -> int | None:
+                for pid in leaks.pids():
+                    if name in leaks.command(pid):
+                        fields = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+                        # its power counts in its own user namespace only; the real test is below
+                        return int(fields["Uid"].split()[1])
+                return None
+
+            seen[(browser.name, as_root)] = eventually(outside, "the host sees the process")
+    assert 0 not in seen.values(), seen
+    if os.geteuid() == 0:
+        assert len(set(seen.values())) == 4, seen
+    for browser, process in spawned:
+        kernel.browsers.process.kill(process.process_id or "", id_or_name=browser.session_id, signal="KILL")
+
+
+POWERS = {
+    "load a kernel module": "python3 -c 'import ctypes, os; c = ctypes.CDLL(None, use_errno=True); r = c.syscall(313, 0, b\"\", 0); raise SystemExit(0 if r == 0 else 1)'",
+    "read the kernel's log": "dmesg",
+    "write a kernel setting": "echo x > /proc/sys/kernel/core_pattern",
+    "write a network setting": "echo 1 > /proc/sys/net/ipv4/ip_forward && test \"$(readlink /proc/self/ns/net)\" = host",
+    "press the magic key": "echo h > /proc/sysrq-trigger",
+    "read kernel memory": "head -c 1 /proc/kcore",
+    "make a device": "mknod /tmp/sda b 8 0",
+    "read a disk": "head -c 1 /dev/sda || head -c 1 /dev/vda",
+    "mount a disk": "mount -t ext4 /dev/vda /mnt",
+    "set the clock": "date -s '2001-01-01'",
+    "reboot": "python3 -c 'import ctypes; raise SystemExit(0 if ctypes.CDLL(None).reboot(0) == 0 else 1)'",
+    "leave its cgroup": "for f in $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs 2>/dev/null); do echo $$ > $f && exit 0; done; exit 1",
+    "raise its limits": "for f in $(find /sys/fs/cgroup -name 'memory.max' -o -name memory.limit_in_bytes -o -name pids.max 2>/dev/null); do echo max > $f && exit 0; echo -1 > $f && exit 0; done; exit 1",
+    "enter the host's namespaces": "nsenter -t 1 -m -u -i -n -p true && test $(readlink /proc/self/ns/pid) = never",
+    "use keyrings": "python3 -c 'import ctypes; raise SystemExit(0 if ctypes.CDLL(None).syscall(248, b\"user\", b\"a\", b\"b\", 1, -3) >= 0 else 1)'",
+    "use bpf": "python3 -c 'import ctypes; raise SystemExit(0 if ctypes.CDLL(None).syscall(321, 0, 0, 0) >= 0 else 1)'",
+    "use io_uring": "python3 -c 'import ctypes; b = ctypes.create_string_buffer(256); raise SystemExit(0 if ctypes.CDLL(None).syscall(425, 4, b) >= 0 else 1)'",
+    "use userfaultfd": "python3 -c 'import ctypes; raise SystemExit(0 if ctypes.CDLL(None).syscall(323, 0) >= 0 else 1)'",
+    "gain by setuid": "cp /usr/bin/id /tmp/suid-id && chmod 4755 /tmp/suid-id && test \"$(/tmp/suid-id -u)\" != \"$(id -u)\"",
+}
+
+
+@AS_ROOT
+@pytest.mark.parametrize("power", POWERS, ids=lambda power: power.replace(" ", "-"))
+def test_powers_nobody_inside_has(kernel: Kernel, headless: Any, power: str, as_root: bool) -> None:
+    ran = sh(kernel, headless.session_id, POWERS[power], as_root=as_root)
+    assert ran.code != 0, ran
+
+
+@AS_ROOT
+def test_the_guest_is_out_of_reach(kernel: Kernel, headless: Any, as_root: bool) -> None:
+    """PID 1 holds the session's sockets to the outside."""
+    for attempt in (
+        "readlink /proc/1/fd/3", "readlink /proc/1/fd/5", "cat /proc/1/fd/3", "cat /proc/1/environ", "head -c 1 /proc/1/mem", "cat /proc/1/maps | grep .",
+        "readlink /proc/1/exe", "ls /proc/1/root/", "ls /proc/1/cwd/",
+    ):
+        ran = sh(kernel, headless.session_id, attempt, as_root=as_root)
+        assert ran.code != 0, (attempt, ran)
+    # a signal nobody can handle does nothing to it
+    sh(kernel, headless.session_id, "kill -9 1; kill -STOP 1", as_root=as_root)
+    assert sh(kernel, headless.session_id, "true").code == 0
+
+
+def test_its_user_cannot_stop_the_guest(kernel: Kernel, headless: Any) -> None:
+    for signal in ("TERM", "INT", "HUP", "QUIT", "KILL", "ABRT", "USR1"):
+        assert sh(kernel, headless.session_id, f"kill -{signal} 1").code != 0
+    assert sh(kernel, headless.session_id, "true").code == 0
+
+
+def test_root_inside_is_root_of_nothing_outside(kernel: Kernel, headless: Any) -> None:
+    """It may own its files, and that is all."""
+    assert sh(kernel, headless.session_id, "id -u", as_root=True).out.strip() == "0"
+    assert sh(kernel, headless.session_id, "touch /root/mine && chown kernel:kernel /root/mine && stat -c %U /root/mine", as_root=True).out.strip() == "kernel"
+
+
+def test_chromium_never_runs_without_its_sandbox(headless: Any, headful: Any) -> None:
+    for browser in (headless, headful):
+        commands = [command for command in leaks.processes([browser.session_id]).values()]
+        chromium = [command for command in commands if "chromium" in command]
+        assert chromium, commands
+        assert not [command for command in chromium if "--no-sandbox" in command or "--disable-setuid-sandbox" in command or "--disable-web-security" in command]
+
+
+def test_headful_chromium_is_sandboxed(headful: Any) -> None:
+    with Cdp(headful.cdp_ws_url) as cdp:
+        page = new_page(cdp)
+        assert page.goto("chrome://sandbox") is None
+        eventually(lambda: "You are adequately sandboxed." in page.evaluate("document.body.innerText"), "chrome://sandbox says so", 15)
+        page.close()
+
+
+def test_a_fork_bomb_is_contained(kernel: Kernel, make: Any) -> None:
+    browser = make()
+    bomb = "import os, time\nn = 0\ntry:\n  while n < 100000:\n    if os.fork() == 0: time.sleep(600)\n    n += 1\nexcept OSError: pass\nprint(n)"
+    ran = sessions.run(kernel, browser.session_id, "python3", "-c", bomb, timeout_sec=60)
+    assert ran.code == 0 and 0 < int(ran.out) < 100_000, ran
+    # the session answers again once they are gone
+    sh(kernel, browser.session_id, "pkill -9 -f 'n < 100000'; true")
+    assert eventually(lambda: sh(kernel, browser.session_id, "true").code == 0, "the session goes on")
+
+
+# --- egress
+
+
+def via_gateway(kernel: Kernel, session_id: str, request: str) -> tuple[int, dict[str, str]]:
+    """Sends a raw request to the session's gateway from inside; answers status and headers."""
+    script = f"""
+import json, os, socket, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ['http_proxy'])
+s = socket.create_connection((proxy.hostname, proxy.port), 20); s.settimeout(20)
+s.sendall({request.encode()!r})
+data = b''
+while b'\\r\\n\\r\\n' not in data:
+    chunk = s.recv(4096)
+    if not chunk: break
+    data += chunk
+print(json.dumps(data.split(b'\\r\\n\\r\\n')[0].decode('latin-1')))
+"""
+    head = python(kernel, session_id, script)
+    first, *rest = head.split("\r\n")
+    return int(first.split()[1]), {line.split(":", 1)[0].lower(): line.split(":", 1)[1].strip() for line in rest}
+
+
+REFUSED = [
+    "127.0.0.1", "127.1.2.3", "localhost", "LOCALHOST.", "a.localhost", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.254", "192.168.1.1",
+    "100.64.0.1", "169.254.169.254", "169.254.1.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+    "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b::a00:1]", "[2002:7f00:1::]",
+    "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "127.1", "0", "3232235777", "ip6-localhost", "host_address",
+]
+
+
+@pytest.mark.parametrize("host", REFUSED)
+def test_private_destinations_are_refused(kernel: Kernel, headless: Any, forbidden_site: Site, host: str) -> None:
+    host = forbidden_site.host if host == "host_address" else host
+    before = forbidden_site.total()
+    authority = f"{host}:{forbidden_site.port}"
+    for request in (f"GET http://{authority}/hello HTTP/1.1\r\nHost: {authority}\r\n\r\n", f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"):
+        status, headers = via_gateway(kernel, headless.session_id, request)
+        if host == "ip6-localhost" and status == 502:
+            continue  # this host has no such name
+        assert status in (400, 403), (request, status, headers)
+        if status == 403:
+            assert headers["x-kernel-proxy-error"] == "destination_blocked"
+    assert forbidden_site.total() == before
+
+
+def test_an_allowed_private_host_is_reached(kernel: Kernel, headless: Any, site: Site) -> None:
+    status, headers = via_gateway(kernel, headless.session_id, f"GET {site.url('/hello')} HTTP/1.1\r\nHost: {site.authority}\r\nConnection: close\r\n\r\n")
+    assert status == 200 and "x-kernel-proxy-error" not in headers
+    status, _ = via_gateway(kernel, headless.session_id, f"CONNECT {site.authority} HTTP/1.1\r\nHost: {site.authority}\r\n\r\n")
+    assert status == 200
+    # its port only
+    other = f"{site.host}:{site.port - 1}"
+    status, headers = via_gateway(kernel, headless.session_id, f"CONNECT {other} HTTP/1.1\r\nHost: {other}\r\n\r\n")
+    assert status == 403 and headers["x-kernel-proxy-error"] == "destination_blocked"
+
+
+def test_programs_find_the_gateway_by_themselves(kernel: Kernel, headless: Any, site: Site) -> None:
+    ran = sh(kernel, headless.session_id, f"curl -sS --max-time 20 {site.url('/title/by-curl')}")
+    assert ran.code == 0 and "by-curl" in ran.out, ran
+    for spelling in ("2130706433", "0x7f000001", "0177.0.0.1", "127.1"):
+        ran = sh(kernel, headless.session_id, f"curl -sS -o /dev/null -w '%{{http_code}}' --max-time 20 http://{spelling}:{site.port}/hello")
+        assert ran.out.strip() in ("000", "400", "403"), (spelling, ran)
+
+
+def test_gateway_hides_nothing_but_itself(kernel: Kernel, headless: Any, site: Site) -> None:
+    body = sh(kernel, headless.session_id, f"curl -sS --max-time 20 -H 'Proxy-Connection: keep-alive' -H 'X-Mine: 1' {site.url('/echo')}").out
+    headers = json.loads(body)["headers"]
+    assert headers["x-mine"] == "1"
+    assert not {"proxy-connection", "proxy-authorization", "via", "x-forwarded-for", "forwarded"} & headers.keys(), headers
+
+
+@AS_ROOT
+def test_nothing_leaves_but_through_the_gateway(kernel: Kernel, headless: Any, site: Site, as_root: bool) -> None:
+    script = f"""
+import json, socket
+out = {{}}
+for name, kind, address in (('tcp', socket.SOCK_STREAM, ({site.host!r}, {site.port})), ('tcp-public', socket.SOCK_STREAM, ('1.1.1.1', 443)),
+                            ('udp', socket.SOCK_DGRAM, ('8.8.8.8', 53)), ('udp-host', socket.SOCK_DGRAM, ({site.host!r}, 9))):
+    s = socket.socket(socket.AF_INET, kind); s.settimeout(5)
+    try: s.connect(address); s.send(b'x'); out[name] = 'left'
+    except OSError as error: out[name] = error.strerror or type(error).__name__
+for family, address in ((socket.AF_INET6, ('2606:4700::1111', 443)),):
+    s = socket.socket(family, socket.SOCK_STREAM); s.settimeout(5)
+    try: s.connect(address); out['tcp6'] = 'left'
+    except OSError as error: out['tcp6'] = error.strerror or type(error).__name__
+for kind in ('SOCK_RAW',):
+    try: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP); out['raw'] = 'left'
+    except OSError as error: out['raw'] = error.strerror
+try: socket.socket(socket.AF_PACKET, socket.SOCK_RAW); out['packet'] = 'left'
+except OSError as error: out['packet'] = error.strerror
+try: socket.getaddrinfo('example.com', 80); out['dns'] = 'left'
+except OSError as error: out['dns'] = 'none'
+out['interfaces'] = sorted(line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:])
+print(json.dumps(out))
+"""
+    seen = python(kernel, headless.session_id, script, as_root=as_root)
+    assert seen.pop("interfaces") == ["lo"]
+    assert "left" not in seen.values(), seen
+
+
+def test_chromium_goes_through_the_gateway(headless: Any, site: Site, forbidden_site: Site) -> None:
+    before = forbidden_site.total()
+    port = forbidden_site.port
+    with Cdp(headless.cdp_ws_url) as cdp:
+        page = new_page(cdp)
+        assert page.goto(site.url("/hello")) is None
+        for host in ("127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254", forbidden_site.host):
+            page.goto(f"http://{host}:{port}/hello")
+            assert page.evaluate("document.querySelector('#greeting')") is None, host
+            page.evaluate(f"fetch('http://{host}:{port}/hello', {{mode: 'no-cors'}}).then(() => 1, () => 0)")
+            page.evaluate(f"new Promise(done => {{ const s = new WebSocket('ws://{host}:{port}/'); s.onopen = s.onerror = () => done(1); }})")
+        # nor by way of an allowed host
+        page.goto(site.url(f"/redirect?to=http://{forbidden_site.host}:{port}/hello"))
+        page.goto(site.url(f"/redirect?to=http://127.0.0.1:{port}/hello"))
+        page.close()
+    assert forbidden_site.total() == before
+
+
+def test_pages_of_the_session_itself_are_reachable(kernel: Kernel, headless: Any) -> None:
+    """A program inside may serve pages to the browser inside."""
+    spawned = kernel.browsers.process.spawn(headless.session_id, command="python3", args=["-u", "-m", "http.server", "48123", "--bind", "127.0.0.1"], cwd="/tmp")
+    with Cdp(headless.cdp_ws_url) as cdp:
+        page = new_page(cdp)
+        eventually(lambda: page.goto("http://127.0.0.1:48123/") is None, "the page inside is reached")
+        assert "Directory listing" in page.evaluate("document.title")
+        page.close()
+    kernel.browsers.process.kill(spawned.process_id or "", id_or_name=headless.session_id, signal="KILL")
+
+
+def test_webrtc_learns_and_leaks_no_address(headless: Any, site: Site) -> None:
+    gather = """new Promise(done => {
+        const found = [];
+        const pc = new RTCPeerConnection({iceServers: [{urls: 'stun:203.0.113.1:3478'}, {urls: 'stun:127.0.0.1:3478'}]});
+        pc.createDataChannel('x');
+        pc.onicecandidate = event => event.candidate ? found.push(event.candidate.candidate) : done(found);
+        pc.createOffer().then(offer => pc.setLocalDescription(offer));
+        setTimeout(() => done(found), 8000);
+    })"""
+    with Cdp(headless.cdp_ws_url) as cdp:
+        page = new_page(cdp)
+        assert page.goto(site.url("/hello")) is None
+        candidates = page.evaluate(gather)
+        page.close()
+    for candidate in candidates:
+        fields = candidate.split()
+        assert fields[7] == "host", candidate
+        assert fields[4].endswith(".local") or fields[4].startswith("127."), candidate
+        assert site.host not in candidate
+
+
+def test_a_refusal_is_shown_to_the_page(headless: Any) -> None:
+    with Cdp(headless.cdp_ws_url) as cdp:
+        page = new_page(cdp)
+        page.call("Network.enable")
+        page.goto("http://192.168.7.7/")
+        response = cdp.event("Network.responseReceived", page.session)["response"]
+        assert response["status"] == 403
+        headers = {name.lower(): value for name, value in response["headers"].items()}
+        assert headers["x-kernel-proxy-error"] == "destination_blocked"
+        page.close()

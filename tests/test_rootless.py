@@ -1,0 +1,132 @@
+"""The same server started by an ordinary user: no root, no setuid, nothing prepared."""
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from typing import Any, Iterator
+
+import pytest
+from kernel import Kernel
+
+from harness import leaks, sessions
+from harness.cdp import Cdp, first_page, new_page
+from harness.deadline import eventually
+from harness.server import Server
+from harness.sessions import sh
+from harness.site import Site
+
+USER = "browserd-test"
+
+
+@pytest.fixture(scope="module")
+def rootless(site: Site) -> Iterator[Server]:
+    """A server of an ordinary user: ours when we are one, else one made for the purpose."""
+    user = None
+    made = False
+    if os.geteuid() == 0:
+        user = USER
+        try:
+            pwd.getpwnam(USER)
+        except KeyError:
+            subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", USER], check=True)
+            made = True
+    server = Server(private_hosts=[site.authority], user=user)
+    try:
+        yield server
+        server.stop_and_count()
+    finally:
+        server.stop()
+        server.discard()
+        if made:
+            subprocess.run(["userdel", USER], check=False, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def client(rootless: Server) -> Iterator[Kernel]:
+    with sessions.client(rootless.base_url, rootless.key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser(client: Kernel) -> Any:
+    return sessions.create(client)
+
+
+def test_everything_runs_as_the_user(rootless: Server, browser: Any) -> None:
+    for pid, command in leaks.processes([browser.session_id, str(rootless.state_dir)]).items():
+        assert os.stat(f"/proc/{pid}").st_uid != 0, command
+
+
+def test_exec(client: Kernel, browser: Any) -> None:
+    ran = sh(client, browser.session_id, "id -un; echo $HOME; pwd; touch ~/mine && echo written")
+    assert ran.out.split() == ["kernel", "/home/kernel", "/home/kernel", "written"]
+
+
+def test_as_root_works_or_is_refused_in_words(client: Kernel, browser: Any) -> None:
+    try:
+        assert sh(client, browser.session_id, "id -u", as_root=True).out.strip() == "0"
+    except Exception as error:
+        assert getattr(error, "status_code", None) == 400, error
+        assert "as_root" in str(error)
+
+
+def test_status_of_a_busy_process(client: Kernel, browser: Any) -> None:
+    spawned = client.browsers.process.spawn(browser.session_id, command="sh", args=["-c", "(while :; do :; done) & wait"])
+
+    def busy() -> bool:
+        status = client.browsers.process.status(spawned.process_id or "", id_or_name=browser.session_id)
+        return status.state == "running" and (status.cpu_pct or 0) > 20 and (status.mem_bytes or 0) > 100_000
+
+    eventually(busy, "the children's CPU is counted")
+    client.browsers.process.kill(spawned.process_id or "", id_or_name=browser.session_id, signal="KILL")
+
+    def over() -> bool:
+        status = client.browsers.process.status(spawned.process_id or "", id_or_name=browser.session_id)
+        return (status.state, status.exit_code, status.cpu_pct, status.mem_bytes) == ("exited", 137, 0, 0)
+
+    eventually(over, "the end is told")
+
+
+def test_cdp(browser: Any, site: Site) -> None:
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = first_page(cdp)
+        assert page.goto(site.url("/title/rootless")) is None
+        assert page.evaluate("document.title") == "rootless"
+        sandbox = new_page(cdp)
+        assert sandbox.goto("chrome://sandbox") is None
+        eventually(lambda: "You are adequately sandboxed." in sandbox.evaluate("document.body.innerText"), "chrome://sandbox says so", 15)
+        sandbox.close()
+
+
+def test_the_walls_stand(client: Kernel, browser: Any, rootless: Server, forbidden_site: Site) -> None:
+    status = dict(line.split(":\t", 1) for line in sh(client, browser.session_id, "cat /proc/self/status").out.splitlines() if ":\t" in line)
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    assert all(int(status[kind], 16) == 0 for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"))
+    host = {os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "mnt", "net", "ipc", "uts", "cgroup", "user")}
+    assert not sessions.namespaces(client, browser.session_id) & host
+    assert sh(client, browser.session_id, f"ls '{rootless.state_dir}'").code != 0
+    assert sh(client, browser.session_id, "ls /home").out.split() == ["kernel"]
+    before = forbidden_site.total()
+    ran = sh(client, browser.session_id, f"curl -sS -o /dev/null -w '%{{http_code}}' --max-time 20 http://{forbidden_site.host}:{forbidden_site.port}/hello")
+    assert ran.out.strip() == "403"
+    assert forbidden_site.total() == before
+
+
+def test_two_sessions_and_their_end(client: Kernel, browser: Any, rootless: Server) -> None:
+    other = sessions.create(client)
+    sh(client, browser.session_id, "echo x > /tmp/only-here")
+    assert sh(client, other.session_id, "ls /tmp/only-here").code != 0
+    client.browsers.process.spawn(other.session_id, command="sh", args=["-c", "trap '' TERM; (setsid sleep 600 &); sleep 600"])
+    client.browsers.delete_by_id(other.session_id)
+    left: dict[str, object] = {}
+
+    def gone() -> bool:
+        left.clear()
+        left.update(leaks.left_over([other.session_id], rootless.state_dir))
+        return not left
+
+    try:
+        eventually(gone, "nothing of the session is left", 60)
+    except AssertionError:
+        raise AssertionError(str(left)) from None

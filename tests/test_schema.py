@@ -1,0 +1,107 @@
+"""schemathesis over our own OpenAPI document: no 5xx but the documented 501s, no undocumented answer."""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Iterator
+
+import pytest
+
+from harness import sessions
+from harness.server import Server
+from harness.sessions import sh
+
+SEED = 20261123
+
+
+@pytest.fixture(scope="module")
+def fuzzed() -> Iterator[Server]:
+    """A server of its own, with little room, for requests nobody can foresee."""
+    server = Server(extra_env={"BROWSERD_MAX_SESSIONS": "3"})
+    try:
+        yield server
+        server.stop_and_count()
+    finally:
+        server.stop()
+        server.discard()
+
+
+def settings(key: str, token: str, session: str, exited: str, running: str) -> str:
+    """Keys and ids that are valid, so that requests get past the lookup; creations keep to few.
+
+    Two documents cannot be checked against a schema this way: of an event stream the document
+    describes the data of an event, not its framing, and the YAML document is text to it.
+    """
+    return f"""
+seed = {SEED}
+request-timeout = 30
+max-stream-events = 20
+[auth.openapi.apiKey]
+bearer = "{key}"
+[auth.openapi.sessionToken]
+api_key = "{token}"
+[parameters]
+"path.id_or_name" = "{session}"
+"path.process_id" = "{exited}"
+"query.timeout" = 1
+[checks]
+enabled = false
+[checks.not_a_server_error]
+enabled = true
+expected-statuses = ["2xx", "3xx", "4xx", 501, 529]
+[checks.status_code_conformance]
+enabled = true
+[checks.content_type_conformance]
+enabled = true
+[checks.response_schema_conformance]
+enabled = true
+[phases.stateful]
+enabled = false
+[generation]
+max-examples = 15
+database = "none"
+[[operations]]
+include-method = "POST"
+include-path = "/browsers"
+generation.max-examples = 8
+[[operations]]
+include-method = "DELETE"
+include-path = "/browsers/{{id_or_name}}"
+parameters = {{ "path.id_or_name" = "no-such-session" }}
+[[operations]]
+include-path-regex = "(stdout/stream|/spec.yaml)$"
+checks.response_schema_conformance.enabled = false
+[[operations]]
+include-path-regex = "/process/.process_id./(stdin|resize)$"
+parameters = {{ "path.id_or_name" = "{session}", "path.process_id" = "{running}" }}
+"""
+
+
+@pytest.mark.timeout(480)
+def test_schemathesis(fuzzed: Server, tmp_path: pathlib.Path) -> None:
+    with sessions.client(fuzzed.base_url, fuzzed.key) as kernel:
+        browser = sessions.create(kernel)
+        exited = kernel.browsers.process.spawn(browser.session_id, command="true").process_id
+        running = kernel.browsers.process.spawn(browser.session_id, command="sleep", args=["3600"], allocate_tty=True).process_id
+        config = tmp_path / "schemathesis.toml"
+        config.write_text(settings(fuzzed.key, sessions.jwt_of(browser.cdp_ws_url), browser.session_id, str(exited), str(running)))
+        report = tmp_path / "report.json"
+        ran = subprocess.run(
+            [
+                sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
+                "--wait-for-schema", "10",
+                "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-shrink",
+                "--report", "json", "--report-json-path", str(report),
+                f"{fuzzed.base_url}/spec.json",
+            ],
+            capture_output=True, text=True, timeout=420, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"},
+        )
+        assert ran.returncode == 0, f"{ran.stdout[-12000:]}\n{ran.stderr[-3000:]}"
+        assert report.exists() and json.loads(report.read_text())
+        # the session and the server are none the worse
+        assert sh(kernel, browser.session_id, "true").code == 0
+        assert fuzzed.process.poll() is None
+    assert "panicked" not in fuzzed.log()

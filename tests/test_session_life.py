@@ -1,0 +1,106 @@
+"""How sessions end, and what they survive: inactivity, Chromium crashing, memory running out."""
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+from typing import Any, Callable
+
+import httpx
+import pytest
+from kernel import Kernel
+from websockets.exceptions import ConnectionClosed
+
+from harness import leaks, sessions
+from harness.cdp import Cdp, first_page
+from harness.deadline import eventually
+from harness.server import Server
+
+
+def ended(wire: httpx.Client, session_id: str) -> dict[str, Any] | None:
+    """The session's record once it has ended."""
+    answer = wire.get(f"/browsers/{session_id}", params={"include_deleted": "true"})
+    assert answer.status_code == 200, answer.text
+    return answer.json() if answer.json().get("deleted_at") else None
+
+
+def lived(record: dict[str, Any]) -> float:
+    """Seconds between creation and end."""
+    parse = datetime.datetime.fromisoformat
+    return (parse(record["deleted_at"]) - parse(record["created_at"])).total_seconds()
+
+
+def test_inactive_session_times_out_and_a_used_one_does_not(kernel: Kernel, wire: httpx.Client, server: Server) -> None:
+    idle = sessions.create(kernel, timeout_seconds=10)
+    watched = sessions.create(kernel, timeout_seconds=10)
+    busy = sessions.create(kernel, timeout_seconds=10)
+    # an open CDP connection is activity though nothing is said on it; so is a stream being read
+    with Cdp(watched.cdp_ws_url) as cdp:
+        record = eventually(lambda: ended(wire, idle.session_id), "the idle session times out", 40)
+        assert record["deletion_reason"] == "timed_out"
+        assert 10 <= lived(record) <= 20
+        assert ended(wire, watched.session_id) is None
+        assert cdp.call("Browser.getVersion")["product"]
+    eventually(lambda: ended(wire, busy.session_id), "a session nobody talks to times out", 40)
+    released = eventually(lambda: ended(wire, watched.session_id), "the session times out once its client is gone", 40)
+    assert released["deletion_reason"] == "timed_out"
+    ids = [idle.session_id, watched.session_id, busy.session_id]
+    eventually(lambda: not leaks.left_over(ids, server.state_dir), "nothing of the sessions is left")
+
+
+def test_chromium_crashing_keeps_the_session(kernel: Kernel, wire: httpx.Client, make: Callable[..., Any], server: Server) -> None:
+    browser = make()
+    spawned = kernel.browsers.process.spawn(browser.session_id, command="sleep", args=["1000"])
+    with Cdp(browser.cdp_ws_url) as cdp:
+        first_page(cdp).evaluate("window.marker = 1")
+        killed = sessions.sh(kernel, browser.session_id, "pkill -9 -x chromium; true")
+        assert killed.code == 0
+        with pytest.raises(ConnectionClosed):
+            while True:
+                cdp.call("Browser.getVersion")
+
+    def back() -> bool:
+        try:
+            with Cdp(browser.cdp_ws_url) as again:
+                pages = [t for t in again.call("Target.getTargets")["targetInfos"] if t["type"] == "page"]
+                return bool(pages)
+        except Exception:
+            return False
+
+    eventually(back, "the same address reaches the new Chromium")
+    with Cdp(browser.cdp_ws_url) as cdp:
+        assert first_page(cdp).evaluate("typeof window.marker") == "undefined"
+    # what else runs in the session is untouched, and so is the session
+    assert kernel.browsers.process.status(spawned.process_id, id_or_name=browser.session_id).state == "running"
+    assert kernel.browsers.retrieve(browser.session_id).deleted_at is None
+    lines = [line for line in server.log().splitlines() if browser.session_id in line]
+    for said in ("the browser was lost", "the browser is back"):
+        assert any(said in line for line in lines), "\n".join(lines)
+
+
+def test_memory_limit_holds(kernel: Kernel, wire: httpx.Client) -> None:
+    """A process that eats past the class's limit is stopped by it; the host is not touched."""
+    browser = sessions.create(kernel, memory="1GiB")
+    try:
+        eat = "b = bytearray()\nwhile len(b) < 3 << 30: b += b'x' * (16 << 20)\nprint(len(b))"
+        quick = kernel.with_options(max_retries=0)
+        try:
+            answer = quick.browsers.process.exec(browser.session_id, command="python3", args=["-c", eat], timeout_sec=60)
+            # the kernel ended the process itself
+            assert answer.exit_code == 137, answer
+        except Exception as error:
+            # or the whole session, with the true reason
+            record = eventually(lambda: ended(wire, browser.session_id), f"the session says why it ended ({error!r})", 30)
+            assert record["deletion_reason"] == "out_of_memory", record
+    finally:
+        kernel.browsers.delete_by_id(browser.session_id)
+
+
+def test_guest_killed_from_outside_ends_the_session_with_the_reason(kernel: Kernel, wire: httpx.Client, server: Server) -> None:
+    browser = sessions.create(kernel)
+    shims = [pid for pid, command in leaks.processes([browser.session_id]).items() if " shim" in command]
+    assert len(shims) == 1, leaks.processes([browser.session_id])
+    os.kill(shims[0], signal.SIGKILL)
+    record = eventually(lambda: ended(wire, browser.session_id), "the loss of the shim is noticed", 30)
+    assert record["deletion_reason"] in ("crashed", "host_lost"), record
+    eventually(lambda: not leaks.left_over([browser.session_id], server.state_dir), "nothing of the session is left")
