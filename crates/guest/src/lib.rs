@@ -12,6 +12,7 @@ pub mod http;
 pub mod init;
 mod locale;
 pub mod process;
+mod refusals;
 mod run;
 pub mod session;
 pub mod webdriver;

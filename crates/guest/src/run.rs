@@ -104,12 +104,12 @@ impl Guest {
             }
         };
         let mut services = tokio::task::JoinSet::new();
-        let mut router = http::router(processes.clone());
         let browser = self.door.map(|listener| {
             let browser = Browser::start(Arc::clone(&session), shim);
             services.spawn(door::serve(listener, browser.clone()));
             browser
         });
+        let mut router = http::router(http::Services { processes: processes.clone() });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
         }

@@ -27,9 +27,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::path::Id;
-use super::refusals::{Refusals, StateRefusals};
 use super::spool::{Chunk, Reader};
 use super::{Process, Processes, resize};
+use crate::refusals::{Refusals, StateRefusals};
 
 /// Longest message a client may send, bytes.
 const MESSAGE_LIMIT: usize = 1 << 20;

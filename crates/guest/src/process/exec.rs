@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use super::group::{Group, Groups};
 use super::pump::{Streams, output_pipe};
-use super::refusals::{BodyRefusals, Refusals};
 use super::registry::Inner;
 use super::spawn::TIMED_OUT;
 use super::spool::Stream;
 use super::{Processes, request};
+use crate::refusals::{BodyRefusals, Refusals};
 
 /// Most bytes of one stream in an answer.
 const STREAM_LIMIT: usize = 8 << 20;

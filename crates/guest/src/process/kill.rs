@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::group::Groups;
 use super::path::Id;
-use super::refusals::{BodyRefusals, Refusals, StateRefusals};
 use super::{Process, Processes};
+use crate::refusals::{BodyRefusals, Refusals, StateRefusals};
 
 /// [`KillRequest`] with any text as signal, so that the refusal names the field.
 #[derive(Debug, Default, Deserialize)]

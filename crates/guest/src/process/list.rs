@@ -4,7 +4,7 @@ use axum::extract::State;
 use browserd_api::process::ProcessInfo;
 
 use super::Processes;
-use super::refusals::Refusals;
+use crate::refusals::Refusals;
 
 /// Extension: list the session's processes.
 ///

@@ -20,7 +20,6 @@ mod output_body;
 mod path;
 mod procfs;
 mod pump;
-mod refusals;
 mod registry;
 mod request;
 mod resize;

@@ -6,8 +6,8 @@ use browserd_api::{ApiError, ErrorCode, ErrorDetail};
 use browserd_rest::{Error, Json, Result};
 
 use super::path::Id;
-use super::refusals::{BodyRefusals, Refusals, StateRefusals};
 use super::{Process, Processes, terminal};
+use crate::refusals::{BodyRefusals, Refusals, StateRefusals};
 
 /// Change the size of a process's terminal.
 ///

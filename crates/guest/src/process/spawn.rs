@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use super::group::Groups;
 use super::input::{Input, Target};
 use super::pump::{Streams, output_pipe};
-use super::refusals::{BodyRefusals, Refusals};
 use super::registry::Place;
 use super::{End, Ending, Process, Processes, cpu, request, terminal};
 use crate::init::Child;
+use crate::refusals::{BodyRefusals, Refusals};
 
 /// What a timed-out process exits with, as `timeout(1)` has it.
 pub(super) const TIMED_OUT: i32 = 124;

@@ -6,7 +6,7 @@ use browserd_rest::Result;
 
 use super::Processes;
 use super::path::Id;
-use super::refusals::Refusals;
+use crate::refusals::Refusals;
 
 /// What a process does right now.
 ///

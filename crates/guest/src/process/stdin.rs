@@ -8,7 +8,7 @@ use browserd_rest::{Error, Json, Result};
 use super::Processes;
 use super::input::{PATIENCE, Written};
 use super::path::Id;
-use super::refusals::{BodyRefusals, Refusals, StateRefusals};
+use crate::refusals::{BodyRefusals, Refusals, StateRefusals};
 
 /// Write to a process's standard input.
 ///

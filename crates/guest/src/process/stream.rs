@@ -7,8 +7,8 @@ use browserd_rest::Result;
 use http::HeaderValue;
 
 use super::path::Id;
-use super::refusals::Refusals;
 use super::{Processes, output_body};
+use crate::refusals::Refusals;
 
 /// Stream everything a process wrote and writes.
 ///

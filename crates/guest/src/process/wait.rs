@@ -8,7 +8,7 @@ use browserd_rest::{Error, Result};
 
 use super::Processes;
 use super::path::Id;
-use super::refusals::Refusals;
+use crate::refusals::Refusals;
 
 /// Seconds waited when the query does not say.
 const DEFAULT: u64 = 30;

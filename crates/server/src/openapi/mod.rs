@@ -26,6 +26,19 @@ const TOKEN: &str = "sessionToken";
 /// Tag of the operations this version does not have.
 const UNBUILT: &str = "not built yet";
 
+/// The rooms of a session: first part of the path, tag, and what is there.
+const ROOMS: [(&str, &str, &str); 9] = [
+    ("process", "processes", "Programs inside a session."),
+    ("fs", "files", "Files inside a session."),
+    ("logs", "logs", "Logs of a session's programs, and any text file in it, as they grow."),
+    ("computer", "computer", "Mouse, keyboard, screen and clipboard of a session."),
+    ("replays", "replays", "Recordings of a session's screen."),
+    ("playwright", "playwright", "Playwright code that runs inside a session."),
+    ("repl", "playwright", ""),
+    ("curl", "curl", "HTTP requests through a session's browser."),
+    ("extensions", "browsers", ""),
+];
+
 /// Where the guest's paths are described.
 const SESSION: &str = "/browsers/{id_or_name}";
 
@@ -75,16 +88,28 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
     info.description = Some(include_str!("description.md").trim().to_owned());
     info.license = Some(License::new("Apache-2.0"));
     let tag = |name: &str, text: &str| TagBuilder::new().name(name).description(Some(text)).build();
+    let there =
+        |room: &str| guest.paths.paths.keys().any(|path| path.split('/').nth(1) == Some(room));
+    let rooms = ROOMS
+        .iter()
+        .filter(|(room, _, text)| !text.is_empty() && there(room))
+        .map(|(_, name, text)| tag(name, text));
     let mut document = OpenApiBuilder::new()
         .info(info)
-        .tags(Some([
-            tag("browsers", "Browser sessions: create, find, change, end."),
-            tag("processes", "Programs inside a session."),
-            tag("cdp", "Chrome DevTools Protocol of a session."),
-            tag("webdriver", "WebDriver BiDi of a session."),
-            tag("server", "The server itself, and documents about it. No key needed."),
-            tag(UNBUILT, "Operations of the public API that this version answers with 501."),
-        ]))
+        .tags(Some(
+            [tag("browsers", "Browser sessions: create, find, change, end.")]
+                .into_iter()
+                .chain(rooms)
+                .chain([
+                    tag("cdp", "Chrome DevTools Protocol of a session."),
+                    tag("webdriver", "WebDriver BiDi of a session."),
+                    tag("server", "The server itself, and documents about it. No key needed."),
+                    tag(
+                        UNBUILT,
+                        "Operations of the public API that this version answers with 501.",
+                    ),
+                ]),
+        ))
         .build();
     for routes in [
         browsers::documented(),
@@ -214,8 +239,9 @@ fn belong_to_session(path: &str, method: &Method, operation: &mut Operation) {
             format!("browsers.{}", plain.replacen('_', ".", 1))
         }
     });
-    if path.contains("/process") {
-        operation.tags = Some(vec!["processes".to_owned()]);
+    let room = path.strip_prefix(SESSION).and_then(|rest| rest.split('/').nth(1));
+    if let Some((_, tag, _)) = ROOMS.iter().find(|(name, ..)| Some(*name) == room) {
+        operation.tags = Some(vec![(*tag).to_owned()]);
     }
     operation.parameters.get_or_insert_default().insert(0, RefOr::T(session_parameter()));
 }

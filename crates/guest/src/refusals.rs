@@ -1,22 +1,22 @@
-//! The refusals that process routes have in common, for the API document.
+//! The refusals that routes have in common, for the API document.
 
 use browserd_api::ErrorBody;
 use utoipa::IntoResponses;
 
-/// What any process route may answer.
+/// What any route may answer.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(super) enum Refusals {
+pub(crate) enum Refusals {
     /// The request is not valid; `details` names the field.
     #[response(status = 400)]
     BadRequest(ErrorBody),
     /// No valid credentials.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
-    /// No such session or process.
+    /// No such session, or no such thing in it.
     #[response(status = 404)]
     NotFound(ErrorBody),
-    /// Too many requests or processes; see `Retry-After`.
+    /// Too many at one time; see `Retry-After`.
     #[response(status = 429)]
     TooManyRequests(ErrorBody),
     /// An error of the server; its log has the cause.
@@ -30,11 +30,11 @@ pub(super) enum Refusals {
 /// What routes that read a body may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(super) enum BodyRefusals {
+pub(crate) enum BodyRefusals {
     /// The body is larger than the route takes.
     #[response(status = 413)]
     TooLarge(ErrorBody),
-    /// The body is not JSON by its content type.
+    /// The body is not of a content type the route reads.
     #[response(status = 415)]
     MediaType(ErrorBody),
 }
@@ -42,7 +42,7 @@ pub(super) enum BodyRefusals {
 /// What routes that need a running process may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(super) enum StateRefusals {
+pub(crate) enum StateRefusals {
     /// The process has exited (`process_exited`), or its input is closed (`stdin_closed`). Sending
     /// the request again does not help, which `x-should-retry: false` tells clients.
     #[response(status = 409)]
