@@ -1,4 +1,4 @@
-"""Fifty sessions come and go; nothing of them stays."""
+"""Fifty sessions come and go, some of them headful; nothing of them stays."""
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ def test_fifty_rounds_leave_nothing(kernel: Kernel, server: Server) -> None:
     namespaces: set[str] = set()
 
     def a_round(number: int) -> str:
-        browser = sessions.create(kernel)
+        browser = sessions.create(kernel, headless=number % 10 != 3)
         namespaces.update(sessions.namespaces(kernel, browser.session_id))
         if number % 5 == 0:
             # ended with a client attached and a process running

@@ -6,8 +6,9 @@ import pwd
 import subprocess
 from typing import Any, Iterator
 
+import httpx
 import pytest
-from kernel import Kernel
+from kernel import APIError, Kernel
 
 from harness import leaks, sessions
 from harness.cdp import Cdp, first_page, new_page
@@ -15,6 +16,7 @@ from harness.deadline import eventually
 from harness.server import Server
 from harness.sessions import sh
 from harness.site import Site
+from test_session_life import EAT, ended
 
 USER = "browserd-test"
 
@@ -111,6 +113,19 @@ def test_the_walls_stand(client: Kernel, browser: Any, rootless: Server, forbidd
     ran = sh(client, browser.session_id, f"curl -sS -o /dev/null -w '%{{http_code}}' --max-time 20 http://{forbidden_site.host}:{forbidden_site.port}/hello")
     assert ran.out.strip() == "403"
     assert forbidden_site.total() == before
+
+
+def test_memory_is_limited(client: Kernel, rootless: Server) -> None:
+    """By a cgroup where one was delegated, else by the guest, which ends the session and says why."""
+    browser = sessions.create(client, memory="1GiB")
+    try:
+        ran = sessions.run(client.with_options(max_retries=0), browser.session_id, "python3", "-c", EAT)
+        assert ran.code == 137, ran
+    except APIError:
+        with httpx.Client(base_url=rootless.base_url, headers={"Authorization": f"Bearer {rootless.key}"}) as wire:
+            record = eventually(lambda: ended(wire, browser.session_id), "the end is noticed")
+            assert record["deletion_reason"] == "out_of_memory", record
+    client.browsers.delete_by_id(browser.session_id)
 
 
 def test_two_sessions_and_their_end(client: Kernel, browser: Any, rootless: Server) -> None:

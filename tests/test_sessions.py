@@ -261,12 +261,68 @@ def test_rename_to_a_taken_name_is_409(kernel: Kernel, make: Callable[..., Any],
     assert kernel.browsers.update(browser.session_id, name="wants-another").name == "wants-another"
 
 
+@pytest.mark.parametrize("headless", [True, False], ids=["headless", "headful"])
+def test_the_window_changes_while_it_runs(kernel: Kernel, make: Callable[..., Any], headless: bool) -> None:
+    browser = make(headless=headless, viewport={"width": 1024, "height": 768})
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = first_page(cdp)
+        page.evaluate("window.marker = 1")
+        for width, height in ((800, 600), (1280, 800)):
+            changed = kernel.browsers.update(browser.session_id, viewport={"width": width, "height": height})
+            assert changed.viewport and (changed.viewport.width, changed.viewport.height) == (width, height)
+            eventually(lambda: page.evaluate("[outerWidth, outerHeight]") == [width, height], "the window has the new size")
+        assert page.evaluate("window.marker") == 1, "nothing was loaded again"
+    assert kernel.browsers.retrieve(browser.session_id).viewport == changed.viewport
+
+
+def test_place_and_language_change_while_it_runs(kernel: Kernel, wire: httpx.Client, make: Callable[..., Any]) -> None:
+    browser = make()
+    with Cdp(browser.cdp_ws_url) as cdp:
+        pages = [first_page(cdp)]
+
+        def seen() -> list[Any]:
+            return [page.evaluate("[Intl.DateTimeFormat().resolvedOptions().timeZone, navigator.language]") for page in pages]
+
+        assert seen() == [["UTC", "en-US"]]
+        changed = kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "fr-FR"})
+        assert changed.location and (changed.location.timezone, changed.location.locale) == ("Asia/Tokyo", "fr-FR")
+        pages.append(new_page(cdp))
+        eventually(lambda: seen() == [["Asia/Tokyo", "fr-FR"]] * 2, "pages that are open and new ones are there")
+        # null goes back to the server's default
+        assert wire.patch(f"/browsers/{browser.session_id}", json={"location": {"timezone": None}}).status_code == 200
+        eventually(lambda: seen() == [["UTC", "fr-FR"]] * 2, "the time zone is the default again")
+
+
+def test_start_url_navigates_the_page_that_is_open(kernel: Kernel, make: Callable[..., Any], site: Site) -> None:
+    browser = make()
+    with Cdp(browser.cdp_ws_url) as cdp:
+        assert kernel.browsers.update(browser.session_id, start_url=site.url("/title/changed")).start_url == site.url("/title/changed")
+
+        def titles() -> list[str]:
+            return [target["title"] for target in cdp.call("Target.getTargets")["targetInfos"] if target["type"] == "page"]
+
+        eventually(lambda: titles() == ["changed"], "the one page went there")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"viewport": {"width": 1, "height": 600}}, "viewport.width"), ({"viewport": {"width": 800}}, "viewport.height"),
+        ({"location": {"timezone": "Mars/Olympus"}}, "location.timezone"), ({"start_url": "file:///etc/passwd"}, "start_url"), ({"name": "a/b"}, "name"),
+    ],
+)
+def test_bad_changes_are_refused_and_change_nothing(wire: httpx.Client, headless: Any, change: dict[str, Any], field: str) -> None:
+    answer = wire.patch(f"/browsers/{headless.session_id}", json={"tags": {"never": "set"}, **change})
+    assert answer.status_code == 400, answer.text
+    assert {detail["code"] for detail in answer.json()["details"]} == {field}
+    assert not wire.get(f"/browsers/{headless.session_id}").json().get("tags")
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"timeout_seconds": 20}, {"stealth": True}, {"headless": False}, {"memory": "2GiB"},
-        {"proxy": {"id": "p"}}, {"viewport": {"width": 800, "height": 600}},
-        {"location": {"timezone": "UTC"}}, {"telemetry": {"browser": {}}}, {"start_url": "https://example.com"},
+        {"proxy": {"id": "p"}}, {"telemetry": {"browser": {"console": {"enabled": True}}}}, {"chrome_policy": {}},
     ],
 )
 def test_what_cannot_be_changed_yet_is_refused_in_words(wire: httpx.Client, headless: Any, change: dict[str, Any]) -> None:

@@ -11,13 +11,17 @@ class Connection:
     """A keep-alive connection to a TCP address or a unix socket."""
 
     def __init__(self, where: tuple[str, int] | str, key: str | None = None) -> None:
-        if isinstance(where, str):
-            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.socket.connect(where)
-        else:
-            self.socket = socket.create_connection(where)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.where = where
+        self.open()
         self.head = "Host: bench\r\n" + (f"Authorization: Bearer {key}\r\n" if key else "")
+
+    def open(self) -> None:
+        if isinstance(self.where, str):
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.socket.connect(self.where)
+        else:
+            self.socket = socket.create_connection(self.where)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
         self.socket.close()
@@ -52,7 +56,10 @@ class Connection:
             body = b"".join(parts)
         elif b"transfer-encoding: chunked" in lowered:
             while not body.endswith(b"0\r\n\r\n"):
-                body += self.socket.recv(65536)
+                chunk = self.socket.recv(65536)
+                if not chunk:
+                    raise ConnectionError("closed in the middle of an answer")
+                body += chunk
         return status, body
 
     def timed(self, request: bytes, expect: int = 200) -> float:
@@ -65,7 +72,14 @@ class Connection:
         return took
 
     def json(self, method: str, path: str, body: Any = None) -> Any:
-        status, answer = self.round_trip(self.request(method, path, body))
+        """One request that is not measured; on a new connection if the server has ended the idle one."""
+        request = self.request(method, path, body)
+        try:
+            status, answer = self.round_trip(request)
+        except ConnectionError:
+            self.close()
+            self.open()
+            status, answer = self.round_trip(request)
         if status >= 300:
             raise RuntimeError(f"{method} {path}: {status} {answer[:300]!r}")
         return json.loads(answer) if answer else None

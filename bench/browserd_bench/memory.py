@@ -59,7 +59,9 @@ def twenty_sessions(context: Context, browser: dict[str, Any]) -> None:
     settle()
     at = inside.pss([context.server.pid])
     own = [inside.pss(inside.own(session["session_id"])) for session in made]
-    context.table.add(Row(f"`serve` with {len(made) + 1} sessions, PSS", "MiB", [at], [before], "before they were made", "≤ 30 MiB", at <= 30))
+    # the goal is one for twenty; a quick run has fewer
+    goal, met = ("≤ 30 MiB", at <= 30) if len(made) >= SESSIONS else ("", None)
+    context.table.add(Row(f"`serve` with {len(made) + 1} sessions, PSS", "MiB", [at], [before], "before they were made", goal, met))
     context.table.add(Row(f"shim and guest, {len(made)} sessions", "MiB", own, goal="≤ 12 MiB", met=max(own) <= 12))
     context.table.add(Row("one after another, a session each", "s", [took / len(made)]))
     for session in made:

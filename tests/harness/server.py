@@ -34,11 +34,17 @@ class Server:
         user: str | None = None,
         extra_env: dict[str, str] | None = None,
         state_dir: pathlib.Path | None = None,
+        arguments: tuple[str, ...] = (),
+        key: str | None = KEY,
+        hosts: dict[str, str] | None = None,
     ) -> None:
+        """Starts it and waits for /health. Without a `key` the server makes one.
+
+        `hosts` are names it resolves beside those of this machine; needs root.
+        """
         self.state_dir = state_dir or pathlib.Path(tempfile.mkdtemp(prefix="browserd-test-"))
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.key = KEY
         self.log_path = pathlib.Path(tempfile.mkstemp(prefix="browserd-test-", suffix=".log")[1])
         self.exit_code: int | None = None
         binary = BINARY
@@ -51,21 +57,28 @@ class Server:
             binary.chmod(0o755)
             shutil.chown(self.state_dir, user, user)
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--"]
+        if hosts is not None:
+            # a mount namespace of its own, in which /etc/hosts says more
+            lines = self.state_dir / "hosts"
+            lines.write_text(pathlib.Path("/etc/hosts").read_text() + "".join(f"\n{address} {name}" for name, address in hosts.items()) + "\n")
+            command = ["unshare", "--mount", "--", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(lines)]
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(self.state_dir) if user else os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
-            "BROWSERD_API_KEY": self.key,
+            **({"BROWSERD_API_KEY": key} if key else {}),
             "BROWSERD_LISTEN": f"127.0.0.1:{self.port}",
             "BROWSERD_STATE_DIR": str(self.state_dir),
             "BROWSERD_ALLOWED_PRIVATE_HOSTS": ",".join(private_hosts or []),
+            # what the suites hold at once, whatever memory this machine has
+            "BROWSERD_MAX_SESSIONS": "32",
             # never to be seen inside a session
             "DAEMON_SECRET": "hidden-from-sessions",
             **(extra_env or {}),
         }
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, str(binary), "serve"],
+                [*command, str(binary), "serve", *arguments],
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 cwd="/", start_new_session=True,
             )
@@ -74,6 +87,7 @@ class Server:
         except BaseException:
             self.process.kill()
             raise
+        self.key = key or (self.state_dir / "api-key").read_text().strip()
 
     def _healthy(self) -> bool:
         if self.process.poll() is not None:

@@ -18,7 +18,8 @@ after(async () => {
 class Bidi {
   #next = 1;
   #waiting = new Map();
-  events = [];
+  #events = [];
+  #heard = () => {};
 
   static async open(url) {
     const bidi = new Bidi();
@@ -26,7 +27,10 @@ class Bidi {
     bidi.closed = new Promise((resolve) => bidi.socket.addEventListener("close", resolve));
     bidi.socket.addEventListener("message", ({ data }) => {
       const message = JSON.parse(data);
-      if (message.id == null) return void bidi.events.push(message);
+      if (message.id == null) {
+        bidi.#events.push(message);
+        return bidi.#heard();
+      }
       const { resolve, reject } = bidi.#waiting.get(message.id);
       bidi.#waiting.delete(message.id);
       if (message.type === "error") reject(Object.assign(new Error(message.message), { code: message.error }));
@@ -43,6 +47,15 @@ class Bidi {
     const id = this.#next++;
     this.socket.send(JSON.stringify({ id, method, params }));
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+  }
+
+  // The first event that is wanted, come already or still to come.
+  async event(wanted) {
+    for (;;) {
+      const found = this.#events.find(wanted);
+      if (found) return found;
+      await new Promise((resolve) => (this.#heard = resolve));
+    }
   }
 }
 
@@ -64,8 +77,8 @@ async function fullRound(capabilities) {
     awaitPromise: false,
   });
   assert.deepEqual(evaluated.result, { type: "string", value: "Hello" });
-  assert.ok(bidi.events.some((event) => event.method === "browsingContext.load"));
-  assert.ok(bidi.events.some((event) => event.method === "log.entryAdded" && event.params.text === "from the page"));
+  await bidi.event((event) => event.method === "browsingContext.load");
+  await bidi.event((event) => event.method === "log.entryAdded" && event.params.text === "from the page");
   await assert.rejects(bidi.call("no.such.command"), { code: "unknown command" });
   await bidi.call("session.end");
   bidi.socket.close();

@@ -81,7 +81,8 @@ pub struct Viewport {
     /// 240 to 4320.
     #[schema(minimum = 240, maximum = 4320)]
     pub height: u32,
-    /// Frames a second of live view and recordings, 1 to 60. Derived from the size when left out.
+    /// Frames a second a live view is meant to have, 1 to 60; derived from the size when left out. A
+    /// virtual screen has no rate of its own: until there is a live view, it is kept and shown only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 60)]
     pub refresh_rate: Option<u32>,

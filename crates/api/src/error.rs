@@ -32,6 +32,8 @@ pub enum ErrorCode {
     StdinClosed,
     /// 409: the process has exited.
     ProcessExited,
+    /// 409: the session was ended while this request was under way.
+    Ended,
     /// 409: the thing asked for is busy; waiting helps.
     Conflict,
     /// 413: the request body is larger than the route's limit.
@@ -50,6 +52,9 @@ pub enum ErrorCode {
     Internal,
     /// 502: Chromium, its driver or the session's guest did not answer.
     UpstreamUnavailable,
+    /// 502: the session's guest went away after it had been sent this request; it may have been
+    /// carried out, so clients do not send it again by themselves.
+    OutcomeUnknown,
     /// 503: the server is shutting down.
     ShuttingDown,
     /// 529: no capacity for another session.
@@ -71,6 +76,7 @@ impl ErrorCode {
         Self::AlreadyExists,
         Self::StdinClosed,
         Self::ProcessExited,
+        Self::Ended,
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -80,6 +86,7 @@ impl ErrorCode {
         Self::NotImplemented,
         Self::Internal,
         Self::UpstreamUnavailable,
+        Self::OutcomeUnknown,
         Self::ShuttingDown,
         Self::CapacityExhausted,
     ];
@@ -96,7 +103,11 @@ impl ErrorCode {
             | Self::ProjectNotFound
             | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists | Self::StdinClosed | Self::ProcessExited | Self::Conflict => 409,
+            Self::AlreadyExists
+            | Self::StdinClosed
+            | Self::ProcessExited
+            | Self::Ended
+            | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::UpgradeRequired => 426,
@@ -104,7 +115,7 @@ impl ErrorCode {
             Self::HeadersTooLarge => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
-            Self::UpstreamUnavailable => 502,
+            Self::UpstreamUnavailable | Self::OutcomeUnknown => 502,
             Self::ShuttingDown => 503,
             Self::CapacityExhausted => 529,
         }
@@ -142,6 +153,7 @@ impl ErrorCode {
             Self::AlreadyExists => "already_exists",
             Self::StdinClosed => "stdin_closed",
             Self::ProcessExited => "process_exited",
+            Self::Ended => "ended",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -151,6 +163,7 @@ impl ErrorCode {
             Self::NotImplemented => "not_implemented",
             Self::Internal => "internal",
             Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
             Self::ShuttingDown => "shutting_down",
             Self::CapacityExhausted => "capacity_exhausted",
         }

@@ -96,7 +96,7 @@ pub struct SpawnResponse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProcessState {
-    /// It runs, or something it started does and it has not been reaped.
+    /// It runs.
     Running,
     /// It has exited; what it started may live on.
     Exited,

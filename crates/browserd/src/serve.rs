@@ -17,6 +17,7 @@ use browserd_fleet::{Fleet, Runtime};
 use browserd_protocol::{EgressPolicy, Programs};
 use browserd_server::{ApiKeys, Server, ServerConfig};
 use browserd_store::SqliteStore;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::programs::Search;
@@ -31,12 +32,17 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let failures = doctor::hard_failures(&doctor::examine(&settings));
+    let checks = doctor::examine(&settings);
+    for check in doctor::warnings(&checks) {
+        tracing::warn!(check = check.name, fix = check.fix, "{}", check.message);
+    }
+    let failures = doctor::hard_failures(&checks);
     let programs = Search::on_this_host(&settings).programs();
     let (true, Some(programs)) = (failures.is_empty(), programs) else {
         refuse(&failures).context("cannot say why the server does not start")?;
         return Ok(ExitCode::FAILURE);
     };
+    raise_descriptor_limit();
     let state = StateDir::open(&settings.state_dir)?;
     let local = LocalRuntime::prepare(local_config(&settings, &state, programs)?)
         .context("cannot prepare this host for sessions")?;
@@ -46,9 +52,21 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode> {
         .build()
         .context("cannot start the async runtime")?;
     let local = Arc::new(local);
-    runtime.block_on(serve(&settings, &state, Arc::clone(&local) as Arc<dyn Runtime>))?;
-    local.dismantle().context("cannot clear up after the last session")?;
+    let served = runtime.block_on(serve(&settings, &state, Arc::clone(&local) as Arc<dyn Runtime>));
+    // Also after a failure: what was prepared must not pile up over restarts.
+    let dismantled = local.dismantle().context("cannot clear up after the last session");
+    served.and(dismantled)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each session takes some descriptors, and so does each of its clients: the soft limit most systems
+/// start with (1024) ends at a few hundred sessions. What sessions start has limits of its own.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Says what keeps sessions from working, in `doctor`'s own lines.

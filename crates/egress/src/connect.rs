@@ -44,12 +44,11 @@ impl Dialer for HostDialer {
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        UdpSocket::bind((any, 0))
-            .and_then(|socket| {
-                socket.connect((ip, 9))?;
-                socket.local_addr()
-            })
-            .is_ok_and(|local| local.ip() == ip)
+        let asked = UdpSocket::bind((any, 0)).and_then(|socket| {
+            socket.connect((ip, 9))?;
+            socket.local_addr()
+        });
+        may_be_own(ip, asked.map(|local| local.ip()))
     }
 
     fn dial(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
@@ -58,6 +57,18 @@ impl Dialer for HostDialer {
             keep_alive(&stream)?;
             Ok(stream)
         })
+    }
+}
+
+/// Whether `ip` is the host's own, by the source address it would be reached from. Not knowing
+/// counts as yes: what runs inside may see to it that there are no descriptors left to ask with.
+fn may_be_own(ip: IpAddr, source: io::Result<IpAddr>) -> bool {
+    use rustix::io::Errno;
+    // No way there, or no such family here; to its own addresses a host always has one.
+    let nowhere = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
+    match source {
+        Ok(source) => source == ip,
+        Err(error) => !Errno::from_io_error(&error).is_some_and(|errno| nowhere.contains(&errno)),
     }
 }
 
@@ -208,4 +219,34 @@ enum Attempt {
     Connected(TcpStream, Reached),
     Failed,
     TimedOut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_addresses_are_known_and_others_are_not_own() {
+        for ip in ["127.0.0.1", "::1"] {
+            assert!(HostDialer.is_own(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["198.51.100.7", "2001:db8::1"] {
+            assert!(!HostDialer.is_own(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_asked_about_counts_as_own() {
+        use rustix::io::Errno;
+        let ip = IpAddr::from([198, 51, 100, 7]);
+        for (errno, own) in [
+            (Errno::NETUNREACH, false),
+            (Errno::AFNOSUPPORT, false),
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOBUFS, true),
+        ] {
+            assert_eq!(may_be_own(ip, Err(errno.into())), own, "{errno}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use browserd_protocol::EgressPolicy;
+use rustix::net::sockopt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -83,6 +84,9 @@ impl Gateway {
     /// Serves clients of `listener` for as long as the future is polled. Dropping it closes every
     /// connection it accepted.
     pub async fn serve(&self, listener: TcpListener) {
+        if let Err(error) = bound_buffers(&listener, self.shared.connector.limits.socket_buffer) {
+            warn!(%error, "egress gateway's sockets keep the system's buffers");
+        }
         let mut clients = JoinSet::new();
         let mut backoff = Backoff::default();
         loop {
@@ -124,6 +128,14 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Sets what the kernel holds of each connection the listener accepts. Left to itself it lets a
+/// connection grow to several megabytes each way, for clients who need only not read. On the way
+/// to an origin distance makes large buffers worth having; to a client there is none.
+fn bound_buffers(listener: &TcpListener, bytes: usize) -> rustix::io::Result<()> {
+    sockopt::set_socket_recv_buffer_size(listener, bytes)?;
+    sockopt::set_socket_send_buffer_size(listener, bytes)
 }
 
 impl std::fmt::Debug for Gateway {

@@ -26,6 +26,9 @@ pub struct Limits {
     /// How long a tunnel with one direction closed may move no byte. With both directions open
     /// there is no limit: a quiet WebSocket is not a dead one, and a session may be asleep.
     pub half_closed: Duration,
+    /// Buffers of a client's socket in the kernel, each way, bytes; the kernel doubles it for its
+    /// own bookkeeping.
+    pub socket_buffer: usize,
     /// Bytes that tunnels may hold for slow readers, all together, before each is cut down to a
     /// small buffer.
     pub held_bytes: usize,
@@ -44,6 +47,7 @@ impl Default for Limits {
             stagger: Duration::from_millis(250),
             answer: Duration::from_secs(300),
             half_closed: Duration::from_secs(600),
+            socket_buffer: 256 * 1024,
             held_bytes: 2 * 1024 * 1024,
         }
     }

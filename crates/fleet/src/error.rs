@@ -20,8 +20,11 @@ pub enum FleetError {
     /// The session did not become ready.
     #[error("the browser session did not start: {0}")]
     StartFailed(String),
-    /// Chromium or the guest did not answer.
-    #[error("the session did not answer: {0}")]
+    /// The session was ended on purpose before it was ready.
+    #[error("the browser session was ended while it was being created")]
+    EndedMeanwhile,
+    /// What an earlier server left could not be looked at.
+    #[error("cannot take stock of this host's sessions: {0}")]
     Unreachable(String),
     /// The fleet is shutting down.
     #[error("the server is shutting down")]

@@ -64,10 +64,10 @@ impl Sessions {
         self.maps.write().owners.remove(id);
     }
 
-    fn rename(&self, id: &SessionId, name: Option<&str>) {
+    pub(crate) fn rename(&self, id: &SessionId, name: Option<&str>) {
         let mut maps = self.maps.write();
         maps.names.retain(|_, holder| holder != id);
-        if let (Some(name), true) = (name, maps.live.contains_key(id)) {
+        if let Some(name) = name {
             maps.names.insert(name.to_owned(), id.clone());
         }
     }
@@ -135,17 +135,13 @@ impl Fleet {
             created_at: Timestamp::now(),
             ended: None,
         };
-        self.store
-            .insert_session(&row)
-            .await
-            .map_err(|error| name_taken(error, row.name.as_deref()))?;
+        let id = row.id.clone();
         let (inbox_sender, inbox) = mpsc::channel(16);
         let (created, outcome) = oneshot::channel();
-        self.sessions.maps.write().owners.insert(row.id.clone(), inbox_sender);
+        self.sessions.maps.write().owners.insert(id.clone(), inbox_sender);
         let owner = Owner {
-            id: row.id.clone(),
-            name: row.name.clone(),
-            config: row.config.clone(),
+            id: id.clone(),
+            timeout_seconds: row.config.timeout_seconds,
             store: Arc::clone(&self.store),
             runtime: Arc::clone(&self.runtime),
             sessions: Arc::clone(&self.sessions),
@@ -153,14 +149,15 @@ impl Fleet {
             created,
             place,
             ended: watch::Sender::new(None),
+            unrecorded: None,
         };
-        self.tasks.spawn(owner.run());
+        // The owner writes the row, so that a caller who goes away cannot leave one without owner.
+        self.tasks.spawn(owner.run(row));
         // A shutdown that began in between did not see this owner yet.
         if self.closing.load(Ordering::Acquire) {
-            self.end(&row.id, EndReason::ServerShutdown).await;
+            self.end(&id, EndReason::ServerShutdown).await;
         }
-        outcome.await.unwrap_or(Err(FleetError::ShuttingDown))?;
-        Ok(row)
+        outcome.await.unwrap_or(Err(FleetError::ShuttingDown))
     }
 
     /// The running session with this id or name. No I/O.
@@ -194,25 +191,19 @@ impl Fleet {
         Ok(Page { items: rows, has_more })
     }
 
-    /// Changes name or labels of a running session.
+    /// Changes name or labels of a running session. One that is still being created has no clients
+    /// to change it for and is `NotFound`.
     pub async fn update(
         &self,
         id_or_name: &str,
         patch: SessionPatch,
     ) -> Result<SessionView, FleetError> {
+        let gone = || FleetError::NotFound(id_or_name.to_owned());
         let found = self.find(id_or_name, false).await?;
-        // One that is still being created has no clients to rename it for.
-        self.live(found.id.as_str())?;
-        let wanted = patch.name.clone().flatten();
-        let renamed = patch.name.is_some();
-        let row = match self.store.update_session(&found.id, patch.name, patch.tags).await {
-            Err(StoreError::NotFound) => return Err(FleetError::NotFound(id_or_name.to_owned())),
-            other => other.map_err(|error| name_taken(error, wanted.as_deref()))?,
-        };
-        if renamed {
-            self.sessions.rename(&row.id, row.name.as_deref());
-        }
-        Ok(row)
+        let owner = self.sessions.owner(&found.id).ok_or_else(gone)?;
+        let (done, answer) = oneshot::channel();
+        owner.send(Ask::Update { patch, done }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 
     /// Ends a session. Answers at once: its URLs are dead, the reaper clears it away. Deleting an
@@ -220,18 +211,19 @@ impl Fleet {
     pub async fn delete(&self, id_or_name: &str) -> Result<(), FleetError> {
         let row = self.row(id_or_name).await?;
         let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
-        if row.ended.is_none() {
-            self.end(&row.id, EndReason::Deleted).await;
+        if row.ended.is_none() && !self.end(&row.id, EndReason::Deleted).await {
+            // Its owner is gone without having been able to record the end.
+            self.store.end_session(&row.id, Timestamp::now(), EndReason::Deleted, None).await?;
         }
         Ok(())
     }
 
-    async fn end(&self, id: &SessionId, reason: EndReason) {
-        let Some(owner) = self.sessions.owner(id) else { return };
+    /// Asks the owner for the end and waits until it is over for clients; answers whether there was
+    /// an owner.
+    async fn end(&self, id: &SessionId, reason: EndReason) -> bool {
+        let Some(owner) = self.sessions.owner(id) else { return false };
         let (done, over) = oneshot::channel();
-        if owner.send(Ask::End { reason, done }).await.is_ok() {
-            let _ = over.await;
-        }
+        owner.send(Ask::End { reason, done }).await.is_ok() && over.await.is_ok()
     }
 
     /// Ids of the running sessions.
@@ -260,7 +252,7 @@ impl Fleet {
     }
 }
 
-fn name_taken(error: StoreError, name: Option<&str>) -> FleetError {
+pub(crate) fn name_taken(error: StoreError, name: Option<&str>) -> FleetError {
     match error {
         StoreError::NameTaken { existing } => FleetError::NameTaken {
             name: name.unwrap_or_default().to_owned(),

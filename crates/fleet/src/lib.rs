@@ -22,6 +22,6 @@ pub use error::FleetError;
 pub use fleet::Fleet;
 pub use live::{Activity, BrowserSocket, LiveSession};
 pub use runtime::{Instance, Runtime, RuntimeEvent, StartError};
-pub use session::{NewSession, Page, SessionPatch};
+pub use session::{NewSession, Page};
 
-pub use browserd_store::{SessionFilter as ListSessions, SessionRow as SessionView};
+pub use browserd_store::{SessionFilter as ListSessions, SessionPatch, SessionRow as SessionView};

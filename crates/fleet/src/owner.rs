@@ -3,38 +3,57 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_api::browser::EndReason;
 use browserd_api::{SessionId, Timestamp};
-use browserd_store::Store;
+use browserd_store::{SessionRow, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::fleet::Sessions;
+use crate::fleet::{Sessions, name_taken};
 use crate::life::{Action, Event, State, next};
 use crate::live::{ActivityCounter, Inner};
-use crate::{FleetError, LiveSession, Runtime, RuntimeEvent, StartError};
+use crate::{FleetError, LiveSession, Runtime, RuntimeEvent, SessionPatch, StartError};
+
+/// How often the end of a session is tried to be recorded once it has been cleared away, and the
+/// wait before the second time; it doubles. A full disk is the likely cause, and clearing the
+/// session away the likely cure.
+const RECORD_TRIES: u32 = 6;
+const RECORD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Tells the caller of `create` how the start went.
+type Created = oneshot::Sender<Result<SessionRow, FleetError>>;
 
 /// What others ask of an owner.
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// End the session; answered once it is over for clients.
     End { reason: EndReason, done: oneshot::Sender<()> },
+    /// Change name or labels; answered with the row as it is then.
+    Update { patch: SessionPatch, done: oneshot::Sender<Result<SessionRow, FleetError>> },
 }
 
 /// Everything an owner needs.
 pub(crate) struct Owner {
     pub(crate) id: SessionId,
-    pub(crate) name: Option<String>,
-    pub(crate) config: SessionConfig,
+    pub(crate) timeout_seconds: u32,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) inbox: mpsc::Receiver<Ask>,
     /// Told how the start went; its end going away means nobody waits any more.
-    pub(crate) created: oneshot::Sender<Result<(), FleetError>>,
+    pub(crate) created: Created,
     /// The session's place on this host, held until nothing of it is left.
     pub(crate) place: OwnedSemaphorePermit,
     pub(crate) ended: watch::Sender<Option<EndReason>>,
+    /// An end that the store did not take yet.
+    pub(crate) unrecorded: Option<Unrecorded>,
+}
+
+/// An end that is still to be recorded.
+pub(crate) struct Unrecorded {
+    at: Timestamp,
+    reason: EndReason,
+    detail: Option<String>,
 }
 
 /// What the owner holds of a session that runs.
@@ -47,14 +66,20 @@ struct Running {
 
 impl Owner {
     /// Runs the session from creation until nothing of it is left.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self, row: SessionRow) {
+        if let Err(error) = self.store.insert_session(&row).await {
+            self.sessions.forget(&self.id);
+            let _ = self.created.send(Err(name_taken(error, row.name.as_deref())));
+            return;
+        }
         let (events, mut happened) = mpsc::channel(16);
         let runtime = Arc::clone(&self.runtime);
-        let (id, config) = (self.id.clone(), self.config.clone());
+        let (id, config) = (self.id.clone(), row.config.clone());
         let mut starting = tokio::spawn(async move { runtime.start(&id, &config, events).await });
         let mut state = State::Creating { end: None };
         let mut running: Option<Running> = None;
         let mut created = Some(std::mem::replace(&mut self.created, oneshot::channel().0));
+        let mut row = Some(row);
         while !matches!(state, State::Ended(_)) {
             let mut detail = None;
             let mut done = None;
@@ -84,10 +109,16 @@ impl Owner {
                     created = None;
                     Event::End(EndReason::Deleted)
                 }
-                Some(Ask::End { reason, done: sender }) = self.inbox.recv() => {
-                    done = Some(sender);
-                    Event::End(reason)
-                }
+                Some(ask) = self.inbox.recv() => match ask {
+                    Ask::End { reason, done: sender } => {
+                        done = Some(sender);
+                        Event::End(reason)
+                    }
+                    Ask::Update { patch, done } => {
+                        let _ = done.send(self.update(state, patch).await);
+                        continue;
+                    }
+                },
                 Some(event) = happened.recv() => match event {
                     RuntimeEvent::Ended { reason, detail: why } => {
                         detail = why;
@@ -102,7 +133,7 @@ impl Owner {
                         continue;
                     }
                 },
-                event = idle(running.as_mut(), self.config.timeout_seconds),
+                event = idle(running.as_mut(), self.timeout_seconds),
                     if matches!(state, State::Active) => match event {
                         Some(reason) => Event::End(reason),
                         None => continue,
@@ -113,14 +144,52 @@ impl Owner {
             if let Some(instance) = instance {
                 running = Some(self.hold(instance));
             }
+            let abandoned = match (action, &running) {
+                (Action::Open, Some(running)) => self.open(running, created.take(), row.take()),
+                _ => false,
+            };
             self.act(action, detail, running.as_ref(), &mut created).await;
+            if abandoned {
+                let clear;
+                (state, clear) = next(state, Event::End(EndReason::Deleted));
+                self.act(clear, None, running.as_ref(), &mut created).await;
+            }
             if let Some(done) = done {
                 let _ = done.send(());
             }
         }
         drop(running);
         self.sessions.forget(&self.id);
+        // Whoever asked something just now is not to wait for a store that may never answer.
+        self.inbox.close();
+        while self.inbox.try_recv().is_ok() {}
         drop(self.place);
+        record_at_last(&*self.store, &self.id, self.unrecorded).await;
+    }
+
+    /// Lets clients in and answers the caller of `create`; answers whether that caller is gone.
+    fn open(&self, running: &Running, created: Option<Created>, row: Option<SessionRow>) -> bool {
+        let (Some(created), Some(row)) = (created, row) else { return true };
+        self.sessions.open(row.name.as_deref(), running.live.clone());
+        created.send(Ok(row)).is_err()
+    }
+
+    /// Changes the row and what is in memory of it, one after the other and nobody in between.
+    async fn update(&self, state: State, patch: SessionPatch) -> Result<SessionRow, FleetError> {
+        let gone = || FleetError::NotFound(self.id.to_string());
+        if !matches!(state, State::Active) {
+            return Err(gone());
+        }
+        let (renamed, wanted) = (patch.name.is_some(), patch.name.clone().flatten());
+        let row = match self.store.update_session(&self.id, patch).await {
+            Ok(row) => row,
+            Err(StoreError::NotFound) => return Err(gone()),
+            Err(error) => return Err(name_taken(error, wanted.as_deref())),
+        };
+        if renamed {
+            self.sessions.rename(&self.id, row.name.as_deref());
+        }
+        Ok(row)
     }
 
     fn hold(&self, instance: Box<dyn crate::Instance>) -> Running {
@@ -135,31 +204,23 @@ impl Owner {
                 activity,
             }),
         };
-        let deadline = Some(deadline(self.config.timeout_seconds));
+        let deadline = Some(deadline(self.timeout_seconds));
         Running { live, activity: watch, deadline }
     }
 
     async fn act(
-        &self,
+        &mut self,
         action: Action,
         detail: Option<String>,
         running: Option<&Running>,
-        created: &mut Option<oneshot::Sender<Result<(), FleetError>>>,
+        created: &mut Option<Created>,
     ) {
         match action {
-            Action::Nothing => {}
-            Action::Open => {
-                if let Some(running) = running {
-                    self.sessions.open(self.name.as_deref(), running.live.clone());
-                }
-                if let Some(created) = created.take() {
-                    let _ = created.send(Ok(()));
-                }
-            }
-            Action::Close(reason) => self.close(reason, detail.as_deref(), created).await,
+            Action::Nothing | Action::Open => {}
+            Action::Close(reason) => self.close(reason, detail, created).await,
             Action::Clear(reason) => clear(reason, running).await,
             Action::CloseAndClear(reason) => {
-                self.close(reason, detail.as_deref(), created).await;
+                self.close(reason, detail, created).await;
                 clear(reason, running).await;
             }
         }
@@ -167,21 +228,47 @@ impl Owner {
 
     /// Ends the session for clients, and for the record.
     async fn close(
-        &self,
+        &mut self,
         reason: EndReason,
-        detail: Option<&str>,
-        created: &mut Option<oneshot::Sender<Result<(), FleetError>>>,
+        detail: Option<String>,
+        created: &mut Option<Created>,
     ) {
         self.sessions.close(&self.id);
         self.ended.send_replace(Some(reason));
         if let Some(created) = created.take() {
-            let _ = created.send(Err(FleetError::StartFailed(format!("it was ended: {reason:?}"))));
+            let _ = created.send(Err(match reason {
+                EndReason::ServerShutdown => FleetError::ShuttingDown,
+                EndReason::Deleted => FleetError::EndedMeanwhile,
+                _ => FleetError::StartFailed(
+                    detail.clone().unwrap_or_else(|| "it ended while it started".to_owned()),
+                ),
+            }));
         }
         tracing::info!(session = %self.id, ?reason, detail, "session ended");
-        let ended = self.store.end_session(&self.id, Timestamp::now(), reason, detail).await;
-        if let Err(error) = ended {
-            tracing::error!(session = %self.id, %error, "the end could not be recorded");
+        let end = Unrecorded { at: Timestamp::now(), reason, detail };
+        if let Err(error) = record(&*self.store, &self.id, &end).await {
+            tracing::error!(session = %self.id, %error, "the end is not recorded yet");
+            self.unrecorded = Some(end);
         }
+    }
+}
+
+async fn record(store: &dyn Store, id: &SessionId, end: &Unrecorded) -> Result<(), StoreError> {
+    store.end_session(id, end.at, end.reason, end.detail.as_deref()).await
+}
+
+/// Records an end that the store refused before. Should it go on refusing, `DELETE` or the next
+/// server's start will do it.
+async fn record_at_last(store: &dyn Store, id: &SessionId, end: Option<Unrecorded>) {
+    let Some(end) = end else { return };
+    let mut pause = RECORD_PAUSE;
+    for _ in 0..RECORD_TRIES {
+        match record(store, id, &end).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(session = %id, %error, "an end is not recorded"),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 
@@ -192,7 +279,7 @@ async fn clear(reason: EndReason, running: Option<&Running>) {
 }
 
 /// Resolves when the caller of `create` no longer waits.
-async fn gone(created: Option<&mut oneshot::Sender<Result<(), FleetError>>>) {
+async fn gone(created: Option<&mut Created>) {
     match created {
         Some(created) => created.closed().await,
         None => std::future::pending().await,

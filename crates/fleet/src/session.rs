@@ -15,15 +15,6 @@ pub struct NewSession {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Changes to a running session; `None` leaves a thing as it is.
-#[derive(Debug, Clone, Default)]
-pub struct SessionPatch {
-    /// New name; `Some(None)` takes it away.
-    pub name: Option<Option<String>>,
-    /// New labels, all of them.
-    pub tags: Option<BTreeMap<String, String>>,
-}
-
 /// One page of a listing, newest first.
 #[derive(Debug, Clone)]
 pub struct Page<T> {

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use browserd_api::SessionId;
 use browserd_api::browser::{
     EndReason, LocationRequest, Memory, Region, SessionConfig, StatusFilter, Viewport,
 };
+use browserd_api::{SessionId, Timestamp};
 use browserd_fleet::{
     BrowserSocket, Fleet, FleetError, Instance, ListSessions, NewSession, Runtime, RuntimeEvent,
     SessionPatch, StartError,
 };
-use browserd_store::SqliteStore;
+use browserd_store::{ApiKeyRow, SessionFilter, SessionRow, SqliteStore, Store, StoreError};
 use tokio::sync::{Notify, mpsc};
 
 /// A runtime whose sessions start when told and end when asked.
@@ -192,13 +192,13 @@ async fn names_are_unique_among_running_sessions_only() {
     let (fleet, _) = fleet(Fake::default(), 4).await;
     let first = fleet.create(new(Some("a"), 60)).await.unwrap();
     assert!(matches!(fleet.create(new(Some("a"), 60)).await, Err(FleetError::NameTaken { .. })));
-    let rename = SessionPatch { name: Some(Some("b".to_owned())), tags: None };
+    let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
     fleet.update("a", rename).await.unwrap();
     assert!(fleet.live("a").is_err());
     assert_eq!(fleet.live("b").unwrap().id(), &first.id);
     let second = fleet.create(new(Some("a"), 60)).await.unwrap();
     fleet.delete("b").await.unwrap();
-    let rename = SessionPatch { name: Some(Some("b".to_owned())), tags: None };
+    let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
     assert_eq!(fleet.update("a", rename).await.unwrap().id, second.id);
     fleet.shutdown().await;
     assert!(fleet.active().is_empty());
@@ -218,4 +218,134 @@ async fn what_the_runtime_says_of_an_end_is_what_is_recorded() {
     fleet.shutdown().await;
     let (_, reason, detail) = fleet.find(made.id.as_str(), true).await.unwrap().ended.unwrap();
     assert_eq!((reason, detail.as_deref()), (EndReason::OutOfMemory, Some("killed")));
+}
+
+#[tokio::test]
+async fn an_end_during_creation_is_told_for_what_it_is() {
+    let gate = Arc::new(Notify::new());
+    let (fleet, fake) = fleet(Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() }, 2).await;
+    let create = |name: &'static str| {
+        let fleet = fleet.clone();
+        tokio::spawn(async move { fleet.create(new(Some(name), 60)).await })
+    };
+    let (deleted, shut_down) = (create("deleted"), create("shut-down"));
+    for name in ["deleted", "shut-down"] {
+        while fleet.find(name, false).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    fleet.delete("deleted").await.unwrap();
+    assert!(matches!(deleted.await.unwrap(), Err(FleetError::EndedMeanwhile)));
+    let ending = tokio::spawn({
+        let fleet = fleet.clone();
+        async move { fleet.shutdown().await }
+    });
+    assert!(matches!(shut_down.await.unwrap(), Err(FleetError::ShuttingDown)));
+    gate.notify_one();
+    gate.notify_one();
+    while !ending.is_finished() {
+        gate.notify_waiters();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+/// A store on a full disk: the first `refusals` ends are not taken.
+struct FullDisk {
+    store: SqliteStore,
+    refusals: AtomicUsize,
+}
+
+#[async_trait]
+impl Store for FullDisk {
+    async fn insert_session(&self, row: &SessionRow) -> Result<(), StoreError> {
+        self.store.insert_session(row).await
+    }
+
+    async fn update_session(
+        &self,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<SessionRow, StoreError> {
+        self.store.update_session(id, patch).await
+    }
+
+    async fn end_session(
+        &self,
+        id: &SessionId,
+        at: Timestamp,
+        reason: EndReason,
+        detail: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let left = |left: usize| left.checked_sub(1);
+        if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
+            let detail = "no space left on device".to_owned();
+            return Err(StoreError::Corrupt { id: id.to_string(), detail });
+        }
+        self.store.end_session(id, at, reason, detail).await
+    }
+
+    async fn end_all_sessions(
+        &self,
+        at: Timestamp,
+        reason: EndReason,
+        detail: Option<&str>,
+    ) -> Result<u64, StoreError> {
+        self.store.end_all_sessions(at, reason, detail).await
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<SessionRow>, StoreError> {
+        self.store.session(id).await
+    }
+
+    async fn session_by_name(&self, name: &str) -> Result<Option<SessionRow>, StoreError> {
+        self.store.session_by_name(name).await
+    }
+
+    async fn list_sessions(
+        &self,
+        filter: &SessionFilter,
+    ) -> Result<(Vec<SessionRow>, bool), StoreError> {
+        self.store.list_sessions(filter).await
+    }
+
+    async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
+        self.store.insert_api_key(row).await
+    }
+
+    async fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
+        self.store.api_keys().await
+    }
+}
+
+#[tokio::test]
+async fn an_end_the_store_refuses_is_recorded_later() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    let store = Arc::new(FullDisk { store, refusals: AtomicUsize::new(2) });
+    let fake = Arc::new(Fake::default());
+    let fleet = Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, 1).await.unwrap();
+    let made = fleet.create(new(Some("one"), 60)).await.unwrap();
+    fleet.delete("one").await.unwrap();
+    // Over for clients at once; recorded when the disk has room again.
+    assert!(fleet.live("one").is_err());
+    fleet.shutdown().await;
+    let row = fleet.find(made.id.as_str(), true).await.unwrap();
+    assert_eq!(row.ended.unwrap().1, EndReason::Deleted);
+}
+
+#[tokio::test]
+async fn an_end_nobody_could_record_is_recorded_by_delete() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    let store = Arc::new(FullDisk { store, refusals: AtomicUsize::new(usize::MAX) });
+    let fake = Arc::new(Fake::default());
+    let fleet = Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, 1).await.unwrap();
+    fleet.create(new(Some("one"), 60)).await.unwrap();
+    fleet.delete("one").await.unwrap();
+    while fake.running.load(Ordering::SeqCst) > 0 || fleet.delete("one").await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // Its owner is gone: no 204 for what did not happen, and the real thing once it can.
+    store.refusals.store(0, Ordering::SeqCst);
+    fleet.delete("one").await.unwrap();
+    assert!(matches!(fleet.find("one", false).await, Err(FleetError::NotFound(_))));
 }

@@ -3,9 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use browserd_protocol::{GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
@@ -19,9 +17,6 @@ use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
 use crate::process::{Processes, Retention};
 use crate::session::{Places, Session};
 use crate::webdriver;
-
-/// How long Chromium has to end by itself when the guest is asked to end.
-const BROWSER_END: Duration = Duration::from_secs(3);
 
 /// A guest about to run: what it is to serve, and the sockets it serves on. [`Guest::inherited`]
 /// makes the real one; tests make their own, without walls.
@@ -104,31 +99,24 @@ impl Guest {
             }
         };
         let mut services = tokio::task::JoinSet::new();
-        let browser = self.door.map(|listener| {
+        let mut router = http::router(http::Services { processes: processes.clone() });
+        if let Some(listener) = self.door {
             let browser = Browser::start(Arc::clone(&session), shim);
             services.spawn(door::serve(listener, browser.clone()));
-            browser
-        });
-        let mut router = http::router(http::Services { processes: processes.clone() });
-        if let Some(browser) = &browser {
-            router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
+            router = router.merge(webdriver::router(Arc::clone(&session), browser));
         }
         services.spawn(http::serve(self.http, router));
-        let mut asked_to_end = pin!(asked_to_end);
         let outcome = tokio::select! {
-            () = &mut asked_to_end => Ok(true),
-            () = shim_gone => Ok(false),
+            () = asked_to_end => Ok(()),
+            () = shim_gone => Ok(()),
             served = services.join_next() => match served {
                 Some(Ok(Err(error))) => Err(error),
                 other => Err(io::Error::other(format!("a service ended: {other:?}"))),
             },
         };
-        // Without a shim nobody waits for an orderly end.
-        if let (Ok(true), Some(browser)) = (&outcome, browser) {
-            let _ = tokio::time::timeout(BROWSER_END, browser.stop()).await;
-        }
+        // Nothing is asked to end by itself: see `Browser::stop`.
         processes.kill_all();
         session.children.kill_all();
-        outcome.map(|_| ())
+        outcome
     }
 }

@@ -52,19 +52,21 @@ fn cores() -> f64 {
 async fn a_busy_loop_shows_what_the_kernel_accounts(guest: &TestGuest) {
     let client = guest.client();
     let (process, pid) = client.spawn_sh(BUSY).await;
-    let mut worst: f64 = 0.0;
-    // Each time over about the window the status looks back on. A loaded machine gives the loop
-    // less than a whole core, and the status must say so.
-    for _ in 0..4 {
+    // Measured over about the window the status looks back on. A loaded machine gives the loop less
+    // than a whole core, and the status must say so; once both looked at the same stretch, they agree.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
         let (from, before) = (Instant::now(), guest.cpu_truth(pid));
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let status = client.status(&process).await;
-        let truth = (guest.cpu_truth(pid) - before) as f64 / from.elapsed().as_micros() as f64;
+        let spent = (guest.cpu_truth(pid) - before) as f64;
+        let truth = spent * 100.0 / from.elapsed().as_micros() as f64;
         let shown = status["cpu_pct"].as_f64().unwrap();
-        worst = worst.max((shown - truth * 100.0).abs());
-        assert!(shown > 1.0 && shown < 130.0, "{status}");
+        if truth > 20.0 && (shown - truth).abs() < 10.0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "shown {shown}, in truth {truth}");
     }
-    assert!(worst < 45.0, "off by {worst} points");
     // Stopped, it shows 0 as soon as the window has passed.
     client.sh(&format!("kill -STOP {pid}")).await;
     let mut last = Value::Null;
@@ -177,12 +179,12 @@ async fn unknown_and_malformed_ids(guest: &TestGuest) {
 async fn waiting(guest: &TestGuest) {
     let client = guest.client();
     let (process, _) = client.spawn_sh("read line; exit 9").await;
-    let begun = Instant::now();
     let status = client.get(&format!("{process}/wait?timeout=0")).await.ok();
     assert_eq!(status["state"], "running");
+    let begun = Instant::now();
     let status = client.get(&format!("{process}/wait?timeout=1")).await.ok();
+    assert!(begun.elapsed() >= Duration::from_secs(1));
     assert_eq!((&status["state"], &status["exit_code"]), (&json!("running"), &Value::Null));
-    assert!((Duration::from_secs(1)..Duration::from_secs(10)).contains(&begun.elapsed()));
     let waiting = tokio::spawn({
         let (client, process) = (client.clone(), process.clone());
         async move { client.wait(&process).await }

@@ -41,15 +41,16 @@ pub mod inside {
     pub const USER_DATA_DIR: &str = "/home/kernel/user-data";
     /// Where downloads go.
     pub const DOWNLOADS: &str = "/home/kernel/Downloads";
-    /// Where the guest keeps process output and logs; only the guest may read it.
+    /// Where the guest keeps process output; only the guest may read it.
     pub const STATE_DIR: &str = "/var/lib/browserd";
-    /// Where the guest's logs go, readable by everyone inside.
+    /// Where the guest keeps its own log and those of Chromium, the X server and the driver, readable
+    /// by everyone inside.
     pub const LOG_DIR: &str = "/var/log/browserd";
 }
 
 /// File descriptors the guest inherits from the shim.
 pub mod guest_fd {
-    /// Stream socket to the shim: `GuestReport` lines out, `GuestCommand` lines in.
+    /// Stream socket to the shim: `GuestReport` lines out, nothing in; its end is the guest's end.
     pub const SHIM: i32 = 3;
     /// Unix listener for the guest's HTTP API.
     pub const HTTP: i32 = 4;
@@ -298,8 +299,21 @@ pub struct LedgerEntry {
     pub shim_pid: i32,
     /// Field 22 of /proc/PID/stat.
     pub shim_start_ticks: u64,
+    /// PID 1 of the session, once there is one: with it ends all that is inside, also where no
+    /// cgroup holds it together.
+    #[serde(default)]
+    pub guest: Option<LedgerProcess>,
     /// Every cgroup folder of the session, v2 first.
     pub cgroups: Vec<PathBuf>,
+}
+
+/// A process for the next `serve` to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerProcess {
+    /// Its pid as the host sees it.
+    pub pid: i32,
+    /// Field 22 of /proc/PID/stat.
+    pub start_ticks: u64,
 }
 
 #[cfg(test)]

@@ -8,10 +8,6 @@ use http::{HeaderValue, StatusCode, header};
 #[derive(Debug)]
 pub struct Error(pub ApiError);
 
-/// Id of a request in logs and in the `x-request-id` response header.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
-
 impl Error {
     /// A refusal with a message for the client.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {

@@ -15,7 +15,10 @@ use crate::Error;
 pub async fn route_not_found(request: Request) -> Error {
     Error::new(
         ErrorCode::RouteNotFound,
-        format!("no route has the path {}; GET /spec.json lists them all", request.uri().path()),
+        format!(
+            "no route has the path {}; GET /spec.json describes what there is",
+            request.uri().path()
+        ),
     )
 }
 

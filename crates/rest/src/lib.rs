@@ -7,7 +7,7 @@ mod error;
 mod fallback;
 mod json;
 
-pub use error::{Error, RequestId};
+pub use error::Error;
 pub use fallback::{envelope, method_not_allowed, route_not_found};
 pub use json::{Json, Optional};
 

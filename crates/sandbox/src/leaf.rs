@@ -11,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
 
 /// Most bytes read of one `cgroup.procs`: about 16,000 processes.
 const PROCS_LIMIT: usize = 128 * 1024;
@@ -141,29 +140,7 @@ impl Leaf {
     ///
     /// When the leaf is gone.
     pub fn kill(&self) -> io::Result<()> {
-        match self.open("cgroup.kill", OFlags::WRONLY) {
-            Ok(file) => {
-                rustix::io::write(file, b"1")?;
-                Ok(())
-            }
-            Err(error) if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {
-                self.kill_each()
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// For kernels before 5.14, which have no `cgroup.kill`.
-    fn kill_each(&self) -> io::Result<()> {
-        for _ in 0..64 {
-            let pids = self.procs()?;
-            if pids.is_empty() || !self.populated()? {
-                return Ok(());
-            }
-            for pid in pids.into_iter().filter_map(Pid::from_raw) {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-            }
-        }
+        rustix::io::write(self.open("cgroup.kill", OFlags::WRONLY)?, b"1")?;
         Ok(())
     }
 
@@ -188,6 +165,8 @@ fn parse_usage(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::Pid;
+
     use super::*;
     use crate::child::{Launch, start};
 
@@ -236,33 +215,17 @@ mod tests {
         launch.cgroup = Some(leaf.dir().try_clone_to_owned().unwrap());
         let started = start(&launch).unwrap();
         assert!(leaf.populated().unwrap());
-        assert!(leaf.procs().unwrap().contains(&started.pid));
+        assert!(leaf.procs().unwrap().contains(&started));
         assert!(!leaf.remove().unwrap());
         while leaf.cpu_usec().unwrap() < 20_000 {
             std::thread::yield_now();
         }
         leaf.kill().unwrap();
-        wait(started.pid);
+        wait(started);
         while !leaf.remove().unwrap() {
             std::thread::yield_now();
         }
         assert!(leaf.remove().unwrap(), "removing twice is fine");
-        std::fs::remove_dir(path).unwrap();
-    }
-
-    #[test]
-    fn kills_without_cgroup_kill_too() {
-        let Some((leaves, path)) = parent("each") else { return };
-        let leaf = leaves.create("one").unwrap();
-        let mut launch =
-            Launch::new(c"/bin/sh".to_owned()).arg(c"-c").arg(c"while :; do sleep 1000; done");
-        launch.cgroup = Some(leaf.dir().try_clone_to_owned().unwrap());
-        let started = start(&launch).unwrap();
-        leaf.kill_each().unwrap();
-        wait(started.pid);
-        while !leaf.remove().unwrap() {
-            std::thread::yield_now();
-        }
         std::fs::remove_dir(path).unwrap();
     }
 }

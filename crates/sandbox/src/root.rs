@@ -273,7 +273,8 @@ fn devices(plan: &Plan<'_>, root: &Path) -> Result<(), WallError> {
     for name in ["pts", "shm"] {
         fs::create_dir(dev.join(name)).step(format!("create /dev/{name}"))?;
     }
-    let mut options = "newinstance,ptmxmode=0666,mode=0620".to_owned();
+    // All terminals of the host come out of one pool (kernel.pty.max, 4096): a share for each.
+    let mut options = "newinstance,ptmxmode=0666,mode=0620,max=256".to_owned();
     if let Some(gid) = plan.tty_gid {
         options.push_str(&format!(",gid={gid}"));
     }

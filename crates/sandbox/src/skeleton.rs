@@ -134,7 +134,7 @@ fn build_from(host: &Path, folder: &Path) -> Result<(), WallError> {
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent).step(format!("create {}", parent.display()))?;
             }
-            copy(&from, &to).step(format!("copy {}", from.display()))?;
+            copy(host, &from, &to).step(format!("copy {}", from.display()))?;
         }
     }
     for (name, text, mode) in [
@@ -166,7 +166,7 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), WallError> {
 
 /// Copies a file, symlink or folder; what is missing or unreadable, and every special file, is left
 /// out. A symlink that leads out of what sessions see is replaced by what it points to, once.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+fn copy(host: &Path, from: &Path, to: &Path) -> io::Result<()> {
     let Ok(found) = fs::symlink_metadata(from) else { return Ok(()) };
     if found.is_symlink() {
         let target = fs::read_link(from)?;
@@ -175,7 +175,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
             return ignore_exists(symlink(&target, to));
         }
         return match fs::metadata(from) {
-            Ok(real) if real.is_file() => copy_file(from, to),
+            Ok(real) if real.is_file() => copy_file(host, from, to),
             _ => Ok(()),
         };
     }
@@ -183,23 +183,38 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
         fs::create_dir_all(to)?;
         for entry in entries.flatten() {
-            copy(&entry.path(), &to.join(entry.file_name()))?;
+            copy(host, &entry.path(), &to.join(entry.file_name()))?;
         }
         return Ok(());
     }
-    if found.is_file() { copy_file(from, to) } else { Ok(()) }
+    if found.is_file() { copy_file(host, from, to) } else { Ok(()) }
 }
 
 /// A file other users of the host may read; nothing else can be meant for everyone.
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    let Ok(found) = fs::metadata(from) else { return Ok(()) };
-    if found.permissions().mode() & 0o004 == 0 {
+fn copy_file(host: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    // As it is reached without links, whose own permissions say nothing.
+    let Ok(real) = from.canonicalize() else { return Ok(()) };
+    if !everyone_may_read(host, &real) {
         return Ok(());
     }
-    match fs::copy(from, to) {
+    match fs::copy(real, to) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         other => other.map(|_| ()),
     }
+}
+
+/// Whether the file is readable for everyone and every folder down to it open to everyone; what is
+/// above `host` does not count.
+fn everyone_may_read(host: &Path, file: &Path) -> bool {
+    let has = |path: &Path, bit| {
+        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
+    };
+    has(file, 0o004)
+        && file
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| *folder != host)
+            .all(|folder| has(folder, 0o001))
 }
 
 fn ignore_exists(result: io::Result<()>) -> io::Result<()> {
@@ -261,6 +276,13 @@ mod tests {
         fs::write(etc.join("ssl/certs/key.pem"), "secret").unwrap();
         set_mode(&etc.join("ssl/certs/key.pem"), 0o600).unwrap();
         symlink("/etc/shadow", etc.join("ssl/certs/link.pem")).unwrap();
+        fs::create_dir_all(etc.join("fonts/closed/below")).unwrap();
+        fs::write(etc.join("fonts/closed/below/open"), "secret").unwrap();
+        set_mode(&etc.join("fonts/closed"), 0o750).unwrap();
+        fs::create_dir_all(host.path().join("closed")).unwrap();
+        fs::write(host.path().join("closed/key.pem"), "secret").unwrap();
+        symlink(host.path().join("closed/key.pem"), etc.join("ssl/certs/away.pem")).unwrap();
+        set_mode(&host.path().join("closed"), 0o710).unwrap();
         fs::write(etc.join("services"), "http 80/tcp").unwrap();
         symlink("usr/bin", host.path().join("bin")).unwrap();
 
@@ -269,7 +291,13 @@ mod tests {
 
         assert!(built.join("etc/services").exists());
         assert!(built.join("etc/ssl/certs/ca.pem").exists());
-        for hidden in ["etc/shadow", "etc/ssl/private", "etc/ssl/certs/key.pem"] {
+        for hidden in [
+            "etc/shadow",
+            "etc/ssl/private",
+            "etc/ssl/certs/key.pem",
+            "etc/ssl/certs/away.pem",
+            "etc/fonts/closed/below/open",
+        ] {
             assert!(!built.join(hidden).exists(), "{hidden}");
         }
         let link = built.join("etc/ssl/certs/link.pem");

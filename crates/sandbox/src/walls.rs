@@ -3,7 +3,7 @@
 //! ```text
 //!  shim                                   child (PID 1)
 //!  make user namespace, map ids
-//!  clone3 into the cgroup ───────────────▶ join v1 cgroups, cgroup namespace
+//!  clone3 into the cgroup ───────────────▶ join v1 cgroups, cgroup namespace, into its leaf
 //!  rootless: write the id maps ──go──────▶ loopback up, listen for the gateway
 //!                                          host name, root::enter
 //!                                          enter the user namespace, become its ids
@@ -24,7 +24,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit, waitid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::Step;
@@ -169,8 +169,7 @@ fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
         Identity::Range(range) => Some(user_namespace(range)?),
         Identity::Own { .. } => None,
     };
-    let init = plan.cgroup.init_folder()?;
-    let inside = plan.cgroup.inside_folder()?;
+    let cgroup = plan.cgroup.own_folder()?;
     let (mut ours, theirs) = UnixStream::pair().step("make a socket pair")?;
     let mut flags = libc::CLONE_NEWPID
         | libc::CLONE_NEWNS
@@ -180,10 +179,10 @@ fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
     if userns.is_none() {
         flags |= libc::CLONE_NEWUSER;
     }
-    let fork = sys::fork(flags as u64, init.as_ref().map(AsFd::as_fd)).step("clone PID 1")?;
+    let fork = sys::fork(flags as u64, cgroup.as_ref().map(AsFd::as_fd)).step("clone PID 1")?;
     let Fork::Parent { pid, pidfd } = fork else {
         drop(ours);
-        let error = match become_guest(plan, overlay, userns.as_ref(), inside.as_ref(), &theirs) {
+        let error = match become_guest(plan, overlay, userns.as_ref(), &theirs) {
             Ok(never) => match never {},
             Err(error) => error,
         };
@@ -264,7 +263,6 @@ fn become_guest(
     plan: &Plan<'_>,
     overlay: bool,
     userns: Option<&OwnedFd>,
-    inside: Option<&OwnedFd>,
     socket: &UnixStream,
 ) -> Result<std::convert::Infallible, WallError> {
     (&mut &*socket).read_exact(&mut [0]).step("wait for the ids")?;
@@ -273,8 +271,11 @@ fn become_guest(
     if userns.is_none() {
         sys::become_ids(guest, guest).step("become the mapped user")?;
     }
+    limit_resources(plan)?;
     plan.cgroup.join_v1()?;
     sys::new_cgroup_namespace().step("make a cgroup namespace")?;
+    plan.cgroup.enter_init()?;
+    let leaves = plan.cgroup.detached_folder()?;
     sys::loopback_up().step("bring the loopback up")?;
     let gateway = TcpListener::bind(plan.gateway).step("listen for the gateway")?;
     rustix::system::sethostname(plan.hostname.as_bytes()).step("set the host name")?;
@@ -305,16 +306,39 @@ fn become_guest(
     rustix::process::setsid().ok();
     sys::reset_signals();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    exec_guest(plan, inside)
+    exec_guest(plan, leaves.as_ref())
+}
+
+/// Limits of the process itself, for all that is started inside.
+fn limit_resources(plan: &Plan<'_>) -> Result<(), WallError> {
+    // A hard limit cannot be raised by everyone.
+    let within =
+        |resource, most: u64| Some(getrlimit(resource).maximum.map_or(most, |hard| hard.min(most)));
+    let limit = |resource, most, step: &str| {
+        let most = within(resource, most);
+        setrlimit(resource, Rlimit { current: most, maximum: most }).step(step)
+    };
+    // `serve` and the shim have raised theirs, but programs that use select(2) rely on it.
+    let (current, maximum) = (within(Resource::Nofile, 1024), getrlimit(Resource::Nofile).maximum);
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).step("limit open files")?;
+    // Not 0: where the host pipes cores to a program of its own, that is started for 0 too, and for
+    // 1 it is not (fs/coredump.c).
+    limit(Resource::Core, 1, "forbid core dumps")?;
+    // Counted for each user and each user namespace, and in those around it, so this is the
+    // session's own count where it has one user.
+    match plan.cgroup.unenforced_pids() {
+        Some(most) => limit(Resource::Nproc, most, "limit processes"),
+        None => Ok(()),
+    }
 }
 
 /// Puts the descriptors in their places, closes the doors behind and starts the guest.
 fn exec_guest(
     plan: &Plan<'_>,
-    inside: Option<&OwnedFd>,
+    leaves: Option<&OwnedFd>,
 ) -> Result<std::convert::Infallible, WallError> {
     let wanted: Vec<BorrowedFd<'_>> =
-        plan.descriptors.iter().copied().chain(inside.map(AsFd::as_fd)).collect();
+        plan.descriptors.iter().copied().chain(leaves.map(AsFd::as_fd)).collect();
     let next = 3 + RawFd::try_from(wanted.len()).unwrap_or(RawFd::MAX - 3);
     // A source may sit at another's target: first lift all of them out of the way.
     let lift = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, next + 1);

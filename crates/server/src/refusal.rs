@@ -30,13 +30,11 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
                 format!("the browser session did not start: {}", shorten(&why)),
             )
         }
-        FleetError::Unreachable(why) => {
-            tracing::warn!(%why, "a session did not answer");
-            Error::new(
-                ErrorCode::UpstreamUnavailable,
-                format!("the browser session did not answer: {}", shorten(&why)),
-            )
-        }
+        FleetError::EndedMeanwhile => Error::new(
+            ErrorCode::Ended,
+            "the browser session was deleted while it was being created; create another",
+        ),
+        error @ FleetError::Unreachable(_) => Error::internal(error),
         FleetError::ShuttingDown => {
             Error::new(ErrorCode::ShuttingDown, "the server is shutting down; try again once it is back")
         }

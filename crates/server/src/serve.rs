@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
@@ -30,6 +31,9 @@ use crate::keys::ApiKeys;
 use crate::wire::head::PARSER_LIMIT;
 use crate::wire::linger;
 
+/// Connections served at one time; more wait to be accepted. Each session's clients, its guest
+/// connection and its tunnels take descriptors too.
+const CONNECTIONS: usize = 16_384;
 /// Pause after an error of `accept` that is about us (no more file descriptors) and not about a peer.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,21 +68,25 @@ impl Server {
         let router = self.router();
         let http = self.http();
         let connections = TaskTracker::new();
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
         let stopping = CancellationToken::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
+            let accept = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                listener.accept().await.map(|(stream, _)| (stream, slot))
+            };
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = accept => accepted,
                 () = &mut shutdown => break,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(
-                        stream,
-                        http.clone(),
-                        router.clone(),
-                        stopping.clone(),
-                    ));
+                Ok((stream, slot)) => {
+                    let served = connection(stream, http.clone(), router.clone(), stopping.clone());
+                    connections.spawn(async move {
+                        served.await;
+                        drop(slot);
+                    });
                 }
                 Err(error) if about_the_peer(&error) => {}
                 Err(error) => {
@@ -133,6 +141,10 @@ async fn connection(
 ) {
     // Answers and frames are small and awaited: waiting to fill a segment would be pure delay.
     let _ = stream.set_nodelay(true);
+    // A client that vanished without a word would otherwise keep its session in use for ever.
+    if let Err(error) = keep_alive(&stream) {
+        tracing::debug!(%error, "no keep-alive for a connection");
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let mut router = router.clone();
         async move { Ok::<_, Infallible>(answer(&mut router, request).await) }
@@ -149,6 +161,16 @@ async fn connection(
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Has the kernel notice a vanished peer within about three minutes.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(30))?;
+    sockopt::set_tcp_keepcnt(stream, 4)?;
+    Ok(())
 }
 
 async fn answer(router: &mut Router, request: Request<Incoming>) -> http::Response<Body> {
@@ -174,12 +196,4 @@ fn about_the_peer(error: &io::Error) -> bool {
         error.kind(),
         K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted
     )
-}
-
-impl Server {
-    /// The fleet it serves.
-    #[must_use]
-    pub fn fleet(&self) -> &Fleet {
-        &self.app.fleet
-    }
 }

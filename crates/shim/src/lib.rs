@@ -16,6 +16,7 @@
 
 mod control;
 mod guest_log;
+mod host_memory;
 mod life;
 mod raise;
 
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 use browserd_api::browser::EndReason;
 use browserd_protocol::{GENERATION, SPEC_LIMIT, SessionSpec, ShimReport};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Runs a shim whose stdin is the socket to `serve`. `prepare` is called with the log filter of the
 /// spec before anything is logged.
@@ -44,6 +46,7 @@ pub fn run(prepare: impl FnOnce(&str)) -> ExitCode {
         Ok(raised) => raised,
         Err(error) => return fail(&socket, &error.to_string()),
     };
+    raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&socket, &format!("start the runtime: {error}")),
@@ -51,6 +54,15 @@ pub fn run(prepare: impl FnOnce(&str)) -> ExitCode {
     match runtime.block_on(life::live(&spec, raised, &socket)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&socket, &error.to_string()),
+    }
+}
+
+/// The gateway may have hundreds of connections and each several attempts. Not before the walls
+/// stand: what runs inside is not to inherit it.
+fn raise_descriptor_limit() {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

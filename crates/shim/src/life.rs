@@ -17,9 +17,16 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::raise::Session;
-use crate::{control, guest_log};
+use crate::{control, guest_log, host_memory};
+
+/// How long a guest that has hung up may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// How long the control socket is left alone when accepting fails, as without descriptors it does
+/// at once each time.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why and with what words a session ends.
 struct End {
@@ -72,28 +79,43 @@ pub(crate) async fn live(
     let orphaned = orphaned(peers.subscribe(), Duration::from_secs(spec.orphan_seconds));
     tokio::pin!(orphaned);
     let mut ready = false;
+    let mut accept_from = Instant::now();
+    let host_kills = host_memory::kills();
     let end = loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((socket, _)) = accepted {
-                talks.spawn(talk(socket, ready));
+            accepted = accept(&listener, accept_from) => match accepted {
+                Ok(socket) => _ = talks.spawn(talk(socket, ready)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept on the control socket");
+                    accept_from = Instant::now() + ACCEPT_AGAIN;
+                }
             },
+            Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
                 ShimCommand::End { reason } => break End { reason, detail: String::new() },
             },
             report = next_report(&mut lines, &mut text) => match report {
-                Ok(Some(GuestReport::Fatal { reason, detail })) => break End { reason, detail },
+                Ok(Some(GuestReport::Fatal { reason, detail })) => {
+                    break End { reason: believable(reason), detail };
+                }
                 Ok(Some(report)) => {
                     ready |= matches!(report, GuestReport::Ready { .. });
                     let _ = reports.send(ShimReport::Guest { said: report });
                 }
                 // The exit itself tells more; a guest that only hangs up is as good as gone.
-                Ok(None) => break death(exit.await, &cgroup),
+                Ok(None) => break match timeout(GONE_WITHIN, &mut exit).await {
+                    Ok(how) => death(how, &cgroup, host_kills),
+                    Err(_) => End {
+                        reason: EndReason::Crashed,
+                        detail: "the guest hung up and did not exit".to_owned(),
+                    },
+                },
                 Err(error) => break End {
                     reason: EndReason::Crashed,
                     detail: format!("the guest sent what it may not: {error}"),
                 },
             },
-            how = &mut exit => break death(how, &cgroup),
+            how = &mut exit => break death(how, &cgroup, host_kills),
             () = &mut orphaned => break End {
                 reason: EndReason::HostLost,
                 detail: "no server was connected to the session any more".to_owned(),
@@ -102,24 +124,43 @@ pub(crate) async fn live(
     };
     tracing::info!(reason = ?end.reason, detail = end.detail, "ending the session");
     drop(others);
-    clear(&cgroup, &raised.pidfd)?;
+    // The session is over for whatever reason there was; what is left of it, `serve` clears away.
+    if let Err(error) = clear(&cgroup, &raised.pidfd) {
+        tracing::error!(%error, "the session could not be cleared away");
+    }
     let _ = reports.send(ShimReport::Ended { reason: end.reason, detail: end.detail });
     drop(reports);
     // Everyone connected gets the last line; none of them can hold the shim up for long.
     let flush = async { while talks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(Duration::from_secs(2), flush).await;
+    let _ = timeout(Duration::from_secs(2), flush).await;
     Ok(())
+}
+
+/// The next to connect, but nobody before `from`.
+async fn accept(listener: &UnixListener, from: Instant) -> io::Result<UnixStream> {
+    sleep_until(from).await;
+    listener.accept().await.map(|(socket, _)| socket)
+}
+
+/// A guest may say how it failed. That it was deleted, or the server shut down, is not its to say.
+fn believable(reason: EndReason) -> EndReason {
+    match reason {
+        EndReason::OutOfMemory | EndReason::FailedToStart => reason,
+        _ => EndReason::Crashed,
+    }
 }
 
 /// Kills everything inside and reaps PID 1; its namespaces and mounts go with it.
 fn clear(cgroup: &cgroup::Session, pidfd: &OwnedFd) -> io::Result<()> {
     // PID 1 first: the kernel then kills its whole pid namespace, also where there is no cgroup.
     let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
-    cgroup.kill_inside().map_err(io::Error::other)?;
+    let killed = cgroup.kill_inside();
     match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
-        Ok(_) | Err(rustix::io::Errno::CHILD) => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(_) | Err(rustix::io::Errno::CHILD) => {}
+        Err(error) => return Err(error.into()),
     }
+    // Nothing inside outlives PID 1, so by now this is only a cgroup that may be left.
+    killed.map_err(io::Error::other)
 }
 
 /// The guest's next report; `None` when it hung up.
@@ -158,8 +199,8 @@ async fn exited(pidfd: &OwnedFd, mut children: Signal) -> Option<WaitIdStatus> {
     }
 }
 
-/// What the exit of PID 1 says about why.
-fn death(how: Option<WaitIdStatus>, cgroup: &cgroup::Session) -> End {
+/// What the exit of PID 1 says about why. `host_kills`: see [`host_memory::kills`], at the start.
+fn death(how: Option<WaitIdStatus>, cgroup: &cgroup::Session, host_kills: u64) -> End {
     let detail = match &how {
         Some(status) if status.exited() => {
             format!("the guest exited with status {}", status.exit_status().unwrap_or(-1))
@@ -172,11 +213,19 @@ fn death(how: Option<WaitIdStatus>, cgroup: &cgroup::Session) -> End {
     let killed = how.is_some_and(|status| {
         status.terminating_signal() == Some(rustix::process::Signal::KILL.as_raw())
     });
-    if killed && cgroup.oom_kills() > 0 {
-        let detail = format!("{detail} because the session reached its memory limit");
-        return End { reason: EndReason::OutOfMemory, detail };
+    // Without a cgroup that counts there is the whole host's count only, which others' ends are in.
+    let for_memory = match cgroup.limits_memory() {
+        true => cgroup.oom_kills() > 0,
+        false => host_memory::kills() > host_kills,
+    };
+    if !(killed && for_memory) {
+        return End { reason: EndReason::Crashed, detail };
     }
-    End { reason: EndReason::Crashed, detail }
+    let what = match cgroup.reached_memory_limit() {
+        true => "the session reached its memory limit",
+        false => "the machine ran out of memory",
+    };
+    End { reason: EndReason::OutOfMemory, detail: format!("{detail} because {what}") }
 }
 
 /// Resolves once nobody has been connected for `grace`.

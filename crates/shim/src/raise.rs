@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
+use browserd_chromium::policy;
 use browserd_protocol::{
-    GENERATION, GUEST_SPEC_ENV, GuestSpec, LedgerEntry, SessionSpec, Walls, file, inside,
+    GENERATION, GUEST_SPEC_ENV, GuestSpec, LedgerEntry, LedgerProcess, SessionSpec, Walls, file,
+    inside,
 };
 use browserd_sandbox::cgroup::{self, Hierarchies, Limits};
 use browserd_sandbox::walls::{self, Identity, Plan, PlantedFile, Raised};
@@ -80,7 +82,7 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
     };
     let name = spec.session_id.as_str();
     let places = cgroup::Session::places(&hierarchies, &spec.cgroups.parent, name);
-    write_ledger(spec, &places)?;
+    write_ledger(spec, &places, None)?;
     let cgroup = cgroup::Session::create(&hierarchies, &spec.cgroups.parent, name, &limits, owner)?;
     cgroup.enter_shim()?;
 
@@ -137,6 +139,7 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
             .during("read the gateway's address")?,
         shm_bytes: memory / 2,
     })?;
+    write_ledger(spec, &places, Some(raised.pid))?;
     let walls = Walls {
         mode: if owner.is_some() { "root" } else { "rootless" }.to_owned(),
         cgroup: cgroup.tracks(),
@@ -147,14 +150,22 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
     Ok(Session { raised, cgroup, walls, guest, guest_log, control, _identity: identity })
 }
 
-/// What the next `serve` needs to clear this session away, whatever happens from here on.
-fn write_ledger(spec: &SessionSpec, cgroups: &[std::path::PathBuf]) -> Result<(), RaiseError> {
+/// What the next `serve` needs to clear this session away, whatever happens from here on. Written
+/// before there is anything to clear away, and again with the guest once that runs.
+fn write_ledger(
+    spec: &SessionSpec,
+    cgroups: &[PathBuf],
+    guest: Option<i32>,
+) -> Result<(), RaiseError> {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
+    let process =
+        |pid| proc::start_ticks(pid).map(|start_ticks| LedgerProcess { pid, start_ticks });
     let entry = LedgerEntry {
         generation: GENERATION,
         session_id: spec.session_id.clone(),
         shim_pid: pid,
         shim_start_ticks: proc::start_ticks(pid).during("read own start time")?,
+        guest: guest.map(process).transpose().during("read the guest's start time")?,
         cgroups: cgroups.to_owned(),
     };
     let text = serde_json::to_vec(&entry).map_err(io::Error::other).during("write the ledger")?;
@@ -180,8 +191,8 @@ fn planted(spec: &SessionSpec) -> Result<Vec<PlantedFile>, RaiseError> {
         file("/etc/machine-id", machine_id.into_bytes()),
         file("/etc/hostname", b"browser\n".to_vec()),
         file(
-            "/etc/chromium/policies/managed/browserd.json",
-            browserd_chromium::policy::merged(spec.config.chrome_policy.as_ref()),
+            &format!("{}/{}", policy::MANAGED_DIR, policy::MANAGED_FILE),
+            policy::merged(spec.config.chrome_policy.as_ref()),
         ),
         file("/etc/timezone", format!("{}\n", spec.timezone).into_bytes()),
     ];

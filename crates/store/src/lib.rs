@@ -18,15 +18,13 @@ mod error;
 mod rows;
 mod sqlite;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use browserd_api::browser::EndReason;
 use browserd_api::{SessionId, Timestamp};
 
 pub use api_key::hash_api_key;
 pub use error::StoreError;
-pub use rows::{ApiKeyRow, SessionFilter, SessionRow};
+pub use rows::{ApiKeyRow, SessionFilter, SessionPatch, SessionRow};
 pub use sqlite::SqliteStore;
 
 /// The rows, wherever they are kept.
@@ -34,12 +32,11 @@ pub use sqlite::SqliteStore;
 pub trait Store: Send + Sync + 'static {
     /// Adds a session's row; `NameTaken` when a running session has its name.
     async fn insert_session(&self, row: &SessionRow) -> Result<(), StoreError>;
-    /// Changes name (`Some(None)` takes it away) and labels of a running session.
+    /// Changes a running session; answers the row as it is then.
     async fn update_session(
         &self,
         id: &SessionId,
-        name: Option<Option<String>>,
-        tags: Option<BTreeMap<String, String>>,
+        patch: SessionPatch,
     ) -> Result<SessionRow, StoreError>;
     /// Records the end, once: a second end changes nothing.
     async fn end_session(
@@ -60,7 +57,8 @@ pub trait Store: Send + Sync + 'static {
     async fn session(&self, id: &SessionId) -> Result<Option<SessionRow>, StoreError>;
     /// The newest row with the name (running first, then the last ended).
     async fn session_by_name(&self, name: &str) -> Result<Option<SessionRow>, StoreError>;
-    /// Rows, newest first, and whether more follow.
+    /// Rows, newest first and without their `chrome_policy`, and whether more follow. Rows that
+    /// cannot be read are left out.
     async fn list_sessions(
         &self,
         filter: &SessionFilter,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use browserd_api::browser::{EndReason, Region, SessionConfig, StatusFilter};
+use browserd_api::browser::{EndReason, Region, SessionConfig, StatusFilter, Viewport};
 use browserd_api::{SessionId, Timestamp};
 
 /// A session's row.
@@ -20,6 +20,23 @@ pub struct SessionRow {
     pub created_at: Timestamp,
     /// When and why it ended, and what led to it.
     pub ended: Option<(Timestamp, EndReason, Option<String>)>,
+}
+
+/// Changes to a running session; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionPatch {
+    /// New name; `Some(None)` takes it away.
+    pub name: Option<Option<String>>,
+    /// New labels, all of them.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// New window size.
+    pub viewport: Option<Viewport>,
+    /// New time zone asked for; `Some(None)` is the server's default again.
+    pub timezone: Option<Option<String>>,
+    /// New language asked for; `Some(None)` is the server's default again.
+    pub locale: Option<Option<String>>,
+    /// The start URL last asked for.
+    pub start_url: Option<String>,
 }
 
 /// Which rows to list.

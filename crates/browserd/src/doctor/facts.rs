@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use browserd_sandbox::cgroup::Trial;
+
 use crate::programs::Search;
 
 /// Everything the checks look at.
@@ -70,17 +72,13 @@ pub(crate) struct Namespaces {
     pub(crate) tried: Result<(), String>,
 }
 
-/// Which control groups this process may make children in.
-#[derive(Debug, Clone, Default)]
+/// Which control groups this process can make for sessions, as tried.
+#[derive(Debug, Clone)]
 pub(crate) struct Cgroups {
     /// Whether a v2 tree is mounted at all.
     pub(crate) v2_mounted: bool,
-    /// Whether we may make groups there.
-    pub(crate) v2: bool,
-    /// Whether they can limit memory and processes.
-    pub(crate) v2_controllers: bool,
-    /// v1 controllers we may make groups of.
-    pub(crate) v1: Vec<String>,
+    /// What came of trying, or why nothing did.
+    pub(crate) tried: Result<Trial, String>,
 }
 
 /// The filesystem of the state folder.

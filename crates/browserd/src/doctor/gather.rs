@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
-use browserd_sandbox::cgroup::Hierarchies;
+use browserd_sandbox::cgroup;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Access;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -97,13 +97,10 @@ fn namespaces() -> Namespaces {
 }
 
 fn cgroups() -> Cgroups {
-    let found = Hierarchies::detect();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     Cgroups {
         v2_mounted: mounts.contains(" - cgroup2 "),
-        v2: found.v2.is_some(),
-        v2_controllers: found.v2_controllers,
-        v1: found.v1.into_iter().map(|(name, _)| name).collect(),
+        tried: cgroup::trial().map_err(|why| why.to_string()),
     }
 }
 

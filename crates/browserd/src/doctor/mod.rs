@@ -75,6 +75,11 @@ pub(crate) fn hard_failures(checks: &[Check]) -> Vec<String> {
     checks.iter().filter(|check| check.level == Level::Fail).map(report::lines).collect()
 }
 
+/// What `serve` says when it starts although something is missing, in `doctor`'s own words.
+pub(crate) fn warnings(checks: &[Check]) -> impl Iterator<Item = &Check> {
+    checks.iter().filter(|check| check.level == Level::Warn)
+}
+
 /// `browserd doctor`. Exits with 1 when a hard requirement is not met.
 pub(crate) fn run(args: DoctorArgs) -> Result<ExitCode> {
     if args.probe_userns {

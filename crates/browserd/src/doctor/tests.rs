@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use browserd_sandbox::cgroup::Trial;
+
 use super::checks::check;
 use super::facts::{Cgroups, Disk, Distribution, Facts, Kernel, Memory, Namespaces};
 use super::*;
@@ -36,7 +38,7 @@ fn good() -> Facts {
             apparmor_restricts: None,
             tried: Ok(()),
         },
-        cgroups: Cgroups { v2_mounted: true, v2: true, v2_controllers: true, v1: Vec::new() },
+        cgroups: Cgroups { v2_mounted: true, tried: Ok(trial(true, true, &[])) },
         disk: Disk {
             state_dir: "/var/lib/browserd".into(),
             free: Ok(100 * GIB),
@@ -45,6 +47,16 @@ fn good() -> Facts {
         },
         memory: Memory { total: 24 * GIB, available: 20 * GIB },
         max_sessions: 24,
+    }
+}
+
+/// What came of trying to make groups, with cpu wherever it goes with the others.
+fn trial(v2: bool, v2_controllers: bool, v1: &[&str]) -> Trial {
+    Trial {
+        v2,
+        v2_controllers,
+        cpu: v2_controllers || v1.contains(&"cpu"),
+        v1: v1.iter().map(|&name| name.to_owned()).collect(),
     }
 }
 
@@ -105,7 +117,7 @@ fn every_line_that_is_not_ok_says_what_to_do() {
             tried: Err("make a user namespace: no".to_owned()),
             ..good().namespaces
         },
-        cgroups: Cgroups::default(),
+        cgroups: Cgroups { v2_mounted: false, tried: Ok(Trial::default()) },
         disk: Disk { writable: false, ..good().disk },
         memory: Memory { total: GIB, available: GIB / 4 },
         ..good()
@@ -229,25 +241,29 @@ fn kernels() {
 #[test]
 fn cgroups_say_exactly_who_enforces_what() {
     let with = |v2_mounted, v2, v2_controllers, v1: &[&str]| {
-        let v1 = v1.iter().map(|&name| name.to_owned()).collect();
-        but(|f| f.cgroups = Cgroups { v2_mounted, v2, v2_controllers, v1 })
+        but(|f| f.cgroups = Cgroups { v2_mounted, tried: Ok(trial(v2, v2_controllers, v1)) })
     };
     let said = |facts: &Facts| {
         let check = check(facts).into_iter().find(|check| check.name == "cgroups").unwrap();
         (check.level, check.message)
     };
     let (level, message) = said(&with(true, true, true, &[]));
-    assert!(level == Level::Ok && message.contains("enforces both limits"), "{message}");
+    assert!(level == Level::Ok && message.contains("enforces every"), "{message}");
     let (level, message) = said(&with(true, true, false, &["memory", "pids", "cpu"]));
     assert!(level == Level::Ok && message.contains("v1 enforces"), "{message}");
     let (level, message) = said(&with(true, true, false, &["memory"]));
-    assert!(level == Level::Warn && message.contains("processes is not limited"), "{message}");
-    assert!(!message.contains("watched"), "{message}");
+    assert!(level == Level::Warn && message.contains("not for the session"), "{message}");
+    assert!(message.contains("CPU is not limited") && !message.contains("watched"), "{message}");
+    let without_cpu = Trial { cpu: false, ..trial(true, true, &[]) };
+    let facts = but(|f| f.cgroups.tried = Ok(without_cpu));
+    assert_only(&facts, "cgroups", Level::Warn, "without the controller cpu", "Delegate=yes");
+    let facts = but(|f| f.cgroups.tried = Err("create cgroup /x: Read-only".to_owned()));
+    assert_only(&facts, "cgroups", Level::Fail, "Read-only", "Delegate=yes");
 
     let user = Facts { is_root: false, ..with(true, false, false, &[]) };
     let (level, message) = said(&user);
     assert_eq!(level, Level::Warn);
-    for part in ["may not make groups", "watched by", "not limited", "process by process"] {
+    for part in ["may not make groups", "watched by", "by RLIMIT_NPROC", "first process alone"] {
         assert!(message.contains(part), "{message}");
     }
     assert!(report::text(&check(&user)).contains("systemd-run --user --scope -p Delegate=yes"));

@@ -232,9 +232,11 @@ fn private_hosts(hosts: Vec<String>) -> Result<Vec<String>, SettingsError> {
 }
 
 fn timezone(name: String) -> Result<String, SettingsError> {
-    match jiff::tz::TimeZone::get(&name) {
-        Ok(_) => Ok(name),
-        Err(_) => Err(SettingsError::new(
+    // In the database's own spelling, because files are looked up by it.
+    let zone = jiff::tz::TimeZone::get(&name).ok();
+    match zone.as_ref().and_then(|zone| zone.iana_name()) {
+        Some(known) if known != "Etc/Unknown" => Ok(known.to_owned()),
+        _ => Err(SettingsError::new(
             "timezone",
             format!(
                 "{name:?} is no time zone this host knows; write an IANA name like Europe/Paris, \

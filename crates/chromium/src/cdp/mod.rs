@@ -31,8 +31,9 @@ use tokio::task::AbortHandle;
 
 pub use methods::{Bounds, PageTarget, Version};
 
-/// Largest message taken from Chromium, bytes. Nothing the guest asks for comes near it.
-pub const MESSAGE_LIMIT: usize = 16 << 20;
+/// Largest message taken from Chromium, bytes; a longer one closes the pipe. A screenshot of a page
+/// many screens long has tens of MiB. Memory is taken as bytes arrive, not for what is allowed.
+pub const MESSAGE_LIMIT: usize = 256 << 20;
 /// Calls waiting to be written.
 const QUEUE: usize = 64;
 /// Calls waiting for their answer.

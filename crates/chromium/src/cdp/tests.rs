@@ -113,6 +113,20 @@ async fn answers_to_nobody_are_ignored() {
 }
 
 #[tokio::test]
+async fn an_answer_of_many_megabytes_arrives() {
+    let (cdp, mut far) = Far::connect();
+    let picture = tokio::spawn(async move {
+        cdp.call::<_, Value>(None, "Page.captureScreenshot", json!({})).await
+    });
+    let id = far.command().await["id"].clone();
+    let data = "A".repeat(40 << 20);
+    let answer = json!({"id": id, "result": {"data": data}});
+    let say = std::thread::spawn(move || far.say(&answer));
+    assert_eq!(picture.await.unwrap().unwrap()["data"], data.as_str());
+    say.join().unwrap();
+}
+
+#[tokio::test]
 async fn a_message_over_the_limit_closes() {
     let (cdp, mut far) = Far::connect();
     let flood = std::thread::spawn(move || {

@@ -1,6 +1,7 @@
 //! A session on this host while it runs, and its clearing away.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -141,9 +142,13 @@ async fn shim_death(child: &mut Child, host_ooms: u64) -> (EndReason, Option<Str
         Ok(status) => format!("the session's shim went away: {status}"),
         Err(error) => format!("the session's shim went away: {error}"),
     };
-    let reason =
-        if host_oom_kills() > host_ooms { EndReason::OutOfMemory } else { EndReason::Crashed };
-    (reason, Some(detail))
+    // The kernel kills for memory with SIGKILL. Its count is the whole host's, so another session's
+    // killed tab counts too: without the signal it says nothing about this shim.
+    let killed = status.is_ok_and(|status| status.signal() == Some(9));
+    if killed && host_oom_kills() > host_ooms {
+        return (EndReason::OutOfMemory, Some(format!("{detail}; the host ran out of memory")));
+    }
+    (EndReason::Crashed, Some(detail))
 }
 
 /// How often the kernel has killed for want of memory on this host (/proc/vmstat).

@@ -1,15 +1,19 @@
 //! Clearing away a session by its ledger entry, whether its shim still lives or not.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use browserd_protocol::{LedgerEntry, file};
+use browserd_protocol::{LedgerEntry, LedgerProcess, file};
 use browserd_sandbox::{cgroup, proc};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 
 /// Bytes of a shim's log worth showing.
 const LOG_TAIL: u64 = 4096;
+/// How long a killed session may take to be gone before its folder is removed all the same.
+const GONE_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Puts the end of a session's log into the server's, before the folder goes.
 pub(super) fn tell_log(dir: &Path) {
@@ -33,25 +37,34 @@ pub(super) async fn clear_leftover(dir: &Path) -> io::Result<()> {
         Err(_) => None,
     };
     if let Some(entry) = entry {
-        kill_shim(&entry);
-        let cgroups: Vec<PathBuf> = entry.cgroups;
-        tokio::task::spawn_blocking(move || cgroup::clear(&cgroups))
-            .await
-            .map_err(io::Error::other)?
-            .map_err(io::Error::other)?;
+        tokio::task::spawn_blocking(move || end(&entry)).await.map_err(io::Error::other)??;
     }
     remove_folder(dir).await
 }
 
-/// Kills the shim of an entry, unless the pid means another process by now. Its session dies with
-/// it: PID 1 inside asked for that.
-fn kill_shim(entry: &LedgerEntry) {
-    let Some(pid) = Pid::from_raw(entry.shim_pid) else { return };
-    // The descriptor first, then the question who it is: it cannot change hands in between.
-    let Ok(fd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    if proc::start_ticks(entry.shim_pid).is_ok_and(|ticks| ticks == entry.shim_start_ticks) {
-        let _ = pidfd_send_signal(&fd, Signal::KILL);
+/// Ends the processes of an entry and removes its cgroups.
+fn end(entry: &LedgerEntry) -> io::Result<()> {
+    kill(entry.shim_pid, entry.shim_start_ticks);
+    // PID 1 inside asked to die with its shim, but what runs inside may have taken that back. With
+    // it dies all that is inside.
+    if let Some(LedgerProcess { pid, start_ticks }) = entry.guest
+        && let Some(guest) = kill(pid, start_ticks)
+    {
+        // Readable once the process has ended, and that is after the last one inside.
+        let _ = poll(&mut [PollFd::new(&guest, PollFlags::IN)], Some(&GONE_WITHIN));
     }
+    cgroup::clear(&entry.cgroups).map_err(io::Error::other)
+}
+
+/// Kills a process, unless the pid means another by now.
+fn kill(pid: i32, start_ticks: u64) -> Option<OwnedFd> {
+    // The descriptor first, then the question who it is: it cannot change hands in between.
+    let fd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    if proc::start_ticks(pid).ok()? != start_ticks {
+        return None;
+    }
+    pidfd_send_signal(&fd, Signal::KILL).ok()?;
+    Some(fd)
 }
 
 /// Removes a session's folder with `rm`, which copes with whatever depth and modes the guest left.

@@ -138,15 +138,22 @@ impl Runtime for LocalRuntime {
             if let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
                 found.push(id);
             }
-            ledger::clear_leftover(&path).await?;
+            // One that resists must not keep the server from starting; the next start tries again.
+            if let Err(error) = ledger::clear_leftover(&path).await {
+                tracing::error!(%error, path = %path.display(), "an old session is left");
+            }
         }
         for places in cgroup::children(&self.hierarchies, &self.cgroup_parent) {
-            cgroup::clear(&[places]).map_err(io::Error::other)?;
+            if let Err(error) = cgroup::clear(&[places]) {
+                tracing::error!(%error, "an old session's cgroup is left");
+            }
         }
         for old in std::fs::read_dir(self.config.state_dir.join("skeletons"))? {
             let old = old?.path();
-            if old != self.skeleton {
-                remove(&old).map_err(io::Error::other)?;
+            if old != self.skeleton
+                && let Err(error) = remove(&old)
+            {
+                tracing::error!(%error, "an old skeleton is left");
             }
         }
         Ok(found)

@@ -60,10 +60,11 @@ pub(super) fn start(session: &Session, leaf: Option<&Leaf>, logs: &Logs) -> io::
     launch.stdout = Input::Fd(output_theirs.try_clone()?);
     launch.stderr = Input::Fd(output_theirs);
     launch.cgroup = leaf.map(|leaf| leaf.dir().try_clone_to_owned()).transpose()?;
+    // Before the start: what fails after it would leave a Chromium nobody attends to.
+    let cdp = Cdp::over(commands, answers)?;
     let child = session.children.start(&launch).map_err(io::Error::other)?;
     // Closes our copies of Chromium's ends, so that its end is the pipes' end.
     drop(launch);
-    let cdp = Cdp::over(commands, answers)?;
     let (announced, last_words) = listen(output, logs);
     Ok(Chromium { child, cdp, announced, last_words })
 }

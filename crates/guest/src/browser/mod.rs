@@ -7,7 +7,7 @@
 //!   [starting] ── port on stderr, version over the pipe, one page ──▶ [running] ── exit, pipe
 //!      │   │                                                         closed, X server gone
 //!      │   └─ never ready, 6 times in a row ─▶ [stopped], Fatal to the shim
-//!      └───── cannot be started at all ──────▶ [stopped], Fatal to the shim
+//!      └───── cannot be started, ever ──────▶ [stopped], Fatal to the shim
 //! ```
 //!
 //! Owns Chromium's processes, its log files and the pipe. One task does it all; others read the
@@ -74,6 +74,9 @@ pub enum NoBrowser {
     /// It will not come back.
     #[error("Chromium is gone for good: {0}")]
     Stopped(Arc<str>),
+    /// It is there, and the connection to it could not be made.
+    #[error("no connection to Chromium could be made: {0}; try again")]
+    NoConnection(Arc<str>),
 }
 
 /// The session's browser. Cheap to clone.
@@ -94,7 +97,7 @@ impl Browser {
         let logs = Arc::new(Logs::new(session.places.logs.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         if let Some(limit) = session.spec.watch_memory {
-            let watch = memory_watch::watch(limit, shim.clone());
+            let watch = memory_watch::watch(limit, session.children.clone(), shim.clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
         }
         let supervisor = supervisor::Supervisor {
@@ -151,7 +154,8 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// [`NoBrowser`] when there is none in time or never will be.
+    /// [`NoBrowser`] when there is none in time or never will be, or the kernel has no connection
+    /// to give.
     pub async fn connect(&self) -> Result<(TcpStream, Running), NoBrowser> {
         let deadline = Instant::now() + READY_WITHIN;
         let mut generation = 0;
@@ -160,15 +164,20 @@ impl Browser {
             match connect_to(running.endpoint.port).await {
                 Ok(stream) => return Ok((stream, running)),
                 // It has just died, and its end is about to be noticed.
-                Err(error) => {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     tracing::debug!(%error, port = running.endpoint.port, "no connection");
                     generation = running.generation;
                 }
+                Err(error) => return Err(NoBrowser::NoConnection(error.to_string().into())),
             }
         }
     }
 
-    /// Ends Chromium, its driver and the X server, and waits until nothing of them is left.
+    /// Kills Chromium, its driver and the X server, and waits until nothing of them is left.
+    ///
+    /// Nobody asks Chromium to close and write its profile out: a session's end is quick (the shim
+    /// kills PID 1) and its profile goes with it. Profiles that are to outlive a session will bring
+    /// an orderly end with them.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();

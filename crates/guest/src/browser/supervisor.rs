@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_chromium::cdp::Cdp;
+use browserd_chromium::cdp::{Cdp, CdpError};
 use browserd_protocol::GuestReport;
+use browserd_sandbox::child::LaunchError;
 use browserd_sandbox::leaf::Leaf;
 use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
-use super::restarts::{Decision, Restarts};
+use super::restarts::{Decision, Life, Restarts};
 use super::{BrowserState, Running, window_manager, xserver};
 use crate::environment;
 use crate::init::{Child, ExitStatus, ShimLine};
@@ -37,16 +38,7 @@ pub(super) struct Supervisor {
 /// How one life of Chromium ended.
 struct End {
     detail: String,
-    /// How long it was ready, if it was.
-    ready_for: Option<Duration>,
-    /// Starting it again would end the same way.
-    hopeless: bool,
-}
-
-impl End {
-    fn hopeless(error: &io::Error) -> Self {
-        Self { detail: error.to_string(), ready_for: None, hopeless: true }
-    }
+    life: Life,
 }
 
 /// What lasts from one Chromium to the next.
@@ -71,10 +63,9 @@ impl Supervisor {
             if self.stop.is_cancelled() {
                 break "the session is ending".to_owned();
             }
-            let decision = restarts.ended(end.ready_for);
-            let delay = match decision {
-                Decision::After(delay) if !end.hopeless => delay,
-                _ => {
+            let delay = match restarts.ended(end.life) {
+                Decision::After(delay) => delay,
+                Decision::GiveUp => {
                     self.give_up(&lasting, &end.detail).await;
                     break end.detail;
                 }
@@ -120,7 +111,8 @@ impl Supervisor {
         if !self.session.spec.config.headless
             && let Err(error) = self.ensure_x_server(lasting).await
         {
-            return End { detail: error.to_string(), ready_for: None, hopeless: false };
+            let life = if no_room(&error) { Life::NoRoom } else { Life::NeverReady };
+            return End { detail: error.to_string(), life };
         }
         lasting.generation += 1;
         let leaf = self.make_leaf(lasting.generation);
@@ -128,15 +120,14 @@ impl Supervisor {
             Ok(chromium) => chromium,
             Err(error) => {
                 remove(leaf.as_ref());
-                return End::hopeless(&error);
+                let life = if no_room(&error) { Life::NoRoom } else { Life::CannotStart };
+                return End { detail: error.to_string(), life };
             }
         };
         let (detail, ready_since) = self.attend(&mut chromium, lasting, began).await;
-        let ready_for = ready_since.map(|since| since.elapsed());
+        let life = ready_since.map_or(Life::NeverReady, |since| Life::Ready(since.elapsed()));
         self.publish.send_replace(BrowserState::Starting);
-        if self.stop.is_cancelled() {
-            close_politely(&mut chromium).await;
-        } else {
+        if !self.stop.is_cancelled() {
             self.tell_lost(lasting, &detail).await;
         }
         self.clear(&mut chromium, leaf.as_ref()).await;
@@ -147,7 +138,7 @@ impl Supervisor {
         } else {
             format!("{detail}; its last words: {words}")
         };
-        End { detail, ready_for, hopeless: false }
+        End { detail, life }
     }
 
     /// Waits for a Chromium to become ready and then for its end; answers how it ended and since
@@ -265,13 +256,20 @@ impl Supervisor {
     }
 }
 
-/// Asks Chromium to close, which writes its profile out, and waits a little for that.
-async fn close_politely(chromium: &mut Chromium) {
-    let close = async {
-        let _ = chromium.cdp.call_raw(None, "Browser.close", serde_json::json!({})).await;
-        chromium.child.wait().await;
-    };
-    let _ = tokio::time::timeout(CLEAR_WITHIN, close).await;
+/// Whether a start failed for want of something that may be there again later.
+fn no_room(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    const PASSING: [Errno; 6] =
+        [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT];
+    let launch = error.get_ref().and_then(|inner| inner.downcast_ref::<LaunchError>());
+    let errno = launch.map_or_else(|| error.raw_os_error(), |launch| Some(launch.errno));
+    match errno {
+        Some(errno) => PASSING.iter().any(|passing| passing.raw_os_error() == errno),
+        None => matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory
+        ),
+    }
 }
 
 /// Resolves when the pipe has been closed for so long that it is no part of an exit under way, in
@@ -323,14 +321,19 @@ fn describe(status: Option<&ExitStatus>) -> String {
 
 /// Opens the page asked for at creation. Its failure is nobody's failure.
 async fn open_start_page(cdp: Cdp, page: String, url: String, logs: Arc<Logs>) {
-    let open = async {
-        let session = cdp.attach(&page).await?;
-        let failure = cdp.navigate(&session, &url).await?;
-        cdp.detach(&session).await?;
-        Ok::<_, browserd_chromium::cdp::CdpError>(failure)
+    let opened = match cdp.attach(&page).await {
+        Ok(session) => {
+            let opened = cdp.navigate(&session, &url).await;
+            // Whatever came of it: a client that attaches to the page is to be alone with it.
+            let _ = cdp.detach(&session).await;
+            opened
+        }
+        Err(error) => Err(error),
     };
-    match open.await {
+    match opened {
         Ok(None) => {}
+        // Chromium goes on waiting for the site, longer than we wait for Chromium.
+        Err(CdpError::TimedOut { .. }) => logs.event("the start page is slow, and still loading"),
         Ok(Some(text)) => logs.event(&format!("the start page did not open: {text}")),
         Err(error) => logs.event(&format!("the start page did not open: {error}")),
     }

@@ -61,7 +61,7 @@ pub(super) async fn start(session: &Session, logs: &Logs) -> io::Result<Child> {
     match result {
         Ok(()) => Ok(child),
         Err(error) => {
-            let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+            session.children.kill(&child);
             child.wait().await;
             Err(error)
         }

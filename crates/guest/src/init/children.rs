@@ -6,13 +6,13 @@
 //!                                        any other: an orphan, reaped in silence
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use browserd_sandbox::child::{
-    self, Launch, LaunchError, Reaped, Supervised, SupervisorMemory, SupervisorReport, Usage,
+    self, Launch, LaunchError, Supervised, SupervisorMemory, SupervisorReport,
 };
 use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
@@ -28,15 +28,13 @@ pub struct ExitStatus {
     pub code: i32,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// What it, and the children it waited for, used.
-    pub usage: Usage,
 }
 
 impl ExitStatus {
-    fn from_wait(wait_status: i32, usage: Usage) -> Self {
+    fn from_wait(wait_status: i32) -> Self {
         match wait_status & 0x7f {
-            0 => Self { code: (wait_status >> 8) & 0xff, signal: None, usage },
-            signal => Self { code: 128 + signal, signal: Some(signal), usage },
+            0 => Self { code: (wait_status >> 8) & 0xff, signal: None },
+            signal => Self { code: 128 + signal, signal: Some(signal) },
         }
     }
 }
@@ -46,8 +44,6 @@ impl ExitStatus {
 pub struct Child {
     /// Its pid, process group and session.
     pub pid: i32,
-    /// Refers to it whatever becomes of the number.
-    pub pidfd: OwnedFd,
     /// Its end; `None` while it runs.
     pub exit: watch::Receiver<Option<ExitStatus>>,
     /// The supervisor that holds its tree, when it was started under one.
@@ -74,11 +70,7 @@ impl Child {
 }
 
 /// What is said of a child whose end nobody could learn.
-const LOST: ExitStatus = ExitStatus {
-    code: 255,
-    signal: None,
-    usage: Usage { user_usec: 0, system_usec: 0, max_rss_bytes: 0 },
-};
+const LOST: ExitStatus = ExitStatus { code: 255, signal: None };
 
 type Exit = Arc<watch::Sender<Option<ExitStatus>>>;
 
@@ -131,10 +123,10 @@ impl Children {
     pub fn start(&self, launch: &Launch) -> Result<Child, LaunchError> {
         // Held across the start, so that the child is known before it can be reaped.
         let mut table = self.inner.table.lock();
-        let started = child::start(launch)?;
+        let pid = child::start(launch)?;
         let (sender, exit) = watch::channel(None);
-        table.insert(started.pid, Entry::Child(Arc::new(sender)));
-        Ok(Child { pid: started.pid, pidfd: started.pidfd, exit, tree: None })
+        table.insert(pid, Entry::Child(Arc::new(sender)));
+        Ok(Child { pid, exit, tree: None })
     }
 
     /// Starts a process under a supervisor, which keeps what it leaves behind in one tree.
@@ -144,8 +136,7 @@ impl Children {
     /// [`LaunchError`] with the step that failed; nothing is left then.
     pub fn start_supervised(&self, launch: &Launch) -> Result<Child, LaunchError> {
         let mut table = self.inner.table.lock();
-        let Supervised { pid, pidfd, supervisor, reports, memory } =
-            child::start_supervised(launch)?;
+        let Supervised { pid, supervisor, reports, memory } = child::start_supervised(launch)?;
         let (sender, exit) = watch::channel(None);
         let sender = Arc::new(sender);
         let (empty_sender, empty) = watch::channel(false);
@@ -154,7 +145,27 @@ impl Children {
         table.insert(pid, Entry::Child(Arc::clone(&sender)));
         drop(table);
         tokio::spawn(follow(Arc::clone(&self.inner), pid, reports, sender));
-        Ok(Child { pid, pidfd, exit, tree: Some(TreeRoot { supervisor, empty }) })
+        Ok(Child { pid, exit, tree: Some(TreeRoot { supervisor, empty }) })
+    }
+
+    /// Kills a process started by [`Self::start`]; one that has ended already is left in peace, and
+    /// so is whoever may have its pid by now.
+    pub fn kill(&self, child: &Child) {
+        let table = self.inner.table.lock();
+        let Some(Entry::Child(exit)) = table.get(&child.pid) else { return };
+        // Pids of known children become free under this lock only.
+        if exit.subscribe().same_channel(&child.exit)
+            && let Some(pid) = rustix::process::Pid::from_raw(child.pid)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// Pids of the supervisors, which live in the guest's own memory.
+    pub(crate) fn supervisors(&self) -> HashSet<i32> {
+        let table = self.inner.table.lock();
+        let supervisors = table.iter().filter(|(_, e)| matches!(e, Entry::Supervisor { .. }));
+        supervisors.map(|(pid, _)| *pid).collect()
     }
 
     /// Resolves the next time some process, child or orphan, has been reaped.
@@ -184,7 +195,9 @@ impl Inner {
             };
             any = true;
             match entry {
-                Some(Entry::Child(exit)) => publish(&exit, &reaped),
+                Some(Entry::Child(exit)) => {
+                    exit.send_replace(Some(ExitStatus::from_wait(reaped.wait_status)));
+                }
                 Some(Entry::Supervisor { empty, .. }) => {
                     empty.send_replace(true);
                 }
@@ -197,18 +210,13 @@ impl Inner {
     }
 }
 
-fn publish(exit: &Exit, reaped: &Reaped) {
-    exit.send_replace(Some(ExitStatus::from_wait(reaped.wait_status, reaped.usage)));
-}
-
 /// Reads a supervisor's reports until its tree is empty.
 async fn follow(inner: Arc<Inner>, pid: i32, reports: OwnedFd, exit: Exit) {
     let Ok(mut reports) = pipe::Receiver::from_owned_fd(reports) else { return };
     let mut message = [0; SupervisorReport::SIZE];
     // Messages are shorter than PIPE_BUF, so each arrives whole.
     while reports.read_exact(&mut message).await.is_ok() {
-        let Some(SupervisorReport { wait_status, usage }) = SupervisorReport::parse(&message)
-        else {
+        let Some(SupervisorReport { wait_status }) = SupervisorReport::parse(&message) else {
             continue;
         };
         let mut table = inner.table.lock();
@@ -217,6 +225,6 @@ async fn follow(inner: Arc<Inner>, pid: i32, reports: OwnedFd, exit: Exit) {
             table.remove(&pid);
         }
         drop(table);
-        exit.send_replace(Some(ExitStatus::from_wait(wait_status, usage)));
+        exit.send_replace(Some(ExitStatus::from_wait(wait_status)));
     }
 }

@@ -196,9 +196,14 @@ where
             Ok(Message::Binary(bytes)) => Action::Bytes(bytes),
             Ok(Message::Text(text)) => match serde_json::from_str(&text) {
                 Ok(AttachMessage::Resize { rows, cols }) => {
-                    if resize::apply(process, rows, cols).is_err() {
-                        let why = "resize: rows and cols from 1 to 65535, terminals only";
-                        return Some(Goodbye(CloseCode::Policy, why));
+                    match resize::apply(process, rows, cols) {
+                        Ok(()) => {}
+                        // Its viewers have output to read still.
+                        Err(error) if error.0.code() == ErrorCode::ProcessExited => {}
+                        Err(_) => {
+                            let why = "resize: rows and cols from 1 to 65535, terminals only";
+                            return Some(Goodbye(CloseCode::Policy, why));
+                        }
                     }
                     continue;
                 }

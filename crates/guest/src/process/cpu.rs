@@ -21,10 +21,13 @@ use super::group::Groups;
 
 /// Time between two samples of one process.
 const BETWEEN: Duration = Duration::from_millis(450);
-/// Most samples taken before others get a turn.
+/// Samples taken before others get a turn: no request waits for many.
 const BATCH: usize = 32;
-/// Pause between two batches: few wake-ups, and no request waits for many samples.
+/// Pause between two rounds, for few wake-ups.
 const PAUSE: Duration = Duration::from_millis(20);
+/// In so many rounds every process is to be sampled, however many there are: a round takes what is
+/// due, of a crowd at least this part of it.
+const ROUNDS: usize = (BETWEEN.as_millis() / PAUSE.as_millis()) as usize;
 /// Shortest window a percentage is computed over.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -95,7 +98,8 @@ impl Sampler {
                 continue;
             };
             tokio::time::sleep_until((first + BETWEEN).max(Instant::now() + PAUSE)).await;
-            for _ in 0..BATCH {
+            let round = self.queue.lock().len().div_ceil(ROUNDS).max(BATCH);
+            for taken in 1..=round {
                 let now = Instant::now();
                 let due = {
                     let mut queue = self.queue.lock();
@@ -104,10 +108,13 @@ impl Sampler {
                 };
                 let Some((_, process)) = due else { break };
                 let Some(process) = process.upgrade() else { continue };
-                let group = process.group.lock();
-                let Some(group) = &*group else { continue };
-                process.window.lock().push(now, groups.cpu_usec(group));
-                self.queue.lock().push_back((now, Arc::downgrade(&process)));
+                if let Some(group) = &*process.group.lock() {
+                    process.window.lock().push(now, groups.cpu_usec(group));
+                    self.queue.lock().push_back((now, Arc::downgrade(&process)));
+                }
+                if taken % BATCH == 0 {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }

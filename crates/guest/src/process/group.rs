@@ -82,8 +82,11 @@ impl Groups {
             format!("p{next}")
         };
         let leaf = leaves.create(&name).map_err(|e| refused(&e))?;
-        launch.cgroup = Some(leaf.dir().try_clone_to_owned().map_err(|e| refused(&e))?);
-        match self.session.children.start(launch) {
+        let started = leaf.dir().try_clone_to_owned().map_err(|e| refused(&e)).and_then(|dir| {
+            launch.cgroup = Some(dir);
+            self.session.children.start(launch)
+        });
+        match started {
             Ok(child) => Ok((child, Group::Leaf(leaf))),
             Err(error) => {
                 self.discard(Group::Leaf(leaf));

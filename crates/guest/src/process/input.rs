@@ -31,6 +31,8 @@ pub(super) enum Written {
     Bytes(usize),
     /// The process has closed its input or exited; so many bytes were taken before.
     Closed(usize),
+    /// All bytes were taken, and then patience ran out before the input could be ended.
+    NotEnded,
 }
 
 impl Input {
@@ -39,7 +41,8 @@ impl Input {
     }
 
     /// Writes `bytes`, and with `eof` ends the input after them. Waits at most `patience` for a
-    /// process that does not read, and not at all for one that has exited.
+    /// process that does not read, or for others that write before, and not at all for a process
+    /// that has exited.
     pub(super) async fn write(
         &self,
         bytes: &[u8],
@@ -51,27 +54,18 @@ impl Input {
         let write = async {
             let mut slot = self.target.lock().await;
             let Some(target) = &*slot else { return Written::Closed(0) };
-            while taken < bytes.len() {
-                match target.pipe.try_write(&bytes[taken..]) {
-                    Ok(n) => taken += n,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        if target.pipe.writable().await.is_err() {
-                            return Written::Closed(0);
-                        }
-                    }
-                    Err(_) => {
-                        *slot = None;
-                        return Written::Closed(0);
-                    }
-                }
-            }
-            if eof && target.tty {
+            let mut put = put(&target.pipe, bytes, &mut taken).await;
+            if eof && target.tty && put.is_ok() {
                 // A terminal has no end; what its driver takes for one is a character.
-                let _ = target.pipe.try_write(&[end_of_file(&target.pipe)]);
-            } else if eof {
+                put = self::put(&target.pipe, &[end_of_file(&target.pipe)], &mut 0).await;
+            }
+            if put.is_err() || (eof && !target.tty) {
                 *slot = None;
             }
-            Written::Bytes(0)
+            match put {
+                Ok(()) => Written::Bytes(0),
+                Err(_) => Written::Closed(0),
+            }
         };
         let limited = async {
             match patience {
@@ -86,6 +80,7 @@ impl Input {
         };
         match outcome {
             Some(Written::Closed(_)) => Written::Closed(taken),
+            None if eof && taken == bytes.len() => Written::NotEnded,
             _ => Written::Bytes(taken),
         }
     }
@@ -94,6 +89,18 @@ impl Input {
     pub(super) async fn close(&self) {
         *self.target.lock().await = None;
     }
+}
+
+/// Writes all of `bytes`, and counts in `taken` what was written should this be dropped before.
+async fn put(pipe: &pipe::Sender, bytes: &[u8], taken: &mut usize) -> io::Result<()> {
+    while *taken < bytes.len() {
+        match pipe.try_write(&bytes[*taken..]) {
+            Ok(n) => *taken += n,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The terminal's end-of-file character, Ctrl-D unless the program changed it.

@@ -10,6 +10,7 @@
 //! ```
 
 mod attach;
+mod budget;
 mod cpu;
 mod exec;
 mod group;

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body::Frame;
 
-use super::spool::{Chunk, Reader, Stream};
+use super::Process;
+use super::spool::{Chunk, Stream};
 
 /// Silence after which a comment is sent, so that proxies keep the connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -47,26 +49,30 @@ fn event(chunk: Chunk<'_>) -> (Vec<u8>, bool) {
     }
 }
 
-/// Frames of the event stream, read when asked for.
-fn frames(reader: Reader) -> impl futures_util::Stream<Item = Bytes> {
-    stream::unfold(Some(reader), async |reader| {
-        let mut reader = reader?;
+/// Frames of the event stream, read when asked for. The process is held until then: its record may
+/// be forgotten meanwhile, its output must not go before its readers have come to the end.
+fn frames(process: Arc<Process>) -> impl futures_util::Stream<Item = Bytes> {
+    let reader = process.output.reader();
+    stream::unfold(Some((reader, process)), async |held| {
+        let (mut reader, process) = held?;
         loop {
             match reader.next(event) {
                 Some((frame, true)) if frame.is_empty() => return None,
-                Some((frame, last)) => return Some((frame.into(), (!last).then_some(reader))),
+                Some((frame, last)) => {
+                    return Some((frame.into(), (!last).then_some((reader, process))));
+                }
                 None => {}
             }
             if tokio::time::timeout(KEEPALIVE, reader.changed()).await.is_err() {
-                return Some((Bytes::from_static(b":\n\n"), Some(reader)));
+                return Some((Bytes::from_static(b":\n\n"), Some((reader, process))));
             }
         }
     })
 }
 
-/// The events of one output as a response body.
-pub(super) fn body(reader: Reader) -> axum::body::Body {
-    axum::body::Body::new(Events { frames: Box::pin(frames(reader)) })
+/// The events of a process's output as a response body.
+pub(super) fn body(process: Arc<Process>) -> axum::body::Body {
+    axum::body::Body::new(Events { frames: Box::pin(frames(process)) })
 }
 
 struct Events<S> {

@@ -8,18 +8,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::net::unix::pipe;
 
-use super::spool::Stream;
+use super::spool::{MAX_PAYLOAD, Stream};
 use crate::init::{Child, ExitStatus};
 
-/// Bytes read at once.
-const READ: usize = 64 * 1024;
-/// Capacity asked for the pipes of spawned processes: fewer switches between writer and reader.
-const PIPE: usize = 256 * 1024;
+/// Bytes read at once: four of the longest frames that output is kept in.
+const READ: usize = 4 * MAX_PAYLOAD;
+/// A read of so many bytes, a pipe's usual capacity, is of a process that writes more than it is
+/// read.
+const FLOOD: usize = 64 * 1024;
+/// Capacity of the pipe of such a process: fewer switches between writer and reader. Not every
+/// pipe's from the start, because the kernel counts the capacities of all pipes of a user, and gives
+/// very small ones to those that have many.
+const PIPE: usize = 1 << 20;
 /// Most bytes read of one stream after the exit: more than a pipe or terminal can hold, so all that
 /// was written before the exit, but an end even if something else goes on writing.
-const DRAIN: usize = 1 << 20;
+const DRAIN: usize = 2 << 20;
 /// A read of so many bytes is followed by a turn of others: requests are answered while a process
-/// floods, and what it writes meanwhile is then read and stored in one piece.
+/// floods, and what it writes meanwhile is then read and stored in one piece. Of shorter reads a
+/// few may follow each other.
 const MUCH: usize = 4096;
 /// Most streams whose process has exited that are read on (and thrown away).
 const DISCARDED: usize = 2048;
@@ -27,15 +33,32 @@ const DISCARDED: usize = 2048;
 /// The guest's ends of a process's output.
 #[derive(Debug)]
 pub(super) struct Streams {
-    stdout: Option<pipe::Receiver>,
-    stderr: Option<pipe::Receiver>,
+    stdout: Option<Source>,
+    stderr: Option<Source>,
+}
+
+/// The guest's end of one stream: a pipe or a terminal.
+#[derive(Debug)]
+struct Source {
+    file: pipe::Receiver,
+    /// Has the capacity it can have.
+    large: bool,
+}
+
+impl Source {
+    /// Takes note of a read of `n` bytes.
+    fn has_read(&mut self, n: usize) {
+        if n >= FLOOD && !self.large {
+            self.large = true;
+            // Refused when the user's share of pipe memory is used up; the usual size does too.
+            let _ = rustix::pipe::fcntl_setpipe_size(&self.file, PIPE);
+        }
+    }
 }
 
 /// A pipe for one output stream: the guest's end, the process's end.
 pub(super) fn output_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    // Refused when the user's share of pipe memory is used up; the usual size does too.
-    let _ = rustix::pipe::fcntl_setpipe_size(&read, PIPE);
     Ok((pipe::Receiver::from_owned_fd(read)?, write))
 }
 
@@ -65,9 +88,7 @@ impl Pumps {
                 () = readable(streams.stdout.as_ref()) => (Stream::Stdout, &mut streams.stdout),
                 () = readable(streams.stderr.as_ref()) => (Stream::Stderr, &mut streams.stderr),
             };
-            if self.read(slot, |bytes| sink(stream, bytes)) >= MUCH {
-                tokio::task::yield_now().await;
-            }
+            take_turns(self.read(slot, |bytes| sink(stream, bytes))).await;
         };
         for (stream, slot) in
             [(Stream::Stdout, &mut streams.stdout), (Stream::Stderr, &mut streams.stderr)]
@@ -84,12 +105,13 @@ impl Pumps {
     }
 
     /// Reads once; 0 when there is nothing to read now. Closes the stream at its end.
-    fn read(&self, slot: &mut Option<pipe::Receiver>, sink: impl FnOnce(&[u8])) -> usize {
-        let Some(stream) = slot else { return 0 };
+    fn read(&self, slot: &mut Option<Source>, sink: impl FnOnce(&[u8])) -> usize {
+        let Some(source) = slot else { return 0 };
         let mut buffer = self.buffer.lock();
-        match stream.try_read(&mut buffer) {
+        match source.file.try_read(&mut buffer) {
             Ok(0) => *slot = None,
             Ok(n) => {
+                source.has_read(n);
                 sink(&buffer[..n]);
                 return n;
             }
@@ -102,10 +124,10 @@ impl Pumps {
 
     /// Reads once, whatever the runtime knows: it learns of an exit and of what was written before it
     /// in any order, and until it has learnt of the latter, [`Self::read`] finds nothing.
-    fn read_now(&self, slot: &mut Option<pipe::Receiver>, sink: impl FnOnce(&[u8])) -> usize {
-        let Some(stream) = slot else { return 0 };
+    fn read_now(&self, slot: &mut Option<Source>, sink: impl FnOnce(&[u8])) -> usize {
+        let Some(source) = slot else { return 0 };
         let mut buffer = self.buffer.lock();
-        match rustix::io::retry_on_intr(|| rustix::io::read(&*stream, buffer.as_mut_slice())) {
+        match rustix::io::retry_on_intr(|| rustix::io::read(&source.file, buffer.as_mut_slice())) {
             Ok(0) => *slot = None,
             Ok(n) => {
                 sink(&buffer[..n]);
@@ -130,7 +152,7 @@ impl Pumps {
             tokio::spawn(async move {
                 while slot.is_some() {
                     readable(slot.as_ref()).await;
-                    pumps.read(&mut slot, |_| {});
+                    take_turns(pumps.read(&mut slot, |_| {})).await;
                 }
                 pumps.discarding.fetch_sub(1, Ordering::Relaxed);
             });
@@ -141,20 +163,32 @@ impl Pumps {
 impl Streams {
     /// Of separate pipes.
     pub(super) fn pipes(stdout: pipe::Receiver, stderr: pipe::Receiver) -> Self {
-        Self { stdout: Some(stdout), stderr: Some(stderr) }
+        let source = |file| Some(Source { file, large: false });
+        Self { stdout: source(stdout), stderr: source(stderr) }
     }
 
     /// Of a terminal, which has one stream.
     pub(super) fn terminal(ours: OwnedFd) -> io::Result<Self> {
-        Ok(Self { stdout: Some(pipe::Receiver::from_owned_fd_unchecked(ours)?), stderr: None })
+        let file = pipe::Receiver::from_owned_fd_unchecked(ours)?;
+        Ok(Self { stdout: Some(Source { file, large: true }), stderr: None })
+    }
+}
+
+/// Lets others run after a read of `n` bytes.
+async fn take_turns(n: usize) {
+    if n >= MUCH {
+        tokio::task::yield_now().await;
+    } else {
+        // The runtime's own measure of how long a task may go on without waiting for anything.
+        tokio::task::coop::consume_budget().await;
     }
 }
 
 /// Resolves when a stream can be read or has ended; never for one that is closed already.
-async fn readable(stream: Option<&pipe::Receiver>) {
-    match stream {
+async fn readable(source: Option<&Source>) {
+    match source {
         // An error shows itself at the read.
-        Some(stream) => drop(stream.readable().await),
+        Some(source) => drop(source.file.readable().await),
         None => std::future::pending().await,
     }
 }

@@ -11,12 +11,12 @@ use browserd_rest::Error;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::cpu::Sampler;
-use super::exec::OutputBudget;
 use super::group::Groups;
 use super::pump::Pumps;
 use super::spool::{Retention, Spool};
-use super::{End, Process};
+use super::{End, Process, exec, stdin};
 use crate::session::Session;
 
 /// Most processes (spawned, or running for an `exec`) at one time.
@@ -36,7 +36,8 @@ pub(super) struct Inner {
     pub(super) sampler: Arc<Sampler>,
     pub(super) spool: Spool,
     pub(super) pumps: Pumps,
-    pub(super) exec_output: OutputBudget,
+    pub(super) exec_output: Budget,
+    pub(super) input: Budget,
     live: AtomicUsize,
     table: Mutex<Table>,
 }
@@ -71,7 +72,8 @@ impl Processes {
             groups,
             spool,
             pumps: Pumps::new(),
-            exec_output: OutputBudget::default(),
+            exec_output: Budget::new(exec::OUTPUT_LIMIT),
+            input: Budget::new(stdin::WAITING_LIMIT),
             live: AtomicUsize::new(0),
             table: Mutex::default(),
             session,

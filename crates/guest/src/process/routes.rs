@@ -6,8 +6,6 @@ use utoipa_axum::routes;
 
 use super::{Processes, attach, exec, kill, list, resize, spawn, status, stdin, stream, wait};
 
-/// Largest body of a route that takes input for a process, bytes.
-const STDIN_BODY: usize = 8 << 20;
 /// Largest body of any other route, bytes: the kernel takes about 2 MiB of arguments and
 /// environment.
 const BODY: usize = 4 << 20;
@@ -28,6 +26,6 @@ pub fn routes() -> OpenApiRouter<Processes> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(stdin::stdin))
-                .layer(DefaultBodyLimit::max(STDIN_BODY)),
+                .layer(DefaultBodyLimit::max(stdin::BODY)),
         )
 }

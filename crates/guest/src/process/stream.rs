@@ -36,7 +36,7 @@ pub(super) async fn stdout_stream(
     Id(id): Id,
 ) -> Result<Response> {
     let process = processes.find(id)?;
-    let mut response = Response::new(output_body::body(process.output.reader()));
+    let mut response = Response::new(output_body::body(process));
     let headers = response.headers_mut();
     for (name, value) in [
         ("content-type", "text/event-stream"),

@@ -10,7 +10,6 @@ use std::time::Duration;
 use browserd_sandbox::child::{Input, Launch};
 use browserd_sandbox::leaf::Leaf;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +87,7 @@ async fn own(
         let _ = answer.send(port);
     }
     if let Some((mut child, _)) = running {
-        kill(&child);
+        session.children.kill(&child);
         child.wait().await;
     }
     if let Some(leaf) = leaf {
@@ -132,7 +131,7 @@ async fn start(
             Ok((child, port))
         }
         ended => {
-            kill(&child);
+            session.children.kill(&child);
             let status = child.wait().await;
             Err(NoDriver::Failed(match ended {
                 Err(_) => format!("it was not ready within {READY_WITHIN:?}"),
@@ -140,11 +139,6 @@ async fn start(
             }))
         }
     }
-}
-
-fn kill(child: &Child) {
-    // Gone already is fine.
-    let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
 }
 
 fn announced_port(line: &[u8]) -> Option<u16> {

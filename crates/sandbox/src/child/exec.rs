@@ -54,12 +54,6 @@ unsafe fn run(p: &mut Prepared) -> Step {
             let set = call!(libc::SYS_prlimit64, 0, limit.resource, value.as_ptr(), 0);
             check(Stage::Limits, set)?;
         }
-        if p.nice != 0 {
-            call!(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, p.nice);
-        }
-        if !p.oom.is_empty() {
-            set_oom_score(&p.oom);
-        }
         call!(libc::SYS_umask, 0o022);
         identity(p)?;
         check(Stage::Privileges, call!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
@@ -95,21 +89,6 @@ unsafe fn descriptors(p: &mut Prepared) -> Step {
         check(Stage::Descriptors, call!(libc::SYS_close_range, next, u32::MAX, 0))?;
     }
     Ok(())
-}
-
-/// # Safety
-///
-/// As [`become_program`].
-unsafe fn set_oom_score(text: &[u8]) {
-    // SAFETY: a constant path and a slice that lives through the call.
-    unsafe {
-        let path = c"/proc/self/oom_score_adj".as_ptr();
-        let fd = call!(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_CLOEXEC, 0);
-        if fd >= 0 {
-            call!(libc::SYS_write, fd, text.as_ptr(), text.len());
-            call!(libc::SYS_close, fd);
-        }
-    }
 }
 
 /// Drops capabilities and becomes the user.

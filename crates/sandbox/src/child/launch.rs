@@ -66,10 +66,6 @@ pub struct Launch {
     pub tty: Option<OwnedFd>,
     /// Directory of the cgroup (v2) to be born in.
     pub cgroup: Option<OwnedFd>,
-    /// Written to `oom_score_adj`; what the kernel refuses is ignored.
-    pub oom_score_adj: Option<i16>,
-    /// Nice value.
-    pub nice: i32,
     /// Further resource limits.
     pub limits: Vec<Limit>,
 }
@@ -91,8 +87,6 @@ impl Launch {
             extra_fds: Vec::new(),
             tty: None,
             cgroup: None,
-            oom_score_adj: None,
-            nice: 0,
             limits: Vec::new(),
         }
     }

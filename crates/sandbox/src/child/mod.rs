@@ -1,5 +1,5 @@
-//! Starting processes: from a fully prepared [`Launch`] to a running program with a pidfd, and
-//! reaping them.
+//! Starting processes: from a fully prepared [`Launch`] to a running program, and reaping
+//! them.
 //!
 //! Owns everything between `clone3` and `execve`. Keeps no table of children and knows no runtime:
 //! the caller does.
@@ -8,7 +8,7 @@
 //!  guest (one thread)                          child, in the guest's memory, on its own stack part
 //!    prepare: C strings, fd moves, masks
 //!    block signals
-//!    clone3(VM | VFORK | PIDFD | INTO_CGROUP) ─▶ session, terminal, fds, limits
+//!    clone3(VM | VFORK | INTO_CGROUP) ────────▶ session, terminal, fds, limits
 //!         │ suspended                            groups, gid, uid, capabilities, no_new_privs
 //!         │                                      cwd, signals, execve ──▶ the program
 //!         ◀── released by execve or exit ────────┘ (on failure: stage and errno, then exit)
@@ -30,6 +30,6 @@ mod supervise;
 
 pub use error::{LaunchError, Stage};
 pub use launch::{Ids, Input, Launch, Limit};
-pub use reap::{Reaped, Usage, adopt_fd, reap_any};
-pub use start::{Started, start};
+pub use reap::{Reaped, adopt_fd, reap_any};
+pub use start::start;
 pub use supervise::{Supervised, SupervisorMemory, SupervisorReport, start_supervised};

@@ -4,6 +4,8 @@ use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::error::{LaunchError, Stage};
 use super::launch::{Input, Launch, Limit};
 
@@ -26,9 +28,6 @@ pub(super) struct Prepared {
     /// Descriptors the child moves out of the way first start above this.
     pub(super) above: RawFd,
     pub(super) tty: RawFd,
-    /// Decimal text for `oom_score_adj`, empty: leave it.
-    pub(super) oom: Vec<u8>,
-    pub(super) nice: i32,
     pub(super) limits: Vec<Limit>,
     /// Written by the child: stage and errno of a failed start.
     pub(super) failed_stage: u8,
@@ -69,7 +68,10 @@ impl Prepared {
         moves.sort_by_key(|(_, target)| *target);
         let above = moves.last().map_or(3, |(_, target)| target + 1);
         let mut limits = launch.limits.clone();
-        limits.push(Limit { resource: libc::RLIMIT_CORE, soft: 0, hard: 0 });
+        // Not 0, for which the host's handler of piped cores is started; see `walls`. A hard limit
+        // cannot be raised by everyone.
+        let hard = getrlimit(Resource::Core).maximum.map_or(1, |hard| hard.min(1));
+        limits.push(Limit { resource: libc::RLIMIT_CORE, soft: hard, hard });
         Ok(Self {
             programs: pointers(&launch.programs),
             argv: pointers(&launch.argv),
@@ -81,8 +83,6 @@ impl Prepared {
             moves,
             above,
             tty: launch.tty.as_ref().map_or(-1, AsRawFd::as_raw_fd),
-            oom: launch.oom_score_adj.map(|n| n.to_string().into_bytes()).unwrap_or_default(),
-            nice: launch.nice,
             limits,
             failed_stage: 0,
             failed_errno: 0,

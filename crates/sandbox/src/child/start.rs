@@ -1,6 +1,6 @@
 //! Starting one process.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use super::error::{LaunchError, Stage};
 use super::exec::become_program;
@@ -8,28 +8,17 @@ use super::launch::Launch;
 use super::prepare::Prepared;
 use super::raw::{self, CloneArgs};
 
-/// A process that runs. It is not reaped when this is dropped: the caller's reaper does that.
-#[derive(Debug)]
-pub struct Started {
-    /// Its pid, which is also its process group and session.
-    pub pid: i32,
-    /// Refers to this very process, whatever becomes of the number.
-    pub pidfd: OwnedFd,
-}
-
-/// Starts a process and answers when the program has been executed or could not be. Blocks for
-/// that long (about as long as `posix_spawn`).
+/// Starts a process and answers, with its pid, when the program has been executed or could not be.
+/// Blocks for that long (about as long as `posix_spawn`). The pid, which is also its process group
+/// and session, stays its own until the caller has reaped it.
 ///
 /// # Errors
 ///
 /// [`LaunchError`] with the step that failed; then no process is left.
-pub fn start(launch: &Launch) -> Result<Started, LaunchError> {
+pub fn start(launch: &Launch) -> Result<i32, LaunchError> {
     let mut prepared = Prepared::new(launch)?;
-    let mut pidfd: i32 = -1;
     let mut args = CloneArgs {
-        flags: (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64
-            | raw::CLONE_CLEAR_SIGHAND,
-        pidfd: (&raw mut pidfd) as u64,
+        flags: (libc::CLONE_VM | libc::CLONE_VFORK) as u64 | raw::CLONE_CLEAR_SIGHAND,
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
@@ -47,8 +36,6 @@ pub fn start(launch: &Launch) -> Result<Started, LaunchError> {
         return Err(LaunchError::new(Stage::Clone, (-pid) as i32));
     }
     let pid = pid as i32;
-    // SAFETY: the kernel stored a fresh descriptor there; nobody else owns it.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     // SAFETY: `prepared` is ours; volatile because the compiler did not see the child write.
     let failed = unsafe { (&raw const prepared.failed_stage).read_volatile() };
     if failed != 0 {
@@ -57,7 +44,7 @@ pub fn start(launch: &Launch) -> Result<Started, LaunchError> {
         super::reap::discard(pid);
         return Err(LaunchError::new(Stage::from_u8(failed), errno));
     }
-    Ok(Started { pid, pidfd })
+    Ok(pid)
 }
 
 /// Blocks every signal of this thread until dropped, so that no handler runs in a child that
@@ -86,7 +73,6 @@ impl Drop for BlockedSignals {
 mod tests {
     use std::fs::File;
     use std::io::{Read, Write};
-    use std::os::fd::AsFd;
 
     use rustix::process::{WaitId, WaitIdOptions};
 
@@ -100,11 +86,10 @@ mod tests {
         launch
     }
 
-    fn wait(started: &Started) -> i32 {
-        let status =
-            rustix::process::waitid(WaitId::PidFd(started.pidfd.as_fd()), WaitIdOptions::EXITED)
-                .unwrap()
-                .unwrap();
+    fn wait(pid: i32) -> i32 {
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        let status = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+        let status = status.unwrap().unwrap();
         status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0))
             as i32
     }
@@ -117,7 +102,7 @@ mod tests {
         drop(launch);
         let mut text = String::new();
         File::from(read).read_to_string(&mut text).unwrap();
-        (wait(&started), text)
+        (wait(started), text)
     }
 
     #[test]
@@ -172,7 +157,7 @@ mod tests {
         launch.extra_fds = vec![(write_a, b), (write_b, a)];
         let started = start(&launch).unwrap();
         drop(launch);
-        assert_eq!(wait(&started), 0);
+        assert_eq!(wait(started), 0);
         let read = |fd| {
             let mut bytes = [0; 16];
             let n = File::from(fd).read(&mut bytes).unwrap();

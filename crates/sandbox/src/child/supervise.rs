@@ -3,8 +3,8 @@
 //! ```text
 //!  guest ──clone3(VM), own stack──▶ supervisor (subreaper) ──clone3(VM|VFORK)──▶ command
 //!    ◀── Started{pid} ─────────── pipe ──┤                                         │ fork, fork
-//!    ── release (futex) ────────────────▶│ reaps                                   ▼
-//!    ◀── Exited{status, usage} ── pipe ──┤ ◀── daemons end up here, not at the guest
+//!                                        │ reaps                                   ▼
+//!    ◀── Exited{status} ───────── pipe ──┤ ◀── daemons end up here, not at the guest
 //!    ◀── end of file, SIGCHLD ───────────┘ exits when nothing of the tree is left
 //! ```
 //!
@@ -13,29 +13,25 @@
 
 use std::ffi::c_void;
 use std::io::Read;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
-use rustix::process::{Pid, PidfdFlags};
 
 use super::error::{LaunchError, Stage};
 use super::exec::{become_program, default_dispositions};
 use super::launch::Launch;
 use super::prepare::Prepared;
 use super::raw::{self, CloneArgs, call, exit};
-use super::reap::Usage;
 use super::start::BlockedSignals;
 
 /// Stack of a supervisor, with an inaccessible page below it.
 const STACK: usize = 64 * 1024;
 const GUARD: usize = 64 * 1024;
 
-/// Length of one message on the pipe: kind, two numbers, three 64-bit numbers.
-const MESSAGE: usize = 40;
+/// Length of one message on the pipe: kind and two numbers.
+const MESSAGE: usize = 12;
 const STARTED: u32 = 1;
 const FAILED: u32 = 2;
 const EXITED: u32 = 3;
@@ -45,8 +41,6 @@ const EXITED: u32 = 3;
 pub struct Supervised {
     /// The command's pid, which is also its process group and session.
     pub pid: i32,
-    /// Refers to the command.
-    pub pidfd: OwnedFd,
     /// The supervisor's pid, the root of the tree; a child of the caller.
     pub supervisor: i32,
     /// Pipe: [`SupervisorReport`]s of [`SupervisorReport::SIZE`] bytes, then end of file when the tree is empty.
@@ -60,8 +54,6 @@ pub struct Supervised {
 pub struct SupervisorReport {
     /// The command's wait status as the kernel encodes it.
     pub wait_status: i32,
-    /// What it used.
-    pub usage: Usage,
 }
 
 impl SupervisorReport {
@@ -72,33 +64,20 @@ impl SupervisorReport {
     #[must_use]
     pub fn parse(bytes: &[u8; MESSAGE]) -> Option<Self> {
         let message = Message::parse(bytes);
-        (message.kind == EXITED).then_some(Self {
-            wait_status: message.numbers[0],
-            usage: Usage {
-                user_usec: message.long[0],
-                system_usec: message.long[1],
-                max_rss_bytes: message.long[2],
-            },
-        })
+        (message.kind == EXITED).then_some(Self { wait_status: message.numbers[0] })
     }
 }
 
 #[repr(C)]
 struct Message {
     kind: u32,
-    numbers: [i32; 3],
-    long: [u64; 3],
+    numbers: [i32; 2],
 }
 
 impl Message {
     fn parse(bytes: &[u8; MESSAGE]) -> Self {
         let word = |at: usize| i32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap_or_default());
-        let long = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
-        Self {
-            kind: word(0) as u32,
-            numbers: [word(4), word(8), word(12)],
-            long: [long(16), long(24), long(32)],
-        }
+        Self { kind: word(0) as u32, numbers: [word(4), word(8)] }
     }
 }
 
@@ -107,7 +86,6 @@ struct Context {
     prepared: Prepared,
     cgroup: i32,
     report: i32,
-    release: AtomicU32,
 }
 
 /// Stack and context of a supervisor. Freed on drop if the supervisor has ended by then, leaked
@@ -121,7 +99,7 @@ pub struct SupervisorMemory {
 }
 
 // SAFETY: the pointers are owned by this value alone once the supervisor has ended, and until then
-// only `release`, an atomic, is touched through them.
+// nothing is touched through them.
 unsafe impl Send for SupervisorMemory {}
 // SAFETY: as above; no method takes `&self` to anything but the pidfd.
 unsafe impl Sync for SupervisorMemory {}
@@ -182,7 +160,6 @@ pub fn start_supervised(launch: &Launch) -> Result<Supervised, LaunchError> {
         prepared: Prepared::new(launch)?,
         cgroup: launch.cgroup.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         report: report.as_raw_fd(),
-        release: AtomicU32::new(0),
     };
     let mut memory = SupervisorMemory::new(context)?;
     let mut pidfd: i32 = -1;
@@ -212,11 +189,7 @@ pub fn start_supervised(launch: &Launch) -> Result<Supervised, LaunchError> {
     let mut pipe = std::fs::File::from(reports);
     let message = match pipe.read_exact(&mut bytes) {
         Ok(()) => Message::parse(&bytes),
-        Err(_) => Message {
-            kind: FAILED,
-            numbers: [Stage::Supervisor as i32, libc::ECHILD, 0],
-            long: [0; 3],
-        },
+        Err(_) => Message { kind: FAILED, numbers: [Stage::Supervisor as i32, libc::ECHILD] },
     };
     if message.kind != STARTED {
         super::reap::discard(supervisor);
@@ -224,18 +197,7 @@ pub fn start_supervised(launch: &Launch) -> Result<Supervised, LaunchError> {
         return Err(LaunchError::new(stage, message.numbers[1]));
     }
     let pid = message.numbers[0];
-    // The supervisor has not been released, so the pid still is the command's.
-    let pidfd = Pid::from_raw(pid)
-        .ok_or(rustix::io::Errno::SRCH)
-        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
-    // SAFETY: the context lives; `release` is an atomic, shared on purpose.
-    unsafe {
-        let release = &raw const (*memory.context.as_ptr()).release;
-        (*release).store(1, Ordering::Release);
-        call!(libc::SYS_futex, release, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
-    }
-    let pidfd = pidfd.map_err(|e| failed(e.raw_os_error()))?;
-    Ok(Supervised { pid, pidfd, supervisor, reports: pipe.into(), memory })
+    Ok(Supervised { pid, supervisor, reports: pipe.into(), memory })
 }
 
 /// The supervisor's entry.
@@ -247,7 +209,7 @@ pub fn start_supervised(launch: &Launch) -> Result<Supervised, LaunchError> {
 unsafe extern "C" fn supervise(context: *mut c_void) -> ! {
     let context = context.cast::<Context>();
     // SAFETY: raw system calls; the pointers into the context are valid by the contract above, and
-    // nobody but this process touches anything in it except the atomic `release`.
+    // nobody but this process touches anything in it.
     unsafe {
         let report = (*context).report;
         call!(libc::SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -266,24 +228,19 @@ unsafe extern "C" fn supervise(context: *mut c_void) -> ! {
         let prepared = &raw mut (*context).prepared;
         let pid = raw::clone3(&args, become_program, prepared.cast());
         if pid < 0 {
-            say(report, FAILED, [Stage::Clone as i32, (-pid) as i32, 0], [0; 3]);
+            say(report, FAILED, [Stage::Clone as i32, (-pid) as i32]);
             exit(1);
         }
         let stage = (&raw const (*prepared).failed_stage).read_volatile();
         if stage != 0 {
             let errno = (&raw const (*prepared).failed_errno).read_volatile();
             call!(libc::SYS_wait4, pid, 0, 0, 0);
-            say(report, FAILED, [i32::from(stage), errno, 0], [0; 3]);
+            say(report, FAILED, [i32::from(stage), errno]);
             exit(1);
         }
         call!(libc::SYS_dup3, report, 0, libc::O_CLOEXEC);
         call!(libc::SYS_close_range, 1, u32::MAX, 0);
-        say(0, STARTED, [pid as i32, 0, 0], [0; 3]);
-        let release = &raw const (*context).release;
-        while (*release).load(Ordering::Acquire) == 0 {
-            let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-            call!(libc::SYS_futex, release, wait, 0, 0);
-        }
+        say(0, STARTED, [pid as i32, 0]);
         reap_until_empty(pid as i32)
     }
 }
@@ -292,26 +249,19 @@ unsafe extern "C" fn supervise(context: *mut c_void) -> ! {
 fn reap_until_empty(command: i32) -> ! {
     loop {
         let mut status = 0i32;
-        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: both pointers are to live locals; rusage is plain numbers.
-        let (pid, usage) = unsafe {
-            let pid =
-                call!(libc::SYS_wait4, -1isize, &raw mut status, libc::__WALL, usage.as_mut_ptr());
-            (pid, usage.assume_init())
-        };
+        // SAFETY: the status is a live local; what the child used is not asked for.
+        let pid = unsafe { call!(libc::SYS_wait4, -1isize, &raw mut status, libc::__WALL, 0) };
         if pid < 0 && pid != -(libc::EINTR as isize) {
             exit(0);
         }
         if pid == command as isize {
-            let usage = Usage::from_kernel(&usage);
-            let long = [usage.user_usec, usage.system_usec, usage.max_rss_bytes];
-            say(0, EXITED, [status, 0, 0], long);
+            say(0, EXITED, [status, 0]);
         }
     }
 }
 
-fn say(fd: i32, kind: u32, numbers: [i32; 3], long: [u64; 3]) {
-    let message = Message { kind, numbers, long };
+fn say(fd: i32, kind: u32, numbers: [i32; 2]) {
+    let message = Message { kind, numbers };
     // SAFETY: the message lives through the call and is MESSAGE bytes without padding.
     unsafe { call!(libc::SYS_write, fd, &raw const message, MESSAGE) };
 }

@@ -43,7 +43,8 @@ pub(crate) struct ListParams {
 
 /// List browser sessions
 ///
-/// Newest first. `tags[key]=value`, any number of times, keeps those that have all these tags.
+/// Newest first, without their `chrome_policy`, which may be large: get a session by itself to see
+/// it. `tags[key]=value`, any number of times, keeps those that have all these tags.
 #[utoipa::path(get, path = "/browsers", operation_id = "browsers.list", tag = "browsers",
     params(ListParams, ("tags" = Option<std::collections::BTreeMap<String, String>>, Query, style = DeepObject, explode,
         description = "Tags a session must have, all of them, exactly: `tags[team]=a`.")),

@@ -4,18 +4,23 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::browser::Browser;
+use browserd_fleet::{SessionPatch, SessionView};
 use browserd_rest::{Optional, Result};
+use serde_json::json;
 
-use super::validate::UpdateBrowser;
+use super::validate::{Change, UpdateBrowser};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
-use crate::refusal;
 use crate::wire::log::AboutSession;
+use crate::{refusal, relay};
 
 /// Change a browser session
 ///
-/// Name and tags of a running session. What is left out stays as it is; `tags` replaces all of
-/// them. Settings fixed at creation, and those a later version will change, are refused by name.
+/// Name, tags, viewport, location and start URL of a running session. What is left out stays as it
+/// is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes are
+/// applied in this order: name, tags, viewport, location, start URL; where one fails, the earlier
+/// ones stay and the later ones are not made. Settings fixed at creation, and those a later version
+/// will change, are refused by name before anything changes.
 #[utoipa::path(patch, path = "/browsers/{id_or_name}", operation_id = "browsers.update", tag = "browsers",
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
     request_body(content = Option<UpdateBrowser>, description = "What shall change."),
@@ -26,11 +31,45 @@ pub(crate) async fn update(
     Path(id_or_name): Path<String>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
-    let (patch, unknown) = validate::update(&body)?;
-    let session = app.fleet.update(&id_or_name, patch).await.map_err(refusal::from_fleet)?;
+    let (change, unknown) = validate::update(&body)?;
+    let session = apply(&app, &id_or_name, change).await?;
     let browser: Browser = view::show(&app, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
+}
+
+/// Makes a change step by step: first what may be refused and costs nothing, then the browser's
+/// part, each recorded once it is true. A location is recorded before it is applied, so that a
+/// browser that restarts in between has it.
+async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionView> {
+    let SessionPatch { name, tags, viewport, timezone, locale, start_url } = change.patch;
+    let record =
+        async |id: &str, patch| app.fleet.update(id, patch).await.map_err(refusal::from_fleet);
+    let labels = SessionPatch { name, tags, ..SessionPatch::default() };
+    let mut session = record(id_or_name, labels).await?;
+    let id = session.id.clone();
+    let live = app.fleet.live(id.as_str()).map_err(refusal::from_fleet)?;
+    if let Some(viewport) = viewport {
+        relay::ask(app, &live, "/internal/viewport", &json!(viewport)).await?;
+        let patch = SessionPatch { viewport: Some(viewport), ..SessionPatch::default() };
+        session = record(id.as_str(), patch).await?;
+    }
+    if timezone.is_some() || locale.is_some() {
+        session = record(id.as_str(), SessionPatch { timezone, locale, ..SessionPatch::default() })
+            .await?;
+        let asked = &session.config.location;
+        let in_force = json!({
+            "timezone": asked.timezone.as_ref().unwrap_or(&app.config.default_timezone),
+            "locale": asked.locale.as_ref().unwrap_or(&app.config.default_locale),
+        });
+        relay::ask(app, &live, "/internal/location", &in_force).await?;
+    }
+    if let Some(url) = start_url {
+        relay::ask(app, &live, "/internal/start_url", &json!({ "url": url })).await?;
+        let patch = SessionPatch { start_url: Some(url), ..SessionPatch::default() };
+        session = record(id.as_str(), patch).await?;
+    }
+    Ok(session)
 }

@@ -9,12 +9,11 @@ use crate::app::App;
 use crate::relay;
 use crate::{cdp, webdriver};
 
-/// Shows a session. Only a running one gets a token, and with it URLs that lead somewhere.
+/// Shows a session. Only one that clients can use gets a token, and with it URLs that lead
+/// somewhere: not while it is being created, and not once it has ended.
 pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
-    let jwt = match session.ended {
-        None => Some(app.tokens.sign(&session.id, session.created_at)?),
-        Some(_) => None,
-    };
+    let usable = session.ended.is_none() && app.fleet.live(session.id.as_str()).is_ok();
+    let jwt = usable.then(|| app.tokens.sign(&session.id, session.created_at)).transpose()?;
     let token = jwt.as_ref().map_or_else(String::new, |jwt| format!("?jwt={jwt}"));
     let (http, ws) = (&app.public.http, &app.public.ws);
     let config = session.config.clone();

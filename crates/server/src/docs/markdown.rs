@@ -12,13 +12,13 @@ pub(super) fn index(api: &Api) -> String {
     for paragraph in paragraphs {
         let _ = writeln!(out, "{paragraph}\n");
     }
-    out.push_str("The whole document: [/spec.json](/spec.json), [/spec.yaml](/spec.yaml).\n");
+    out.push_str("The whole document: [spec.json](spec.json), [spec.yaml](spec.yaml).\n");
     for group in &api.groups {
         let _ = writeln!(out, "\n## {}\n\n{}\n", group.name, group.description);
         for operation in &group.operations {
             let _ = writeln!(
                 out,
-                "- [{} {}](/docs/{}.md): {}",
+                "- [{} {}](docs/{}.md): {}",
                 operation.method, operation.path, operation.id, operation.summary
             );
         }

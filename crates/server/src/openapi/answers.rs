@@ -49,6 +49,7 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
             C::BadRequest,
             C::InvalidInput,
             C::AlreadyExists,
+            C::Ended,
             C::PayloadTooLarge,
             C::UnsupportedMediaType,
             C::Internal,
@@ -58,9 +59,7 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
         ],
         "browsers.list" => &[C::InvalidInput, C::Internal],
         "browsers.retrieve" => &[C::BadRequest, C::InvalidInput, C::BrowserNotFound, C::Internal],
-        "browsers.delete_by_id" => {
-            &[C::BadRequest, C::BrowserNotFound, C::Internal, C::ShuttingDown]
-        }
+        "browsers.delete_by_id" => &[C::BadRequest, C::BrowserNotFound, C::Internal],
         "browsers.update" => &[
             C::BadRequest,
             C::InvalidInput,
@@ -69,16 +68,13 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
             C::PayloadTooLarge,
             C::UnsupportedMediaType,
             C::Internal,
-            C::ShuttingDown,
         ],
-        "docs.page" => &[C::NotFound],
+        "docs.page" => &[C::BadRequest, C::NotFound],
         _ if id.starts_with("cdp.connect") => &[C::BadRequest, C::NotFound, C::UpgradeRequired],
         _ if id.starts_with("cdp.") => &[C::BadRequest, C::NotFound],
-        _ if id.starts_with("webdriver.") => {
-            &[C::BadRequest, C::UpgradeRequired, C::Conflict, C::Internal]
-        }
+        _ if id.starts_with("webdriver.") => &[C::BadRequest, C::UpgradeRequired, C::Internal],
         _ if path.starts_with(SESSION) => {
-            &[C::BadRequest, C::BrowserNotFound, C::UpstreamUnavailable]
+            &[C::BadRequest, C::BrowserNotFound, C::UpstreamUnavailable, C::OutcomeUnknown]
         }
         _ => &[],
     });
@@ -123,6 +119,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::AlreadyExists => "an active session has the name",
         ErrorCode::StdinClosed => "the process has exited or its input is closed",
         ErrorCode::ProcessExited => "the process has exited",
+        ErrorCode::Ended => "the session was ended while this request was under way",
         ErrorCode::Conflict => "busy; waiting helps",
         ErrorCode::PayloadTooLarge => "the body is larger than this route takes",
         ErrorCode::UnsupportedMediaType => "the body is not of a type this route reads",
@@ -132,6 +129,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::NotImplemented => "this version does not have the operation yet",
         ErrorCode::Internal => "our fault; the log has the cause under `x-request-id`",
         ErrorCode::UpstreamUnavailable => "what runs inside the session did not answer",
+        ErrorCode::OutcomeUnknown => "it may have been carried out; look before sending it again",
         ErrorCode::ShuttingDown => "the server is shutting down",
         ErrorCode::CapacityExhausted => "no room for another session",
         _ => "see the message",

@@ -4,11 +4,13 @@
 //! when the guest does not answer. Knows no operation: bodies stream both ways, and whether a
 //! request makes sense is the guest's to say. Everything that comes back is hostile.
 
+mod ask;
 mod client;
 mod headers;
 
+pub(crate) use ask::ask;
 pub(crate) use client::Guests;
-use client::{Answer, GuestBody};
+use client::{Answer, GuestBody, SendError};
 pub(crate) use headers::harden;
 
 use std::pin::Pin;
@@ -91,6 +93,7 @@ pub(crate) async fn forward(
 
     let uri = Uri::builder().path_and_query(target).build();
     let (parts, body) = request.into_parts();
+    let repeatable = parts.method.is_safe();
     let mut inner = Request::new(body);
     *inner.method_mut() = parts.method;
     *inner.uri_mut() =
@@ -105,7 +108,12 @@ pub(crate) async fn forward(
     };
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return Err(unanswered(session, &error).await),
+        Err(error @ SendError::Http(_)) if !repeatable => {
+            return Err(unanswered(session, ErrorCode::OutcomeUnknown, &error).await);
+        }
+        Err(error) => {
+            return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+        }
     };
     if answer.refuses_early() {
         let (mut parts, body) = answer.cut_short().await;
@@ -116,11 +124,14 @@ pub(crate) async fn forward(
         return Ok(from_guest(session, answer, activity));
     }
     let Some(upgrade) = upgrade else {
-        return Err(unanswered(session, "the guest switched protocols unasked").await);
+        let cause = "the guest switched protocols unasked";
+        return Err(unanswered(session, ErrorCode::UpstreamUnavailable, cause).await);
     };
     let (headers, upgraded) = match answer.upgrade().await {
         Ok(upgraded) => upgraded,
-        Err(error) => return Err(unanswered(session, &error).await),
+        Err(error) => {
+            return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+        }
     };
     let Ok(guest) = upgraded.downcast::<TokioIo<UnixStream>>() else {
         return Err(Error::internal("an upgraded guest connection was no unix socket"));
@@ -157,8 +168,12 @@ fn hardened(session: &LiveSession, parts: &http::response::Parts, body: Body) ->
 }
 
 /// What a client hears when the guest gave no answer: that the session is over, if it is, and else
-/// that it may try again.
-async fn unanswered(session: &LiveSession, cause: impl std::fmt::Display) -> Error {
+/// `code`, which says whether it may try again.
+async fn unanswered(
+    session: &LiveSession,
+    code: ErrorCode,
+    cause: impl std::fmt::Display,
+) -> Error {
     // The guest dies before the end is recorded; a moment's patience gives the true answer.
     let patience = std::time::Duration::from_millis(100);
     if tokio::time::timeout(patience, session.wait_end()).await.is_ok() {
@@ -166,8 +181,14 @@ async fn unanswered(session: &LiveSession, cause: impl std::fmt::Display) -> Err
     }
     tracing::warn!(session = %session.id(), %cause, "the guest did not answer");
     Error::new(
-        ErrorCode::UpstreamUnavailable,
-        "the session's guest did not answer this request; it may not have been carried out",
+        code,
+        match code {
+            ErrorCode::OutcomeUnknown => {
+                "the session's guest went away over this request, which may have been carried out; \
+                 look before sending it again"
+            }
+            _ => "the session's guest did not answer; try again in a moment",
+        },
     )
 }
 

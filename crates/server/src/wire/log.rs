@@ -9,7 +9,6 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use browserd_api::{ErrorCode, SessionId};
-use browserd_rest::RequestId;
 use http::{HeaderName, HeaderValue};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -25,7 +24,6 @@ pub(crate) struct AboutSession(pub(crate) SessionId);
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = client_id(&request).unwrap_or_else(|| Uuid::new_v4().simple().to_string());
-    request.extensions_mut().insert(RequestId(id.clone()));
     let value = HeaderValue::from_str(&id).ok();
     if let Some(value) = &value {
         // The guest logs the same id.

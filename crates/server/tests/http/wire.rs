@@ -195,7 +195,8 @@ async fn the_documents_are_open_and_whole() {
     let index = call("/llms.txt").await.text();
     for line in index.lines().filter(|line| line.starts_with("- [")) {
         let page = line.split_once("](").unwrap().1.split_once(')').unwrap().0;
-        let page = house.client.call("GET", page, None, None).await;
+        // Relative, so that they also lead somewhere below a public URL with a path.
+        let page = house.client.call("GET", &format!("/{page}"), None, None).await;
         assert_eq!(page.status, 200, "{line}");
         assert!(page.text().starts_with("# "));
     }

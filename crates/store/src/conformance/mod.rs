@@ -26,7 +26,7 @@ use std::sync::Arc;
 use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
 use browserd_api::{SessionId, Timestamp};
 
-use crate::{SessionRow, Store};
+use crate::{SessionPatch, SessionRow, Store};
 
 /// Runs every check, each against an empty store of its own.
 ///
@@ -41,6 +41,7 @@ where
     sessions::an_id_is_used_once(&*empty().await).await;
     sessions::what_is_not_there_is_none(&*empty().await).await;
     sessions::an_update_changes_what_it_names(&*empty().await).await;
+    sessions::settings_change_one_by_one(&*empty().await).await;
     sessions::the_first_end_stands(&*empty().await).await;
     sessions::all_running_sessions_end(&*empty().await).await;
     names::a_name_has_one_running_holder(&*empty().await).await;
@@ -81,6 +82,11 @@ fn running(age: i64) -> SessionRow {
 
 fn named(age: i64, name: &str) -> SessionRow {
     SessionRow { name: Some(name.to_owned()), ..running(age) }
+}
+
+/// A change of the name and nothing else.
+fn rename(name: Option<&str>) -> SessionPatch {
+    SessionPatch { name: Some(name.map(str::to_owned)), ..SessionPatch::default() }
 }
 
 fn at(age: i64) -> Timestamp {

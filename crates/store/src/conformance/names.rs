@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use browserd_api::browser::EndReason;
 
-use super::{at, insert, named, read, running};
+use super::{at, insert, named, read, rename, running};
 use crate::{SessionRow, Store, StoreError};
 
 async fn assert_taken(result: Result<impl std::fmt::Debug, StoreError>, holder: &SessionRow) {
@@ -23,7 +23,7 @@ pub(super) async fn a_name_has_one_running_holder(store: &dyn Store) {
 
     let other = named(3, "rest");
     insert(store, &other).await;
-    let rename = store.update_session(&other.id, Some(Some("work".to_owned())), None).await;
+    let rename = store.update_session(&other.id, rename(Some("work"))).await;
     assert_taken(rename, &holder).await;
     assert_eq!(read(store, &other.id).await, other);
 
@@ -66,11 +66,10 @@ pub(super) async fn one_of_many_at_once_gets_the_name(store: Arc<dyn Store>) {
 pub(super) async fn a_renamed_session_frees_its_name(store: &dyn Store) {
     let holder = named(1, "work");
     insert(store, &holder).await;
-    store.update_session(&holder.id, Some(None), None).await.expect("it runs");
+    store.update_session(&holder.id, rename(None)).await.expect("it runs");
     let next = named(2, "work");
     insert(store, &next).await;
-    assert_taken(store.update_session(&holder.id, Some(next.name.clone()), None).await, &next)
-        .await;
+    assert_taken(store.update_session(&holder.id, rename(next.name.as_deref())).await, &next).await;
 }
 
 pub(super) async fn a_name_finds_the_running_session_first(store: &dyn Store) {

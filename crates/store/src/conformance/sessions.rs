@@ -3,12 +3,13 @@
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, LocationRequest, Memory, Region, SessionConfig, Viewport};
 
-use super::{at, insert, named, read, running, tags};
-use crate::{SessionRow, Store, StoreError};
+use serde_json::json;
+
+use super::{at, insert, named, read, rename, running, tags};
+use crate::{SessionPatch, SessionRow, Store, StoreError};
 
 pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
-    let policy =
-        serde_json::json!({"URLBlocklist": ["*"], "nested": {"a": [1, 2.5, null, "é\u{0}"]}});
+    let policy = json!({"URLBlocklist": ["*"], "nested": {"a": [1, 2.5, null, "é\u{0}"]}});
     let full = SessionRow {
         name: Some("Grüße 世界 'quoted' \"twice\"".to_owned()),
         tags: tags(&[("team", "a,b"), ("", "empty key"), ("zero", "a\u{0}b"), ("日本", "\\\"'")]),
@@ -58,7 +59,7 @@ pub(super) async fn what_is_not_there_is_none(store: &dyn Store) {
     assert_eq!(store.session_by_name("nobody").await.expect("the store answers"), None);
     let end = store.end_session(&id, at(1), EndReason::Deleted, None).await;
     assert!(matches!(end, Err(StoreError::NotFound)), "{end:?}");
-    let update = store.update_session(&id, None, Some(tags(&[]))).await;
+    let update = store.update_session(&id, rename(None)).await;
     assert!(matches!(update, Err(StoreError::NotFound)), "{update:?}");
 }
 
@@ -76,8 +77,8 @@ pub(super) async fn an_update_changes_what_it_names(store: &dyn Store) {
         if let Some(new_tags) = &new_tags {
             row.tags.clone_from(new_tags);
         }
-        let answer =
-            store.update_session(&row.id, name, new_tags).await.expect("nothing in the way");
+        let patch = SessionPatch { name, tags: new_tags, ..SessionPatch::default() };
+        let answer = store.update_session(&row.id, patch).await.expect("nothing in the way");
         assert_eq!(answer, row);
         assert_eq!(read(store, &row.id).await, row);
     };
@@ -90,12 +91,45 @@ pub(super) async fn an_update_changes_what_it_names(store: &dyn Store) {
     assert_eq!(read(store, &other.id).await, other, "other rows stay as they are");
 
     store.end_session(&row.id, at(5), EndReason::Deleted, None).await.expect("it runs");
-    let late = store.update_session(&row.id, Some(None), None).await;
+    let late = store.update_session(&row.id, rename(None)).await;
     assert!(
         matches!(late, Err(StoreError::NotFound)),
         "an ended session does not change: {late:?}"
     );
     assert_eq!(read(store, &row.id).await.name.as_deref(), Some("both"));
+}
+
+pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
+    let mut row = running(1);
+    row.config.chrome_policy =
+        json!({"HomepageLocation": "about:blank", "Odd": null}).as_object().cloned();
+    insert(store, &row).await;
+    let mut update = async |patch: SessionPatch| {
+        if let Some(viewport) = patch.viewport {
+            row.config.viewport = viewport;
+        }
+        if let Some(timezone) = &patch.timezone {
+            row.config.location.timezone.clone_from(timezone);
+        }
+        if let Some(locale) = &patch.locale {
+            row.config.location.locale.clone_from(locale);
+        }
+        if let Some(url) = &patch.start_url {
+            row.config.start_url = Some(url.clone());
+        }
+        let answer = store.update_session(&row.id, patch).await.expect("nothing in the way");
+        assert_eq!(answer, row);
+        assert_eq!(read(store, &row.id).await, row);
+    };
+    let text = |text: &str| Some(Some(text.to_owned()));
+    let viewport = |refresh_rate| Some(Viewport { width: 800, height: 600, refresh_rate });
+    update(SessionPatch { viewport: viewport(Some(10)), ..SessionPatch::default() }).await;
+    update(SessionPatch { viewport: viewport(None), ..SessionPatch::default() }).await;
+    update(SessionPatch { timezone: text("Asia/Tokyo"), ..SessionPatch::default() }).await;
+    update(SessionPatch { locale: text("ja-JP"), ..SessionPatch::default() }).await;
+    update(SessionPatch { timezone: Some(None), ..SessionPatch::default() }).await;
+    let url = Some("https://example.com/?q='\"".to_owned());
+    update(SessionPatch { locale: Some(None), start_url: url, ..SessionPatch::default() }).await;
 }
 
 pub(super) async fn the_first_end_stands(store: &dyn Store) {

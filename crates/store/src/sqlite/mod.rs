@@ -9,7 +9,6 @@ mod decode;
 mod schema;
 mod sessions;
 
-use std::collections::BTreeMap;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -21,7 +20,7 @@ use browserd_api::{SessionId, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::{ApiKeyRow, SessionFilter, SessionRow, Store, StoreError};
+use crate::{ApiKeyRow, SessionFilter, SessionPatch, SessionRow, Store, StoreError};
 
 /// How long a write waits for another process (a backup, `sqlite3` in a shell) to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,10 +121,9 @@ impl Store for SqliteStore {
     async fn update_session(
         &self,
         id: &SessionId,
-        name: Option<Option<String>>,
-        tags: Option<BTreeMap<String, String>>,
+        patch: SessionPatch,
     ) -> Result<SessionRow, StoreError> {
-        sessions::update(self, id, name, tags).await
+        sessions::update(self, id, patch).await
     }
 
     async fn end_session(

@@ -1,15 +1,14 @@
 //! Rows of sessions.
 
-use std::collections::BTreeMap;
-
-use browserd_api::browser::{EndReason, Region, StatusFilter};
+use browserd_api::browser::{EndReason, Region, StatusFilter, Viewport};
 use browserd_api::{SessionId, Timestamp};
+use serde_json::json;
 use sqlx::error::DatabaseError;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::SqliteStore;
 use super::decode::{self, SessionColumns};
-use crate::{SessionFilter, SessionRow, StoreError};
+use crate::{SessionFilter, SessionPatch, SessionRow, StoreError};
 
 macro_rules! columns {
     () => {
@@ -26,7 +25,8 @@ const UPDATE: &str = concat!(
     "UPDATE sessions
      SET name = CASE WHEN ?2 THEN ?3 ELSE name END,
          name_folded = CASE WHEN ?2 THEN ?4 ELSE name_folded END,
-         tags = coalesce(?5, tags)
+         tags = coalesce(?5, tags),
+         config = CASE WHEN ?6 IS NULL THEN config ELSE json_patch(config, ?6) END
      WHERE id = ?1 AND ended_at IS NULL
      RETURNING ",
     columns!()
@@ -57,9 +57,10 @@ const BY_NAME: &str = concat!(
 macro_rules! listing {
     ($status:literal) => {
         concat!(
-            "SELECT ",
-            columns!(),
-            " FROM sessions WHERE ",
+            // A page of policies could have half a gigabyte.
+            "SELECT id, name, tags, json_remove(config, '$.chrome_policy'), created_at, ended_at,
+                    end_reason, end_detail
+             FROM sessions WHERE ",
             $status,
             // instr and not LIKE: nothing in the text is a pattern.
             " AND (?1 IS NULL OR id = ?1 OR instr(name_folded, ?2) > 0)
@@ -111,16 +112,18 @@ pub(super) async fn insert(store: &SqliteStore, row: &SessionRow) -> Result<(), 
 pub(super) async fn update(
     store: &SqliteStore,
     id: &SessionId,
-    name: Option<Option<String>>,
-    tags: Option<BTreeMap<String, String>>,
+    patch: SessionPatch,
 ) -> Result<SessionRow, StoreError> {
+    let config = config_patch(&patch);
+    let SessionPatch { name, tags, .. } = patch;
     let new_name = name.as_ref().and_then(Option::as_deref);
     let query = sqlx::query_as::<_, SessionColumns>(UPDATE)
         .bind(id.as_str())
         .bind(name.is_some())
         .bind(new_name)
         .bind(new_name.map(fold))
-        .bind(tags.map(|tags| decode::to_json(id, &tags)).transpose()?);
+        .bind(tags.map(|tags| decode::to_json(id, &tags)).transpose()?)
+        .bind(config);
     let mut write = store.begin().await?;
     match query.fetch_optional(&mut *write).await {
         Ok(None) => Err(StoreError::NotFound),
@@ -131,6 +134,28 @@ pub(super) async fn update(
         }
         Err(error) => Err(name_taken(&mut write, new_name, error).await?),
     }
+}
+
+/// What changes in `config`, as a JSON merge patch (RFC 7396), in which null takes a field away.
+fn config_patch(patch: &SessionPatch) -> Option<String> {
+    let mut config = serde_json::Map::new();
+    if let Some(Viewport { width, height, refresh_rate }) = patch.viewport {
+        let viewport = json!({ "width": width, "height": height, "refresh_rate": refresh_rate });
+        config.insert("viewport".to_owned(), viewport);
+    }
+    let mut location = serde_json::Map::new();
+    for (field, asked) in [("timezone", &patch.timezone), ("locale", &patch.locale)] {
+        if let Some(asked) = asked {
+            location.insert(field.to_owned(), json!(asked));
+        }
+    }
+    if !location.is_empty() {
+        config.insert("location".to_owned(), location.into());
+    }
+    if let Some(url) = &patch.start_url {
+        config.insert("start_url".to_owned(), json!(url));
+    }
+    (!config.is_empty()).then(|| serde_json::Value::Object(config).to_string())
 }
 
 /// Turns a violation of the index on running names into the holder's id. The failed statement left
@@ -239,7 +264,10 @@ pub(super) async fn list(
         .fetch_all(readers)
         .await?;
     let has_more = columns.len() > limit;
-    let rows =
-        columns.into_iter().take(limit).map(decode::session).collect::<Result<Vec<_>, _>>()?;
+    // A row of another world must not hide all others; asked for by itself it says what is wrong.
+    let readable = |columns| {
+        decode::session(columns).inspect_err(|error| tracing::error!(%error, "left out of a list"))
+    };
+    let rows = columns.into_iter().take(limit).map(readable).filter_map(Result::ok).collect();
     Ok((rows, has_more))
 }

@@ -1,5 +1,6 @@
 //! The suite, and what only a file can do: last, be locked, be private, be from yesterday.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;

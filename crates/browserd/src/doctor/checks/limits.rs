@@ -2,38 +2,51 @@
 
 use super::{Check, Facts};
 
-pub(super) fn cgroups(facts: &Facts) -> Check {
-    const NAME: &str = "cgroups";
-    let groups = &facts.cgroups;
-    let v1 = |name: &str| groups.v1.iter().any(|known| known == name);
-    if groups.v2 && groups.v2_controllers {
-        let message = "v2 with memory and pids: the kernel enforces both limits of every session \
-                       and ends a session as one";
-        return Check::ok(NAME, message);
-    }
+const NAME: &str = "cgroups";
 
+pub(super) fn cgroups(facts: &Facts) -> Check {
+    let groups = match &facts.cgroups.tried {
+        Ok(groups) => groups,
+        // `serve` would stop at the same step.
+        Err(why) => return Check::fail(NAME, format!("cannot make groups: {why}"), mend(facts)),
+    };
+    let v1 = |name: &str| groups.v1.iter().any(|known| known == name);
     let mut missing = Vec::new();
-    if !v1("memory") {
+    if !groups.v2_controllers && !v1("memory") {
         missing.push("memory is watched by the session's own guest, which can be late");
     }
-    if !v1("pids") {
-        missing.push("the number of processes is not limited");
+    if !groups.v2_controllers && !v1("pids") {
+        missing.push(if facts.is_root {
+            "processes are counted for each user inside (RLIMIT_NPROC), not for the session"
+        } else {
+            "processes are limited by RLIMIT_NPROC"
+        });
+    }
+    if !groups.cpu {
+        missing.push("CPU is not limited, and --cpu-max-pct does nothing");
     }
     if !groups.v2 {
-        missing.push("a session is ended process by process");
+        missing.push("a session is held together by its first process alone");
     }
     if missing.is_empty() {
-        let message = "v1 and v2 together: v1 enforces the limits of memory and processes, v2 counts \
-                       CPU time and ends a session as one";
-        return Check::ok(NAME, message);
+        return Check::ok(
+            NAME,
+            if groups.v2_controllers {
+                "v2 with memory, pids and cpu: the kernel enforces every session's limits and ends a \
+             session as one"
+            } else {
+                "v1 and v2 together: v1 enforces the limits of memory, processes and CPU, v2 counts CPU \
+             time and ends a session as one"
+            },
+        );
     }
-    let found = match (groups.v2, groups.v2_mounted) {
+    let found = match (groups.v2, facts.cgroups.v2_mounted) {
+        (true, _) if groups.v2_controllers => "v2 without the controller cpu",
         (true, _) => "v2 without the controllers memory and pids",
         (false, true) => "v2 is there, but we may not make groups in it",
         (false, false) => "no v2 tree is mounted",
     };
-    let message = format!("{found}: {}", missing.join("; "));
-    Check::warn(NAME, message, mend(facts))
+    Check::warn(NAME, format!("{found}: {}", missing.join("; ")), mend(facts))
 }
 
 fn mend(facts: &Facts) -> String {

@@ -15,8 +15,12 @@ pub(crate) enum Stream {
 /// Bytes before the payload.
 pub(super) const HEADER: usize = 5;
 
-/// Longest payload of one frame; appends are cut to it.
-pub(crate) const MAX_PAYLOAD: usize = 64 * 1024;
+/// Longest frame. Sixteen whole pages: a process that floods writes files of full frames only, and
+/// the kernel then keeps them in large pieces of memory.
+pub(super) const MAX_FRAME: usize = 64 * 1024;
+
+/// Longest payload of one frame; what is longer is kept in several.
+pub(crate) const MAX_PAYLOAD: usize = MAX_FRAME - HEADER;
 
 /// The header of a frame with `len` bytes, at most [`MAX_PAYLOAD`].
 pub(super) fn header(stream: Stream, len: usize) -> [u8; HEADER] {

@@ -19,4 +19,4 @@ pub(crate) use reader::{Chunk, Reader};
 pub use store::Retention;
 pub(crate) use store::{Output, Spool};
 
-pub(crate) use frame::Stream;
+pub(crate) use frame::{MAX_PAYLOAD, Stream};

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::frame::{self, HEADER, MAX_PAYLOAD, Stream};
+use super::frame::{self, MAX_FRAME, MAX_PAYLOAD, Stream};
+
+/// Files from this size on are removed on another thread, bytes.
+const LARGE: u64 = 256 << 10;
 
 /// How much output is kept, bytes on disk.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +100,7 @@ impl Spool {
             next: 0,
             total: 0,
             finished: VecDeque::new(),
-            scratch: vec![0; MAX_PAYLOAD + HEADER],
+            scratch: vec![0; MAX_FRAME],
         };
         Ok(Self { shared: Arc::new(Shared { dir: dir.into(), limits, state: Mutex::new(state) }) })
     }
@@ -137,7 +140,7 @@ impl Shared {
         }
         kept.stored -= segment.len;
         state.total -= segment.len;
-        let _ = std::fs::remove_file(self.path(key, segment.number));
+        remove_file(self.path(key, segment.number), segment.len);
         true
     }
 
@@ -168,15 +171,21 @@ impl Shared {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let Some(kept) = state.outputs.get_mut(&key) else { return };
-        let mark = kept.lost.to_le_bytes();
         let before = kept.written - kept.lost;
         kept.written += data.len() as u64;
         // What was lost earlier is marked in front of what follows it.
+        let mark = kept.lost.to_le_bytes();
         let marker = frame::header(Stream::Lost, mark.len());
-        let header = frame::header(stream, data.len());
-        let mut slices = [&marker[..], &mark, &header, data].map(IoSlice::new);
-        let slices = if kept.lost > 0 { &mut slices[..] } else { &mut slices[2..] };
-        match self.write(key, kept, before, slices) {
+        let pieces = || data.chunks(MAX_PAYLOAD);
+        let headers: Vec<_> = pieces().map(|piece| frame::header(stream, piece.len())).collect();
+        let mut slices = Vec::with_capacity(2 + 2 * headers.len());
+        if kept.lost > 0 {
+            slices.extend([&marker[..], &mark].map(IoSlice::new));
+        }
+        for (header, piece) in headers.iter().zip(pieces()) {
+            slices.extend([header, piece].map(IoSlice::new));
+        }
+        match self.write(key, kept, before, &slices) {
             Ok(len) => {
                 kept.lost = 0;
                 kept.stored += len;
@@ -220,7 +229,7 @@ impl Shared {
             Ok(_) => io::ErrorKind::StorageFull.into(),
             Err(error) => error.into(),
         };
-        // A frame is there in whole or not at all.
+        // All frames are there in whole or none is.
         let _ = file.set_len(segment.len);
         Err(written)
     }
@@ -242,13 +251,24 @@ impl Shared {
     }
 }
 
+/// Removes a file of so many bytes. To free megabytes takes the kernel milliseconds, in which the
+/// one thread of the guest has other things to do.
+fn remove_file(path: PathBuf, len: u64) {
+    let remove = move || {
+        // The folder is the guest's own; what is gone already is fine.
+        let _ = std::fs::remove_file(path);
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) if len >= LARGE => drop(runtime.spawn_blocking(remove)),
+        _ => remove(),
+    }
+}
+
 impl Output {
-    /// Keeps `data`, at most [`MAX_PAYLOAD`] bytes a frame, and wakes the readers. What cannot be
-    /// stored is counted and told to readers as a gap.
+    /// Keeps `data`, which may be megabytes, and wakes the readers. What cannot be stored is counted
+    /// and told to readers as a gap.
     pub(crate) fn append(&self, stream: Stream, data: &[u8]) {
-        for piece in data.chunks(MAX_PAYLOAD) {
-            self.spool.shared.append(self.key, stream, piece);
-        }
+        self.spool.shared.append(self.key, stream, data);
         self.changed.send_replace(());
     }
 

@@ -10,7 +10,7 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, location, name, region, start_url, tags, unbuilt};
+use super::{Faults, Object, location, name, region, start_url, tags, unbuilt, viewport};
 
 const TIMEOUT_DEFAULT: u32 = 60;
 
@@ -27,11 +27,17 @@ pub(crate) struct CreateBrowser {
     headless: Option<bool>,
     /// Name, unique among active sessions, usable wherever a path says `{id_or_name}`. No `/`, no
     /// `%`, no control characters, and not of the form of an id.
-    #[schema(min_length = 1, max_length = 255, pattern = r"^[^/%\x00-\x1f\x7f]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^(?!\.{1,2}$)(?!\s)[^/%\x00-\x1f\x7f]+(?<!\s)$"
+    )]
     name: Option<String>,
     /// Labels, to list sessions by.
     tags: Option<BTreeMap<String, String>>,
-    /// Seconds without activity after which the session ends. Default 60.
+    /// Seconds without activity after which the session ends; looked at to the second. Default 60.
+    /// Activity is an open CDP, WebDriver or attach connection, and any request to something inside
+    /// the session for as long as its answer is under way: a running `exec`, a stream being read.
     #[schema(minimum = 10, maximum = 259_200)]
     timeout_seconds: Option<u32>,
     /// Window size. Default 1920×1080.
@@ -79,13 +85,9 @@ pub(crate) fn create(
         );
     }
     faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-    let viewport = asked.viewport.unwrap_or_default();
     let config = SessionConfig {
         headless,
-        viewport: Viewport {
-            refresh_rate: Some(viewport.refresh_rate.unwrap_or_else(|| rate(viewport))),
-            ..viewport
-        },
+        viewport: asked.viewport.unwrap_or_default(),
         kiosk_mode: asked.kiosk_mode.unwrap_or(false),
         start_url: asked.start_url,
         location: asked.location.unwrap_or_default(),
@@ -103,7 +105,10 @@ fn read(mut object: Object<'_>, faults: &mut Faults, unknown: &mut Vec<String>) 
         name: object.text("name", faults).and_then(|text| name(text, faults)),
         tags: object.take("tags").and_then(|value| tags(value, faults)),
         timeout_seconds: object.number("timeout_seconds", 10, 259_200, faults),
-        viewport: object.take("viewport").and_then(|value| viewport(value, faults, unknown)),
+        viewport: object
+            .take("viewport")
+            .and_then(|value| viewport::read(value, false, faults, unknown))
+            .map(|asked| asked.viewport),
         kiosk_mode: object.bool("kiosk_mode", faults),
         start_url: object
             .text("start_url", faults)
@@ -117,33 +122,6 @@ fn read(mut object: Object<'_>, faults: &mut Faults, unknown: &mut Vec<String>) 
     unbuilt::refuse_in_create(&mut object, faults);
     unknown.extend(object.unknown());
     asked
-}
-
-fn viewport(value: &Value, faults: &mut Faults, unknown: &mut Vec<String>) -> Option<Viewport> {
-    let mut object = Object::read("viewport", value, faults)?;
-    let before = faults.len();
-    for field in ["width", "height"] {
-        if value.get(field).is_none_or(Value::is_null) {
-            faults.add(object.path(field), "is required");
-        }
-    }
-    let width = object.number("width", 320, 7680, faults);
-    let height = object.number("height", 240, 4320, faults);
-    let refresh_rate = object.number("refresh_rate", 1, 60, faults);
-    unknown.extend(object.unknown());
-    if faults.len() > before {
-        return None;
-    }
-    Some(Viewport { width: width?, height: height?, refresh_rate })
-}
-
-/// Frames a second that fit a size: the more pixels, the fewer.
-fn rate(viewport: Viewport) -> u32 {
-    match u64::from(viewport.width) * u64::from(viewport.height) {
-        ..1_296_000 => 60,
-        1_296_000..3_686_400 => 25,
-        _ => 10,
-    }
 }
 
 /// Memory classes, the default first.
@@ -163,6 +141,18 @@ fn memory(text: &str, faults: &mut Faults) -> Option<Memory> {
     memory
 }
 
+/// Deepest nesting of a `chrome_policy`; far more than any policy has, and far less than the 127
+/// that JSON readers on its further way take.
+const POLICY_DEPTH: usize = 32;
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 fn chrome_policy(value: &Value, faults: &mut Faults) -> Option<serde_json::Map<String, Value>> {
     let Some(map) = value.as_object() else {
         faults.add("chrome_policy", "must be an object of enterprise policies");
@@ -173,6 +163,10 @@ fn chrome_policy(value: &Value, faults: &mut Faults) -> Option<serde_json::Map<S
             "chrome_policy",
             format!("must have at most {} bytes of JSON", policy::SIZE_LIMIT),
         );
+        return None;
+    }
+    if depth(value) > POLICY_DEPTH {
+        faults.add("chrome_policy", format!("must not nest deeper than {POLICY_DEPTH} levels"));
         return None;
     }
     let refused = policy::check(map);

@@ -10,11 +10,12 @@ mod object;
 mod start_url;
 mod unbuilt;
 mod update;
+mod viewport;
 
 pub(crate) use create::{CreateBrowser, Defaults, create};
 pub(crate) use object::{Faults, Object, read_bool};
 pub(crate) use unbuilt::{create_fields, update_fields};
-pub(crate) use update::{UpdateBrowser, update};
+pub(crate) use update::{Change, UpdateBrowser, update};
 
 use std::collections::BTreeMap;
 

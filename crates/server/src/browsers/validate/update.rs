@@ -8,7 +8,7 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, name, tags, unbuilt};
+use super::{Faults, Object, location, name, start_url, tags, unbuilt, viewport};
 
 /// Fields fixed when a session is created.
 const FIXED: [&str; 11] = [
@@ -25,27 +25,84 @@ const FIXED: [&str; 11] = [
     "vaults",
 ];
 
-/// Changes to a running session.
+/// Changes to a running session. What is left out, or null, stays as it is.
 #[derive(Debug, Default, ToSchema)]
+#[expect(dead_code, reason = "describes the body; update() reads it")]
 pub(crate) struct UpdateBrowser {
     /// New name; an empty string takes it away.
     #[schema(max_length = 255, pattern = r"^[^/%\x00-\x1f\x7f]*$")]
     name: Option<String>,
     /// New tags, all of them; an empty object takes them away.
     tags: Option<BTreeMap<String, String>>,
+    /// New size of the window, at once and without a restart.
+    viewport: Option<UpdateViewport>,
+    /// New time zone and language, for pages that are open and for those to come.
+    location: Option<UpdateLocation>,
+    /// Navigates the active page, fire and forget. An empty string asks for nothing.
+    #[schema(max_length = 2048)]
+    start_url: Option<String>,
+}
+
+/// A window size, pixels.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the body; update() reads it")]
+pub(crate) struct UpdateViewport {
+    /// 320 to 7680.
+    #[schema(minimum = 320, maximum = 7680)]
+    width: u32,
+    /// 240 to 4320.
+    #[schema(minimum = 240, maximum = 4320)]
+    height: u32,
+    /// As in a creation.
+    #[schema(minimum = 1, maximum = 60)]
+    refresh_rate: Option<u32>,
+    /// Also while the screen is being recorded. Default false: 409 `conflict` then.
+    force: Option<bool>,
+}
+
+/// Time zone and language; null in a field goes back to the server's default.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the body; update() reads it")]
+pub(crate) struct UpdateLocation {
+    /// IANA name, e.g. `Europe/Paris`.
+    timezone: Option<String>,
+    /// BCP 47 tag, e.g. `fr-FR`.
+    locale: Option<String>,
+}
+
+/// A change that fits.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) patch: SessionPatch,
+    /// Change the viewport in spite of those who watch the screen.
+    pub(crate) force: bool,
 }
 
 /// Checks a change; also answers with the fields this version does not know.
-pub(crate) fn update(body: &Value) -> Result<(SessionPatch, Vec<String>), Error> {
+pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
     let mut faults = Faults::default();
-    let (mut asked, mut unknown) = (UpdateBrowser::default(), Vec::new());
+    let (mut change, mut unknown) = (Change::default(), Vec::new());
     if let Some(mut object) = Object::read("", body, &mut faults) {
-        asked.name = match object.text("name", &mut faults) {
-            Some("") => Some(String::new()),
-            Some(text) => name(text, &mut faults),
+        let patch = &mut change.patch;
+        patch.name = match object.text("name", &mut faults) {
+            Some("") => Some(None),
+            Some(text) => name(text, &mut faults).map(Some),
             None => None,
         };
-        asked.tags = object.take("tags").and_then(|value| tags(value, &mut faults));
+        patch.tags = object.take("tags").and_then(|value| tags(value, &mut faults));
+        if let Some(value) = object.take("viewport")
+            && let Some(asked) = viewport::read(value, true, &mut faults, &mut unknown)
+        {
+            patch.viewport = Some(asked.viewport);
+            change.force = asked.force;
+        }
+        if let Some(value) = object.take("location") {
+            (patch.timezone, patch.locale) = location::change(value, &mut faults, &mut unknown);
+        }
+        patch.start_url = object
+            .text("start_url", &mut faults)
+            .filter(|text| !text.is_empty())
+            .and_then(|text| start_url::read(text, &mut faults));
         unbuilt::refuse_in_update(&mut object, &mut faults);
         for field in FIXED {
             if object.take(field).is_some() {
@@ -58,12 +115,12 @@ pub(crate) fn update(body: &Value) -> Result<(SessionPatch, Vec<String>), Error>
         unknown.extend(object.unknown());
     }
     faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-    let name = asked.name.map(|name| Some(name).filter(|name| !name.is_empty()));
-    Ok((SessionPatch { name, tags: asked.tags }, unknown))
+    Ok((change, unknown))
 }
 
 #[cfg(test)]
 mod tests {
+    use browserd_api::browser::Viewport;
     use serde_json::json;
 
     use super::*;
@@ -74,26 +131,50 @@ mod tests {
     }
 
     #[test]
-    fn names_and_tags_change() {
-        let (patch, unknown) =
+    fn what_may_change_changes() {
+        let (change, unknown) =
             update(&json!({"name": "a", "tags": {"k": "v"}, "later": 1})).unwrap();
-        assert_eq!(patch.name, Some(Some("a".to_owned())));
-        assert_eq!(patch.tags.unwrap()["k"], "v");
+        assert_eq!(change.patch.name, Some(Some("a".to_owned())));
+        assert_eq!(change.patch.tags.unwrap()["k"], "v");
         assert_eq!(unknown, ["later"]);
-        let (patch, _) = update(&json!({"name": "", "tags": {}})).unwrap();
-        assert_eq!(patch.name, Some(None));
-        assert_eq!(patch.tags, Some(BTreeMap::new()));
-        let (patch, _) = update(&json!({"name": null, "telemetry": {}, "viewport": null})).unwrap();
-        assert_eq!((patch.name, patch.tags), (None, None));
+        let (change, _) = update(&json!({"name": "", "tags": {}})).unwrap();
+        assert_eq!(change.patch.name, Some(None));
+        assert_eq!(change.patch.tags, Some(BTreeMap::new()));
+        let nothing = json!({
+            "name": null, "telemetry": {}, "viewport": null, "location": null, "start_url": "",
+        });
+        assert_eq!(update(&nothing).unwrap().0, Change::default());
+        let (change, unknown) = update(&json!({
+            "viewport": {"width": 800, "height": 600, "force": true, "depth": 24},
+            "location": {"timezone": "europe/paris", "locale": null},
+            "start_url": "example.com",
+        }))
+        .unwrap();
+        let viewport = Viewport { width: 800, height: 600, refresh_rate: Some(60) };
+        assert_eq!((change.patch.viewport, change.force), (Some(viewport), true));
+        assert_eq!(change.patch.timezone, Some(Some("Europe/Paris".to_owned())));
+        assert_eq!(change.patch.locale, Some(None));
+        assert_eq!(change.patch.start_url.as_deref(), Some("https://example.com/"));
+        assert_eq!(unknown, ["viewport.depth"]);
     }
 
     #[test]
     fn everything_else_is_refused_by_name() {
         assert_eq!(
-            blamed(
-                &json!({"viewport": {"width": 1}, "timeout_seconds": 60, "headless": true, "tags": 1})
-            ),
-            ["tags", "viewport", "headless", "timeout_seconds"]
+            blamed(&json!({
+                "viewport": {"width": 1}, "location": {"timezone": "Mars"}, "proxy": {"id": "x"},
+                "timeout_seconds": 60, "headless": true, "tags": 1, "start_url": "ftp://x",
+            })),
+            [
+                "tags",
+                "viewport.height",
+                "viewport.width",
+                "location.timezone",
+                "start_url",
+                "proxy",
+                "headless",
+                "timeout_seconds"
+            ]
         );
         assert_eq!(blamed(&json!([])), ["body"]);
         assert_eq!(blamed(&json!(null)), ["body"]);

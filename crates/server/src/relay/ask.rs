@@ -1,0 +1,76 @@
+//! Requests of our own to a session's guest.
+
+use std::future::poll_fn;
+
+use axum::body::Body;
+use browserd_api::{ApiError, ErrorBody, ErrorCode};
+use browserd_fleet::LiveSession;
+use browserd_rest::Error;
+use http::{HeaderValue, Request, StatusCode, header};
+use serde_json::Value;
+
+use super::{GUEST_HOST, unanswered};
+use crate::app::App;
+use crate::refusal;
+
+/// Longest answer read, bytes.
+const ANSWER_LIMIT: usize = 64 << 10;
+
+/// Asks the guest to do something at one of its internal routes, and passes on its refusal.
+pub(crate) async fn ask(
+    app: &App,
+    session: &LiveSession,
+    path: &str,
+    body: &Value,
+) -> Result<(), Error> {
+    let request = Request::post(path)
+        .header(header::HOST, HeaderValue::from_static(GUEST_HOST))
+        .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .body(Body::from(body.to_string()))
+        .map_err(Error::internal)?;
+    let _activity = session.activity();
+    let answer = tokio::select! {
+        biased;
+        answer = app.guests.send(session, request, None) => answer,
+        _ = session.wait_end() => return Err(refusal::no_browser(session.id().as_str())),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        // What is asked here sets a state, so asking again does no harm.
+        Err(error) => {
+            return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+        }
+    };
+    let (parts, mut body) = answer.into_parts();
+    let mut text = Vec::new();
+    while let Some(frame) = poll_fn(|cx| body.poll_frame(cx)).await {
+        let Ok(frame) = frame else { break };
+        text.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
+        if text.len() > ANSWER_LIMIT {
+            break;
+        }
+    }
+    if parts.status.is_success() { Ok(()) } else { Err(refused(parts.status, &text)) }
+}
+
+/// The guest's refusal, if it is one of ours in form; what else it may say stays in the log.
+fn refused(status: StatusCode, text: &[u8]) -> Error {
+    match serde_json::from_slice::<ErrorBody>(text) {
+        Ok(body)
+            if body.code.status() == status.as_u16() && body.code != ErrorCode::Unauthorized =>
+        {
+            let mut error = ApiError::new(body.code, body.message);
+            for detail in body.details {
+                error = error.detail(detail.code, detail.message);
+            }
+            Error(error)
+        }
+        _ => {
+            tracing::warn!(%status, "the guest refused in a form of its own");
+            Error::new(
+                ErrorCode::UpstreamUnavailable,
+                "the session's guest could not do this; try again in a moment",
+            )
+        }
+    }
+}
