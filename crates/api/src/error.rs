@@ -26,6 +26,8 @@ pub enum ErrorCode {
     ProjectNotFound,
     /// 404: no such page target, file or other thing inside the session.
     NotFound,
+    /// 403: the session's file system does not permit it (rights, read-only parts).
+    Forbidden,
     /// 409: the name is taken by an active session.
     AlreadyExists,
     /// 409: the process has exited, or its input is closed.
@@ -52,6 +54,8 @@ pub enum ErrorCode {
     UpstreamUnavailable,
     /// 503: the server is shutting down.
     ShuttingDown,
+    /// 507: the session's disk, or its share of it, is full; nothing half written stays.
+    InsufficientStorage,
     /// 529: no capacity for another session.
     CapacityExhausted,
 }
@@ -68,6 +72,7 @@ impl ErrorCode {
         Self::ProcessNotFound,
         Self::ProjectNotFound,
         Self::NotFound,
+        Self::Forbidden,
         Self::AlreadyExists,
         Self::StdinClosed,
         Self::ProcessExited,
@@ -81,6 +86,7 @@ impl ErrorCode {
         Self::Internal,
         Self::UpstreamUnavailable,
         Self::ShuttingDown,
+        Self::InsufficientStorage,
         Self::CapacityExhausted,
     ];
 
@@ -95,6 +101,7 @@ impl ErrorCode {
             | Self::ProcessNotFound
             | Self::ProjectNotFound
             | Self::NotFound => 404,
+            Self::Forbidden => 403,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists | Self::StdinClosed | Self::ProcessExited | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
@@ -106,6 +113,7 @@ impl ErrorCode {
             Self::NotImplemented => 501,
             Self::UpstreamUnavailable => 502,
             Self::ShuttingDown => 503,
+            Self::InsufficientStorage => 507,
             Self::CapacityExhausted => 529,
         }
     }
@@ -139,6 +147,7 @@ impl ErrorCode {
             Self::ProcessNotFound => "process_not_found",
             Self::ProjectNotFound => "project_not_found",
             Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
             Self::AlreadyExists => "already_exists",
             Self::StdinClosed => "stdin_closed",
             Self::ProcessExited => "process_exited",
@@ -152,6 +161,7 @@ impl ErrorCode {
             Self::Internal => "internal",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::ShuttingDown => "shutting_down",
+            Self::InsufficientStorage => "insufficient_storage",
             Self::CapacityExhausted => "capacity_exhausted",
         }
     }

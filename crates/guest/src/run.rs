@@ -14,8 +14,10 @@ use rustix::process::DumpableBehavior;
 
 use crate::browser::Browser;
 use crate::door;
+use crate::fs::Files;
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
+use crate::logs::LogStreams;
 use crate::process::{Processes, Retention};
 use crate::session::{Places, Session};
 use crate::webdriver;
@@ -109,7 +111,12 @@ impl Guest {
             services.spawn(door::serve(listener, browser.clone()));
             browser
         });
-        let mut router = http::router(http::Services { processes: processes.clone() });
+        let mut router = http::router(http::Services {
+            processes: processes.clone(),
+            files: Files::new(Arc::clone(&session)),
+            logs: LogStreams::new(Arc::clone(&session)),
+            requests: Arc::default(),
+        });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
         }

@@ -120,6 +120,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::ProcessNotFound => "no such process in this session",
         ErrorCode::ProjectNotFound => "the project named in a header does not exist",
         ErrorCode::NotFound => "no such thing inside the session",
+        ErrorCode::Forbidden => "the session's file system does not permit it",
         ErrorCode::AlreadyExists => "an active session has the name",
         ErrorCode::StdinClosed => "the process has exited or its input is closed",
         ErrorCode::ProcessExited => "the process has exited",
@@ -133,6 +134,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Internal => "our fault; the log has the cause under `x-request-id`",
         ErrorCode::UpstreamUnavailable => "what runs inside the session did not answer",
         ErrorCode::ShuttingDown => "the server is shutting down",
+        ErrorCode::InsufficientStorage => "the session's disk is full",
         ErrorCode::CapacityExhausted => "no room for another session",
         _ => "see the message",
     }
