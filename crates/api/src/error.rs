@@ -40,6 +40,8 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// 415: the content type is not one the route reads.
     UnsupportedMediaType,
+    /// 416: the file ends before the part asked for; `Content-Range` has its size.
+    RangeNotSatisfiable,
     /// 426: the route speaks WebSocket only.
     UpgradeRequired,
     /// 431: the request head is too large.
@@ -79,6 +81,7 @@ impl ErrorCode {
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::RangeNotSatisfiable,
         Self::UpgradeRequired,
         Self::HeadersTooLarge,
         Self::TooManyRequests,
@@ -106,6 +109,7 @@ impl ErrorCode {
             Self::AlreadyExists | Self::StdinClosed | Self::ProcessExited | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::RangeNotSatisfiable => 416,
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::HeadersTooLarge => 431,
@@ -154,6 +158,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::UpgradeRequired => "upgrade_required",
             Self::HeadersTooLarge => "headers_too_large",
             Self::TooManyRequests => "too_many_requests",

@@ -42,6 +42,9 @@ impl Made {
             let part = OsStr::from_bytes(part);
             dir = match place::open(&dir, part, flags) {
                 Err(Errno::NOENT) => {
+                    if place::is_kernels(&dir)? {
+                        return Err(Errno::ROFS);
+                    }
                     match make(&dir, part, FOLDER_MODE, owner) {
                         Ok(()) => {
                             let above = dir.try_clone().map_err(|_| Errno::MFILE)?;

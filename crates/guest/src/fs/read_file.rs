@@ -5,8 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::Response;
-use browserd_rest::Result;
+use axum::response::{IntoResponse, Response};
+use browserd_api::{ErrorBody, ErrorCode};
+use browserd_rest::{Error, Result};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{
@@ -41,7 +42,7 @@ const CHUNK: u64 = 256 << 10;
         (status = 200, description = "The file.", body = [u8], content_type = "application/octet-stream"),
         (status = 206, description = "The part asked for.", body = [u8], content_type = "application/octet-stream"),
         (status = 304, description = "The client has it already."),
-        (status = 416, description = "The file ends before the part asked for; `Content-Range` has its size."),
+        (status = 416, description = "The file ends before the part asked for; `Content-Range` has its size.", body = ErrorBody),
         Refusals, FileRefusals,
     ),
 )]
@@ -54,7 +55,7 @@ pub(super) async fn read_file(query: Query, headers: HeaderMap) -> Result<Respon
         let (status, from, to) = match version.wanted(&headers, length) {
             Wanted::Whole => (StatusCode::OK, 0, length),
             Wanted::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
-            Wanted::Beyond => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
+            Wanted::Beyond => return Ok(beyond(length)),
             Wanted::NotModified => (StatusCode::NOT_MODIFIED, 0, 0),
         };
         let file = File::from(fd);
@@ -89,12 +90,23 @@ pub(super) async fn read_file(query: Query, headers: HeaderMap) -> Result<Respon
                 set(CONTENT_TYPE, "application/octet-stream");
                 set(CONTENT_RANGE, &format!("bytes {from}-{}/{length}", to - 1));
             }
-            StatusCode::RANGE_NOT_SATISFIABLE => set(CONTENT_RANGE, &format!("bytes */{length}")),
             _ => {}
         }
         Ok(response)
     })
     .await
+}
+
+fn beyond(length: u64) -> Response {
+    let refusal = Error::new(
+        ErrorCode::RangeNotSatisfiable,
+        format!("the file has {length} bytes, and the part asked for begins behind them"),
+    );
+    let mut response = refusal.into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("bytes */{length}")) {
+        response.headers_mut().insert(CONTENT_RANGE, value);
+    }
+    response
 }
 
 /// A file on its way out; the next chunk is read while the last one is sent.

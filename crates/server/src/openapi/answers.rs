@@ -127,6 +127,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Conflict => "busy; waiting helps",
         ErrorCode::PayloadTooLarge => "the body is larger than this route takes",
         ErrorCode::UnsupportedMediaType => "the body is not of a type this route reads",
+        ErrorCode::RangeNotSatisfiable => "the file ends before the part asked for",
         ErrorCode::UpgradeRequired => "this route speaks WebSocket only",
         ErrorCode::HeadersTooLarge => "the request's head is too large",
         ErrorCode::TooManyRequests => "over a limit; see `Retry-After`",

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use browserd_api::fs::{FileEvent, FileEventKind};
 use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
-use rustix::fs::{AtFlags, FileType, OFlags, statat};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
 
 use super::super::draft::is_draft;
-use super::super::place::{is_kernels, kind, open_plain, through};
+use super::super::place::{is_kernels, kind, open, open_plain, through};
 use super::super::walk;
 use super::ring::Ring;
 use crate::inotify::Alarm;
@@ -48,7 +48,9 @@ struct Said {
 /// A folder, and those below it where asked for.
 pub(super) struct Tree {
     kernel: OwnedFd,
-    root: OwnedFd,
+    /// Device and number of the watched folder. It is not kept open: the kernel tells of its end
+    /// only once nobody holds it.
+    root: (u64, u64),
     recursive: bool,
     /// Paths below the root of watched folders, by the kernel's numbers.
     folders: HashMap<i32, Vec<u8>>,
@@ -63,23 +65,37 @@ impl Tree {
     /// Watches `root`.
     pub(super) fn new(root: OwnedFd, recursive: bool, ring: Arc<Ring>) -> rustix::io::Result<Self> {
         let kernel = crate::inotify::instance()?;
+        let stat = fstat(&root)?;
         let number =
             inotify::add_watch(&kernel, through(&root), ASKED_OF_ROOT - WatchFlags::DONT_FOLLOW)?;
         let mut tree = Self {
             kernel,
-            root,
+            root: (stat.st_dev, stat.st_ino),
             recursive,
             folders: HashMap::from([(number, Vec::new())]),
             found: HashSet::new(),
             found_before: HashSet::new(),
             ring,
         };
+        drop(root);
         if recursive {
             tree.read(number, Vec::new(), false)?;
             // Nothing was announced to anybody yet.
             tree.found.clear();
         }
         Ok(tree)
+    }
+
+    /// Opens a folder below the watched one, or that itself.
+    fn open(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let root = open(CWD, OsStr::new(self.ring.root()), OFlags::PATH | OFlags::DIRECTORY)?;
+        let stat = fstat(&root)?;
+        // Another folder may have its path by now.
+        if (stat.st_dev, stat.st_ino) != self.root {
+            return Err(Errno::NOENT);
+        }
+        let path = if path.is_empty() { b"." } else { path };
+        open_plain(&root, OsStr::from_bytes(path), flags | OFlags::DIRECTORY)
     }
 
     /// Turns what the kernel says into events until the root is gone.
@@ -256,13 +272,11 @@ impl Tree {
 
     /// Asks the kernel about one more folder; `None` when it is gone, known, or not to be watched.
     fn watch(&mut self, path: &[u8]) -> rustix::io::Result<Option<i32>> {
-        let dir =
-            match open_plain(&self.root, OsStr::from_bytes(path), OFlags::PATH | OFlags::DIRECTORY)
-            {
-                Ok(dir) => dir,
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-                Err(errno) => return Err(errno),
-            };
+        let dir = match self.open(path, OFlags::PATH) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
         if is_kernels(&dir)? {
             return Ok(None);
         }
@@ -279,9 +293,7 @@ impl Tree {
     fn read(&mut self, number: i32, path: Vec<u8>, report: bool) -> rustix::io::Result<()> {
         let mut waiting = vec![(number, path)];
         while let Some((number, path)) = waiting.pop() {
-            let at = if path.is_empty() { b"." } else { &path[..] };
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-            let dir = match open_plain(&self.root, OsStr::from_bytes(at), flags) {
+            let dir = match self.open(&path, OFlags::RDONLY) {
                 Ok(dir) => dir,
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => continue,
                 Err(errno) => return Err(errno),
