@@ -13,6 +13,7 @@ from kernel import APIError, Kernel
 from harness import leaks, sessions
 from harness.cdp import Cdp, first_page, new_page
 from harness.deadline import eventually
+from harness.files import Fs, refused
 from harness.server import Server
 from harness.sessions import sh
 from harness.site import Site
@@ -145,3 +146,23 @@ def test_two_sessions_and_their_end(client: Kernel, browser: Any, rootless: Serv
         eventually(gone, "nothing of the session is left", 60)
     except AssertionError:
         raise AssertionError(str(left)) from None
+
+
+def test_files_are_the_users_and_what_is_not_is_refused_in_words(rootless: Server, client: Kernel, browser: Any) -> None:
+    fs = Fs.by_key(rootless.base_url, rootless.key, browser)
+    assert fs.write("/home/kernel/t/f", b"content").status_code == 201
+    assert fs.read("/home/kernel/t/f").content == b"content"
+    assert sh(client, browser.session_id, "stat -c '%U %a' ~/t/f").out.split() == ["kernel", "644"]
+    assert fs.form("upload", [("file", b"x"), ("dest_path", "/tmp/up")]).status_code == 201
+    packed = fs.get("download_dir_zip", path="/home/kernel/t")
+    assert fs.form("upload_zip", [("zip_file", packed.content), ("dest_path", "/home/kernel/t/d")]).status_code == 201
+    assert fs.names("/home/kernel/t/d") == ["f"]
+    refused(fs.write("/usr/share/x", b"x"), 403, "forbidden")
+    refused(fs.put("set_file_permissions", path="/home/kernel/t/f", mode="777", owner="root"), 403, "forbidden")
+    assert fs.get("file_info", path="/home/kernel/t/f").json()["mode"] == "-rw-r--r--"
+    sh(client, browser.session_id, "chmod 0 ~/t/f")
+    refused(fs.read("/home/kernel/t/f"), 403, "forbidden")
+    with pytest.raises(httpx.HTTPError):
+        fs.get("download_dir_zip", path="/home/kernel/t")
+    fs.put("delete_directory", path="/home/kernel/t")
+    fs.close()

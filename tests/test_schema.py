@@ -87,7 +87,11 @@ include-method = "DELETE"
 include-path = "/browsers/{{id_or_name}}"
 parameters = {{ "path.id_or_name" = "no-such-session" }}
 [[operations]]
-include-path-regex = "(stdout/stream|/spec.yaml)$"
+include-path-regex = "/logs/stream$"
+parameters = {{ "path.id_or_name" = "{session}", "query.follow" = false }}
+checks.response_schema_conformance.enabled = false
+[[operations]]
+include-path-regex = "(stdout/stream|watch/.watch_id./events|/spec.yaml)$"
 checks.response_schema_conformance.enabled = false
 [[operations]]
 include-path-regex = "/process/.process_id./(stdin|resize)$"

@@ -11,7 +11,7 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, lifecycle, memory, processes, stream
+from . import cdp, files, lifecycle, memory, processes, stream
 from .context import Context
 from .table import Row, Table
 
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "status": processes.status,
     "stream": stream.stdout_stream,
     "lag": stream.lag,
+    "files": files.files,
     "cdp": cdp.cdp,
     "memory": memory.idle,
     "sessions": memory.twenty_sessions,

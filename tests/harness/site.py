@@ -59,6 +59,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 "peer": self.client_address[0],
             }
             self._answer(200, "application/json", json.dumps(body).encode())
+        elif path.startswith("/download/"):
+            name = path.removeprefix("/download/")
+            self._answer(200, "application/octet-stream", bytes(range(256)) * 40, {"Content-Disposition": f'attachment; filename="{name}"'})
         elif path == "/redirect":
             target = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["to"][0]
             self._answer(302, "text/plain", b"", {"Location": target})

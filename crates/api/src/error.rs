@@ -26,6 +26,8 @@ pub enum ErrorCode {
     ProjectNotFound,
     /// 404: no such page target, file or other thing inside the session.
     NotFound,
+    /// 403: the session's file system does not permit it (rights, read-only parts).
+    Forbidden,
     /// 409: the name is taken by an active session.
     AlreadyExists,
     /// 409: the process has exited, or its input is closed.
@@ -40,6 +42,8 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// 415: the content type is not one the route reads.
     UnsupportedMediaType,
+    /// 416: the file ends before the part asked for; `Content-Range` has its size.
+    RangeNotSatisfiable,
     /// 426: the route speaks WebSocket only.
     UpgradeRequired,
     /// 431: the request head is too large.
@@ -57,6 +61,8 @@ pub enum ErrorCode {
     OutcomeUnknown,
     /// 503: the server is shutting down.
     ShuttingDown,
+    /// 507: the session's disk, or its share of it, is full; nothing half written stays.
+    InsufficientStorage,
     /// 529: no capacity for another session.
     CapacityExhausted,
 }
@@ -73,6 +79,7 @@ impl ErrorCode {
         Self::ProcessNotFound,
         Self::ProjectNotFound,
         Self::NotFound,
+        Self::Forbidden,
         Self::AlreadyExists,
         Self::StdinClosed,
         Self::ProcessExited,
@@ -80,6 +87,7 @@ impl ErrorCode {
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::RangeNotSatisfiable,
         Self::UpgradeRequired,
         Self::HeadersTooLarge,
         Self::TooManyRequests,
@@ -88,6 +96,7 @@ impl ErrorCode {
         Self::UpstreamUnavailable,
         Self::OutcomeUnknown,
         Self::ShuttingDown,
+        Self::InsufficientStorage,
         Self::CapacityExhausted,
     ];
 
@@ -102,6 +111,7 @@ impl ErrorCode {
             | Self::ProcessNotFound
             | Self::ProjectNotFound
             | Self::NotFound => 404,
+            Self::Forbidden => 403,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists
             | Self::StdinClosed
@@ -110,6 +120,7 @@ impl ErrorCode {
             | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::RangeNotSatisfiable => 416,
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::HeadersTooLarge => 431,
@@ -117,6 +128,7 @@ impl ErrorCode {
             Self::NotImplemented => 501,
             Self::UpstreamUnavailable | Self::OutcomeUnknown => 502,
             Self::ShuttingDown => 503,
+            Self::InsufficientStorage => 507,
             Self::CapacityExhausted => 529,
         }
     }
@@ -150,6 +162,7 @@ impl ErrorCode {
             Self::ProcessNotFound => "process_not_found",
             Self::ProjectNotFound => "project_not_found",
             Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
             Self::AlreadyExists => "already_exists",
             Self::StdinClosed => "stdin_closed",
             Self::ProcessExited => "process_exited",
@@ -157,6 +170,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::UpgradeRequired => "upgrade_required",
             Self::HeadersTooLarge => "headers_too_large",
             Self::TooManyRequests => "too_many_requests",
@@ -165,6 +179,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ShuttingDown => "shutting_down",
+            Self::InsufficientStorage => "insufficient_storage",
             Self::CapacityExhausted => "capacity_exhausted",
         }
     }

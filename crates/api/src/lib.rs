@@ -5,7 +5,9 @@
 
 pub mod browser;
 pub mod error;
+pub mod fs;
 pub mod ids;
+pub mod logs;
 pub mod operations;
 pub mod process;
 pub mod secret;

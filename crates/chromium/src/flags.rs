@@ -43,6 +43,10 @@ const ALWAYS: &[&str] = &[
     // UDP has no way out of a session; without this, pages that offer HTTP/3 wait for it first.
     "--disable-quic",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    // What pages write to their console goes to stderr, and so to the session's log. Level 0 is
+    // where console messages are, whatever their own level.
+    "--enable-logging=stderr",
+    "--log-level=0",
     // The pipe (fds 3 and 4) is ours alone, the port is for clients. Chromium checks the Origin
     // header on the port, and no origin is allowed: whoever relays clients must drop that header,
     // and pages inside cannot use the port.

@@ -23,7 +23,10 @@ use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::drain::Drained;
+use crate::fs::{self, Files};
+use crate::logs::{self, LogStreams};
 use crate::process::{self, Processes};
+use crate::requests::{self, Requests};
 
 /// Connections served at one time; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
@@ -38,6 +41,12 @@ const SEND_BUFFER: usize = 256 * 1024;
 pub struct Services {
     /// Processes clients started.
     pub processes: Processes,
+    /// The session's files.
+    pub files: Files,
+    /// The session's logs.
+    pub logs: LogStreams,
+    /// Counts of requests.
+    pub requests: Arc<Requests>,
 }
 
 /// The API document of the guest's routes, with paths as the guest serves them; the server nests
@@ -45,7 +54,11 @@ pub struct Services {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = OpenApiRouter::<()>::new().into_openapi();
-    for routes in [process::routes().into_openapi()] {
+    for routes in [
+        process::routes().into_openapi(),
+        fs::routes().into_openapi(),
+        logs::routes().into_openapi(),
+    ] {
         document.merge(routes);
     }
     document
@@ -53,12 +66,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Every route of the guest.
 pub fn router(services: Services) -> Router {
-    let routes = OpenApiRouter::new().merge(process::routes().with_state(services.processes));
+    let routes = OpenApiRouter::new()
+        .merge(process::routes().with_state(services.processes))
+        .merge(fs::routes().with_state(services.files))
+        .merge(logs::routes().with_state(services.logs));
     let (router, _) = routes.split_for_parts();
     router
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn(envelope))
+        .layer(axum::middleware::from_fn_with_state(services.requests, requests::count))
 }
 
 /// Serves `router` for as long as the guest lives.

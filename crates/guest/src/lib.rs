@@ -4,17 +4,24 @@
 //! and the programs that make the session: Chromium, its X server, its driver. Knows no fleet and
 //! no client: `serve` authenticates and relays.
 
+mod accounts;
 pub mod browser;
 pub mod door;
 mod drain;
 pub mod environment;
+pub mod fs;
 pub mod http;
 pub mod init;
+mod inotify;
 mod locale;
+pub mod logs;
 pub mod process;
+mod query;
 mod refusals;
+pub mod requests;
 mod run;
 pub mod session;
+mod sse;
 pub mod webdriver;
 
 pub use http::openapi;

@@ -48,3 +48,22 @@ pub(crate) enum StateRefusals {
     #[response(status = 409)]
     Conflict(ErrorBody),
 }
+
+/// What routes that touch files may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes")]
+pub(crate) enum FileRefusals {
+    /// The session has no right to it (`forbidden`), or that part of the session is read-only.
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+}
+
+/// What routes that write files may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes")]
+pub(crate) enum StorageRefusals {
+    /// The session's disk is full (`insufficient_storage`). Nothing half written stays; sending the
+    /// request again does not help, which `x-should-retry: false` tells clients.
+    #[response(status = 507)]
+    Full(ErrorBody),
+}

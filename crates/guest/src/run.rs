@@ -12,8 +12,10 @@ use rustix::process::DumpableBehavior;
 
 use crate::browser::Browser;
 use crate::door;
+use crate::fs::Files;
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
+use crate::logs::LogStreams;
 use crate::process::{Processes, Retention};
 use crate::session::{Places, Session};
 use crate::webdriver;
@@ -99,11 +101,19 @@ impl Guest {
             }
         };
         let mut services = tokio::task::JoinSet::new();
-        let mut router = http::router(http::Services { processes: processes.clone() });
-        if let Some(listener) = self.door {
+        let browser = self.door.map(|listener| {
             let browser = Browser::start(Arc::clone(&session), shim);
             services.spawn(door::serve(listener, browser.clone()));
-            router = router.merge(webdriver::router(Arc::clone(&session), browser));
+            browser
+        });
+        let mut router = http::router(http::Services {
+            processes: processes.clone(),
+            files: Files::new(Arc::clone(&session)),
+            logs: LogStreams::new(Arc::clone(&session)),
+            requests: Arc::default(),
+        });
+        if let Some(browser) = &browser {
+            router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
         }
         services.spawn(http::serve(self.http, router));
         let outcome = tokio::select! {

@@ -27,8 +27,8 @@ use crate::session::Session;
 /// Links that tie a profile to a running Chromium; after a crash they stay.
 const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
 
-/// Noise on stderr that explains nothing.
-const NOISE: [&[u8]; 2] = [b"dbus/", b"gpu/"];
+/// What on stderr explains no end of Chromium's: noise, and what pages say.
+const NOISE: [&[u8]; 4] = [b"dbus/", b"gpu/", b":INFO:", b":VERBOSE"];
 
 /// A started Chromium.
 pub(super) struct Chromium {

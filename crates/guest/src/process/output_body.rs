@@ -1,21 +1,14 @@
 //! The body of `stdout/stream`: server-sent events written by hand into one buffer a frame, paced
 //! by whoever reads.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http_body::Frame;
 
 use super::Process;
 use super::spool::{Chunk, Stream};
-
-/// Silence after which a comment is sent, so that proxies keep the connection.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+use crate::sse::{self, COMMENT, KEEPALIVE};
 
 /// Appends the standard base64 of `bytes`.
 pub(super) fn append_base64(text: &mut Vec<u8>, bytes: &[u8]) {
@@ -64,7 +57,7 @@ fn frames(process: Arc<Process>) -> impl futures_util::Stream<Item = Bytes> {
                 None => {}
             }
             if tokio::time::timeout(KEEPALIVE, reader.changed()).await.is_err() {
-                return Some((Bytes::from_static(b":\n\n"), Some((reader, process))));
+                return Some((COMMENT, Some((reader, process))));
             }
         }
     })
@@ -72,24 +65,5 @@ fn frames(process: Arc<Process>) -> impl futures_util::Stream<Item = Bytes> {
 
 /// The events of a process's output as a response body.
 pub(super) fn body(process: Arc<Process>) -> axum::body::Body {
-    axum::body::Body::new(Events { frames: Box::pin(frames(process)) })
-}
-
-struct Events<S> {
-    frames: Pin<Box<S>>,
-}
-
-impl<S: futures_util::Stream<Item = Bytes>> http_body::Body for Events<S> {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.frames
-            .as_mut()
-            .poll_next(context)
-            .map(|frame| frame.map(|bytes| Ok(Frame::data(bytes))))
-    }
+    sse::body(frames(process))
 }

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use browserd_api::process::OutputEvent;
 use browserd_rest::Result;
-use http::HeaderValue;
 
 use super::path::Id;
 use super::{Processes, output_body};
 use crate::refusals::Refusals;
+use crate::sse;
 
 /// Stream everything a process wrote and writes.
 ///
@@ -36,15 +36,5 @@ pub(super) async fn stdout_stream(
     Id(id): Id,
 ) -> Result<Response> {
     let process = processes.find(id)?;
-    let mut response = Response::new(output_body::body(process));
-    let headers = response.headers_mut();
-    for (name, value) in [
-        ("content-type", "text/event-stream"),
-        ("x-sse-content-type", "application/json"),
-        ("cache-control", "no-cache"),
-        ("x-accel-buffering", "no"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    Ok(response)
+    Ok(sse::response(output_body::body(process)))
 }

@@ -116,6 +116,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::ProcessNotFound => "no such process in this session",
         ErrorCode::ProjectNotFound => "the project named in a header does not exist",
         ErrorCode::NotFound => "no such thing inside the session",
+        ErrorCode::Forbidden => "the session's file system does not permit it",
         ErrorCode::AlreadyExists => "an active session has the name",
         ErrorCode::StdinClosed => "the process has exited or its input is closed",
         ErrorCode::ProcessExited => "the process has exited",
@@ -123,6 +124,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Conflict => "busy; waiting helps",
         ErrorCode::PayloadTooLarge => "the body is larger than this route takes",
         ErrorCode::UnsupportedMediaType => "the body is not of a type this route reads",
+        ErrorCode::RangeNotSatisfiable => "the file ends before the part asked for",
         ErrorCode::UpgradeRequired => "this route speaks WebSocket only",
         ErrorCode::HeadersTooLarge => "the request's head is too large",
         ErrorCode::TooManyRequests => "over a limit; see `Retry-After`",
@@ -131,6 +133,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::UpstreamUnavailable => "what runs inside the session did not answer",
         ErrorCode::OutcomeUnknown => "it may have been carried out; look before sending it again",
         ErrorCode::ShuttingDown => "the server is shutting down",
+        ErrorCode::InsufficientStorage => "the session's disk is full",
         ErrorCode::CapacityExhausted => "no room for another session",
         _ => "see the message",
     }

@@ -1,0 +1,105 @@
+//! Packing a folder as tar with zstd.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{FileType, Stat, readlinkat};
+use rustix::io::Errno;
+use tar::{EntryType, Header};
+
+use super::super::place::kind;
+use super::super::walk::{Step, Walk};
+use super::outlet::Outlet;
+use super::zip_pack::{is_kernels_folder, open};
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::fs) enum Level {
+    Fastest,
+    Default,
+    Better,
+    Best,
+}
+
+impl Level {
+    /// Reads a level's name.
+    pub(in crate::fs) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "fastest" => Self::Fastest,
+            "default" => Self::Default,
+            "better" => Self::Better,
+            "best" => Self::Best,
+            _ => return None,
+        })
+    }
+
+    fn of_zstd(self) -> i32 {
+        match self {
+            Self::Fastest => 1,
+            Self::Default => 3,
+            Self::Better => 7,
+            Self::Best => 11,
+        }
+    }
+}
+
+/// Packs what is in `dir`, as the zip packer does. Owners are kept as numbers.
+pub(in crate::fs) fn pack(dir: OwnedFd, level: Level, outlet: &mut Outlet) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(outlet, level.of_zstd())?;
+    encoder.include_checksum(true)?;
+    let mut tar = tar::Builder::new(encoder);
+    let mut walk = Walk::new(dir)?;
+    while let Some(step) = walk.next()? {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", walk.path().to_string_lossy()))
+        };
+        match step {
+            Step::Leave => {}
+            Step::Enter(stat) => {
+                if is_kernels_folder(&walk)? {
+                    walk.skip();
+                    continue;
+                }
+                let mut header = header(&stat, EntryType::Directory, 0);
+                tar.append_data(&mut header, walk.path(), io::empty())?;
+            }
+            Step::Leaf(stat) => match kind(&stat) {
+                FileType::RegularFile => {
+                    let Some(file) = open(&walk).map_err(|errno| named(errno.into()))? else {
+                        continue;
+                    };
+                    let size = file.metadata()?.len();
+                    let mut header = header(&stat, EntryType::Regular, size);
+                    // Exactly as long as announced, whatever happens to the file meanwhile.
+                    let content = file.take(size).chain(io::repeat(0)).take(size);
+                    tar.append_data(&mut header, walk.path(), content).map_err(named)?;
+                }
+                FileType::Symlink => {
+                    let target = match readlinkat(walk.dir(), walk.name(), Vec::new()) {
+                        Ok(target) => target.into_bytes(),
+                        Err(Errno::NOENT | Errno::INVAL) => continue,
+                        Err(errno) => return Err(named(errno.into())),
+                    };
+                    let mut header = header(&stat, EntryType::Symlink, 0);
+                    tar.append_link(&mut header, walk.path(), OsStr::from_bytes(&target))?;
+                }
+                _ => {}
+            },
+        }
+    }
+    tar.into_inner()?.finish()?.flush()
+}
+
+#[expect(clippy::unnecessary_cast, reason = "the fields differ between architectures")]
+fn header(stat: &Stat, kind: EntryType, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(stat.st_mode & 0o777);
+    header.set_uid(u64::from(stat.st_uid));
+    header.set_gid(u64::from(stat.st_gid));
+    header.set_mtime(u64::try_from(stat.st_mtime as i64).unwrap_or(0));
+    header
+}

@@ -1,0 +1,99 @@
+//! Bytes from a client into a file, the next ones read while the last ones are written.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
+
+use browserd_api::ErrorCode;
+use browserd_rest::{Error, Result};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::task::JoinHandle;
+
+/// Bytes gathered before they are written; as many again may be in the middle of it.
+pub(super) const BATCH: usize = 256 << 10;
+
+/// A file being written. Nothing holds a thread while the client is slow.
+pub(super) struct Sink {
+    file: Arc<File>,
+    waiting: Vec<Bytes>,
+    bytes: usize,
+    writing: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Sink {
+    pub(super) fn new(file: Arc<File>) -> Self {
+        Self { file, waiting: Vec::new(), bytes: 0, writing: None }
+    }
+
+    /// Takes `bytes`; waits when as many as may are waiting already.
+    pub(super) async fn push(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.bytes += bytes.len();
+        self.waiting.push(bytes);
+        if self.bytes >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes what is left and waits until all of it is written.
+    pub(super) async fn finish(mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.written().await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.written().await?;
+        let (file, bytes) = (Arc::clone(&self.file), std::mem::take(&mut self.waiting));
+        self.bytes = 0;
+        self.writing = Some(tokio::task::spawn_blocking(move || write(&file, &bytes)));
+        Ok(())
+    }
+
+    async fn written(&mut self) -> io::Result<()> {
+        match self.writing.take() {
+            Some(writing) => writing.await.unwrap_or_else(|gone| Err(io::Error::other(gone))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Appends all of `bytes`.
+pub(super) fn write(mut file: &File, bytes: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+    let mut slices = &mut slices[..];
+    // Takes away what is empty, too.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a body until it ends or a batch is full; whether it has ended.
+pub(super) async fn gather<E>(
+    body: &mut (impl Stream<Item = std::result::Result<Bytes, E>> + Unpin),
+) -> Result<(Vec<Bytes>, bool)> {
+    let (mut gathered, mut bytes) = (Vec::new(), 0);
+    while bytes < BATCH {
+        match next(body).await? {
+            Some(chunk) => {
+                bytes += chunk.len();
+                gathered.push(chunk);
+            }
+            None => return Ok((gathered, true)),
+        }
+    }
+    Ok((gathered, false))
+}
+
+/// The next piece of a body.
+pub(super) async fn next<E>(
+    body: &mut (impl Stream<Item = std::result::Result<Bytes, E>> + Unpin),
+) -> Result<Option<Bytes>> {
+    body.next().await.transpose().map_err(|_| {
+        Error::new(ErrorCode::BadRequest, "the request body ended before it was complete")
+    })
+}
