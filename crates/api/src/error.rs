@@ -48,6 +48,8 @@ pub enum ErrorCode {
     NotImplemented,
     /// 500: our fault; the log has the cause under the request id.
     Internal,
+    /// 500: input broke off half way; what was done stays done, and doing it again would do it twice.
+    ActionFailed,
     /// 502: Chromium, its driver or the session's guest did not answer.
     UpstreamUnavailable,
     /// 503: the server is shutting down.
@@ -79,6 +81,7 @@ impl ErrorCode {
         Self::TooManyRequests,
         Self::NotImplemented,
         Self::Internal,
+        Self::ActionFailed,
         Self::UpstreamUnavailable,
         Self::ShuttingDown,
         Self::CapacityExhausted,
@@ -102,7 +105,7 @@ impl ErrorCode {
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::HeadersTooLarge => 431,
-            Self::Internal => 500,
+            Self::Internal | Self::ActionFailed => 500,
             Self::NotImplemented => 501,
             Self::UpstreamUnavailable => 502,
             Self::ShuttingDown => 503,
@@ -150,6 +153,7 @@ impl ErrorCode {
             Self::TooManyRequests => "too_many_requests",
             Self::NotImplemented => "not_implemented",
             Self::Internal => "internal",
+            Self::ActionFailed => "action_failed",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::ShuttingDown => "shutting_down",
             Self::CapacityExhausted => "capacity_exhausted",

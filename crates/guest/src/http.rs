@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::computer::{self, Computer};
 use crate::drain::Drained;
 use crate::process::{self, Processes};
 
@@ -33,6 +34,8 @@ const REST: Duration = Duration::from_millis(50);
 pub struct Services {
     /// Processes clients started.
     pub processes: Processes,
+    /// Mouse, keyboard and screen, where there is a browser.
+    pub computer: Option<Computer>,
 }
 
 /// The API document of the guest's routes, with paths as the guest serves them; the server nests
@@ -40,7 +43,7 @@ pub struct Services {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = OpenApiRouter::<()>::new().into_openapi();
-    for routes in [process::routes().into_openapi()] {
+    for routes in [process::routes().into_openapi(), computer::routes().into_openapi()] {
         document.merge(routes);
     }
     document
@@ -48,7 +51,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Every route of the guest.
 pub fn router(services: Services) -> Router {
-    let routes = OpenApiRouter::new().merge(process::routes().with_state(services.processes));
+    let mut routes = OpenApiRouter::new().merge(process::routes().with_state(services.processes));
+    if let Some(computer) = services.computer {
+        routes = routes.merge(computer::routes().with_state(computer));
+    }
     let (router, _) = routes.split_for_parts();
     router
         .fallback(route_not_found)

@@ -5,6 +5,7 @@
 //! no client: `serve` authenticates and relays.
 
 pub mod browser;
+pub mod computer;
 pub mod door;
 mod drain;
 pub mod environment;

@@ -13,6 +13,7 @@ use browserd_sandbox::leaf::Leaves;
 use rustix::process::DumpableBehavior;
 
 use crate::browser::Browser;
+use crate::computer::Computer;
 use crate::door;
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
@@ -109,7 +110,8 @@ impl Guest {
             services.spawn(door::serve(listener, browser.clone()));
             browser
         });
-        let mut router = http::router(http::Services { processes: processes.clone() });
+        let computer = browser.clone().map(|browser| Computer::new(&session, browser));
+        let mut router = http::router(http::Services { processes: processes.clone(), computer });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
         }
