@@ -18,7 +18,7 @@ from harness.deadline import eventually
 PAGE = """<!doctype html><style>body { margin: 0 } textarea { position: absolute; left: 20px; top: 20px; width: 400px; height: 100px }
 canvas { position: absolute; left: 20px; top: 200px } #far { position: absolute; top: 5000px; left: 5000px }</style>
 <textarea id="field"></textarea><canvas id="canvas" width="400" height="200"></canvas><div id="far">.</div>
-<script>
+<script>{
 window.log = [];
 for (const kind of ["mousedown", "mouseup", "click", "auxclick", "dblclick", "contextmenu", "keydown", "keyup"])
     addEventListener(kind, e => { log.push({kind, button: e.button, x: e.clientX, y: e.clientY, key: e.key, code: e.code,
@@ -29,8 +29,8 @@ addEventListener("mousemove", e => moves.push([e.clientX, e.clientY]));
 window.wheels = 0;
 addEventListener("wheel", e => wheels++);
 const pen = canvas.getContext("2d");
-canvas.addEventListener("mousemove", e => { if (e.buttons & 1) pen.fillRect(e.offsetX - 2, e.offsetY - 2, 5, 5) });
-</script>"""
+canvas.addEventListener("pointermove", e => { for (const p of e.getCoalescedEvents()) if (p.buttons & 1) pen.fillRect(p.clientX - 22, p.clientY - 202, 5, 5) });
+}</script>"""
 
 TEXTS = {
     "latin": "Grüße, Žluťoučký kůň! façade €5 ½",
@@ -293,7 +293,7 @@ def test_copy_and_paste_by_keys(screen: Screen) -> None:
 # --- clipboard
 
 
-@pytest.mark.parametrize("text", ["plain", "two\nlines\ttab", "\r\n", " ", *TEXTS.values(), "x" * 300_000, "é漢" * 50_000], ids=lambda text: text[:8].strip())
+@pytest.mark.parametrize("text", ["", "plain", "two\nlines\ttab", "\r\n", " ", *TEXTS.values(), "x" * 300_000, "é漢" * 50_000], ids=lambda text: text[:8].strip())
 def test_clipboard(screen: Screen, text: str) -> None:
     screen.computer.write_clipboard(screen.id, text=text)
     assert screen.computer.read_clipboard(screen.id).text == text

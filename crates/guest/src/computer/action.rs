@@ -53,7 +53,7 @@ impl Action {
         };
         for (field, keys) in [("hold_keys", held), ("keys", &pressed)] {
             for key in keys.iter().filter(|key| !device.knows(**key)) {
-                let name = key.name().unwrap_or("XK_?").trim_start_matches("XK_");
+                let name = key.name().unwrap_or("?").replacen("XK_", "", 1);
                 problems.add(field, format!("{name} is no key of web pages, which is all a headless session has; create the session with headless: false for it"));
             }
         }

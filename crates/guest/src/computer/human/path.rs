@@ -19,6 +19,8 @@ pub(crate) struct Step {
     pub(crate) after: Duration,
     /// Where it goes.
     pub(crate) to: Point,
+    /// It must not be left out, even by one who is late.
+    pub(crate) firm: bool,
 }
 
 /// A curve through `points`, the first of which is where the mouse is. Ends exactly at the last,
@@ -54,7 +56,7 @@ pub(crate) fn line(points: &[Point], steps: u32, pause: Duration) -> Vec<Step> {
         for step in 1..=steps {
             let share = f64::from(step) / f64::from(steps);
             let after = if way.is_empty() { Duration::ZERO } else { pause };
-            way.push(Step { after, to: between(pair[0], pair[1], share) });
+            way.push(Step { after, to: between(pair[0], pair[1], share), firm: true });
         }
     }
     way
@@ -83,7 +85,7 @@ fn curve(
     count: usize,
     screen: Size,
     rng: &mut Rng,
-    places: &mut Vec<Point>,
+    places: &mut Vec<(Point, bool)>,
 ) {
     let (dx, dy) = (f64::from(to.x - from.x), f64::from(to.y - from.y));
     let length = dx.hypot(dy);
@@ -107,9 +109,9 @@ fn curve(
         let fade = tremble * (1.0 - time);
         let x = mix(f64::from(from.x), first.0, second.0, f64::from(to.x)) + jx * fade;
         let y = mix(f64::from(from.y), first.1, second.1, f64::from(to.y)) + jy * fade;
-        places.push(Point { x: x.round() as i32, y: y.round() as i32 }.inside(screen));
+        places.push((Point { x: x.round() as i32, y: y.round() as i32 }.inside(screen), false));
     }
-    places.push(to);
+    places.push((to, true));
 }
 
 /// Two independent values of a normal distribution, deviation 0.5.
@@ -120,17 +122,17 @@ fn gauss(rng: &mut Rng) -> (f64, f64) {
 }
 
 /// Spreads `total` over the places, not quite evenly; the sum is exact.
-fn timed(places: &[Point], total: Duration, rng: &mut Rng) -> Vec<Step> {
+fn timed(places: &[(Point, bool)], total: Duration, rng: &mut Rng) -> Vec<Step> {
     let weights: Vec<f64> = places.iter().map(|_| 0.7 + 0.6 * rng.f64()).collect();
     let sum: f64 = weights.iter().sum();
     let (mut passed, mut told) = (0.0, Duration::ZERO);
     let last = places.len().saturating_sub(1);
-    let step = |(index, (to, weight)): (usize, (&Point, f64))| {
+    let step = |(index, (&(to, firm), weight)): (usize, (&(Point, bool), f64))| {
         passed += weight;
         let until = if index == last { total } else { total.mul_f64((passed / sum).min(1.0)) };
         let after = until.saturating_sub(told);
         told = until;
-        Step { after, to: *to }
+        Step { after, to, firm }
     };
     places.iter().zip(weights).enumerate().map(step).collect()
 }
@@ -164,7 +166,7 @@ mod tests {
             prop_assert!(way.iter().all(|step| SCREEN.contains(step.to)));
             let mut ahead = way.iter();
             for wanted in &points[1..] {
-                prop_assert!(ahead.any(|step| step.to == *wanted));
+                prop_assert!(ahead.any(|step| step.to == *wanted && step.firm));
             }
             match duration {
                 Some(duration) => prop_assert_eq!(total(&way), duration),

@@ -28,6 +28,8 @@ pub(super) fn combination(text: &str) -> Result<Vec<Keysym>, String> {
     loop {
         // A plus that begins a part is the key itself: "+", "Ctrl++".
         let from = rest.chars().next().map_or(0, char::len_utf8);
+        // So is one in the number of a character: "U+4e2d".
+        let from = if is_number(rest) { 2 } else { from };
         let end = rest[from..].find('+').map(|at| at + from);
         let name = &rest[..end.unwrap_or(rest.len())];
         keys.push(key(name)?);
@@ -40,6 +42,13 @@ pub(super) fn combination(text: &str) -> Result<Vec<Keysym>, String> {
             None => return Ok(keys),
         }
     }
+}
+
+/// Whether it begins with the number of a character.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix("U+").or_else(|| text.strip_prefix("u+")).unwrap_or_default();
+    let digits = digits.split('+').next().unwrap_or_default();
+    digits.len() >= 4 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 fn key(name: &str) -> Result<Keysym, String> {

@@ -76,11 +76,12 @@ const ALIASES: [(&str, Keysym); 62] = [
 ];
 
 /// Every name X11 has, without the `XK_` in front.
-static NAMES: LazyLock<HashMap<&'static str, Keysym>> = LazyLock::new(|| {
+static NAMES: LazyLock<HashMap<String, Keysym>> = LazyLock::new(|| {
     let all = NAMED.into_iter().flatten().map(Keysym::new);
     all.filter_map(|key| {
         let name = key.name()?;
-        Some((name.strip_prefix("XK_").unwrap_or(name), key))
+        // `XK_Return`, `XF86XK_AudioPlay`: the header's names, of which X11 leaves out the XK_.
+        Some((name.replacen("XK_", "", 1), key))
     })
     .collect()
 });

@@ -14,6 +14,9 @@ use super::{Failure, Pages, Result, evaluate};
 const CATCH: &str = "addEventListener('paste', event => { globalThis.pasted = \
     event.clipboardData.getData('text/plain'); event.preventDefault(); }); \
     document.body.append(globalThis.field = document.createElement('textarea')); field.focus()";
+/// Selects something, without which there is nothing to copy.
+const SELECT: &str = "document.body.append(globalThis.field = document.createElement('textarea')); \
+    field.value = 'x'; field.focus(); field.select()";
 
 impl Pages {
     pub(in crate::computer) async fn read_clipboard(&mut self) -> Result<String> {
@@ -60,11 +63,17 @@ impl<'a> Hidden<'a> {
         Ok(self.cdp.attach(&self.target).await?)
     }
 
+    /// An editing command, as a key would give it. Scripts are not let near the clipboard so easily.
+    async fn command(&self, session: &SessionId, command: &str) -> Result<()> {
+        let params = json!({ "type": "rawKeyDown", "commands": [command] });
+        self.cdp.call_raw(Some(session), "Input.dispatchKeyEvent", params).await?;
+        Ok(())
+    }
+
     async fn paste(&self) -> Result<String> {
         let session = self.attach().await?;
         evaluate(self.cdp, &session, CATCH).await?;
-        let params = json!({ "type": "rawKeyDown", "commands": ["paste"] });
-        self.cdp.call_raw(Some(&session), "Input.dispatchKeyEvent", params).await?;
+        self.command(&session, "paste").await?;
         let pasted = evaluate(self.cdp, &session, "globalThis.pasted ?? ''").await?;
         match pasted {
             serde_json::Value::String(text) => Ok(text),
@@ -78,9 +87,11 @@ impl<'a> Hidden<'a> {
         let text = serde_json::Value::from(text);
         let script = format!(
             "addEventListener('copy', event => {{ event.clipboardData.setData('text/plain', \
-             {text}); event.preventDefault(); }}); document.execCommand('copy')"
+             {text}); event.preventDefault(); globalThis.copied = true; }}); {SELECT}"
         );
-        match evaluate(self.cdp, &session, &script).await? {
+        evaluate(self.cdp, &session, &script).await?;
+        self.command(&session, "copy").await?;
+        match evaluate(self.cdp, &session, "globalThis.copied").await? {
             serde_json::Value::Bool(true) => Ok(()),
             _ => Err(Failure::Odd("that it did not copy")),
         }

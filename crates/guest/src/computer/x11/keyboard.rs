@@ -112,10 +112,11 @@ impl Server {
         }
     }
 
-    /// The keyboard as it is. Changes of our own make it stale too; what is lent stays lent.
+    /// The keyboard as it is. Changes of our own make it stale too, and a key that is bound would not
+    /// look spare: it is read again when none is.
     fn keyboard(&mut self) -> Result<&mut Keyboard> {
         let keyboard = match self.keyboard.take() {
-            Some(keyboard) if !keyboard.stale || !keyboard.lent.is_empty() => keyboard,
+            Some(keyboard) if !keyboard.stale || !keyboard.bound.is_empty() => keyboard,
             _ => Keyboard::read(self)?,
         };
         Ok(self.keyboard.insert(keyboard))

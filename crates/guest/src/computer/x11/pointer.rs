@@ -18,6 +18,9 @@ const UP: u8 = 4;
 const DOWN: u8 = 5;
 const LEFT: u8 = 6;
 const RIGHT: u8 = 7;
+/// Milliseconds the server leaves between clicks of one request: Chromium takes two events of the same
+/// time for one.
+const BETWEEN_CLICKS: u32 = 5;
 
 fn number(button: MouseButton) -> u8 {
     match button {
@@ -36,9 +39,9 @@ impl Server {
         Ok(())
     }
 
-    fn button(&self, number: u8, down: bool) -> Result<()> {
+    fn button(&self, number: u8, down: bool, after: u32) -> Result<()> {
         let kind = if down { BUTTON_PRESS_EVENT } else { BUTTON_RELEASE_EVENT };
-        self.connection.xtest_fake_input(kind, number, 0, self.root, 0, 0, 0)?;
+        self.connection.xtest_fake_input(kind, number, after, self.root, 0, 0, 0)?;
         Ok(())
     }
 
@@ -91,7 +94,7 @@ impl Display {
         down: bool,
     ) -> Result<()> {
         self.call(move |server| {
-            server.button(number(button), down)?;
+            server.button(number(button), down, 0)?;
             server.connection.sync()?;
             Ok(())
         })
@@ -107,9 +110,10 @@ impl Display {
     ) -> Result<()> {
         self.call(move |server| {
             server.motion(at)?;
-            for _ in 0..times {
-                server.button(number(button), true)?;
-                server.button(number(button), false)?;
+            for count in 0..times {
+                let after = if count == 0 { 0 } else { BETWEEN_CLICKS };
+                server.button(number(button), true, after)?;
+                server.button(number(button), false, 0)?;
             }
             server.connection.sync()?;
             Ok(())
@@ -124,8 +128,8 @@ impl Display {
             for (ticks, back, forth) in [(y, UP, DOWN), (x, LEFT, RIGHT)] {
                 let button = if ticks < 0 { back } else { forth };
                 for _ in 0..ticks.unsigned_abs() {
-                    server.button(button, true)?;
-                    server.button(button, false)?;
+                    server.button(button, true, 0)?;
+                    server.button(button, false, 0)?;
                 }
             }
             server.connection.sync()?;
