@@ -11,7 +11,7 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, files, lifecycle, memory, processes, stream
+from . import cdp, files, lifecycle, memory, processes, screen, stream
 from .context import Context
 from .table import Row, Table
 
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "lag": stream.lag,
     "files": files.files,
     "cdp": cdp.cdp,
+    "screen": screen.screenshots,
     "memory": memory.idle,
     "sessions": memory.twenty_sessions,
 }

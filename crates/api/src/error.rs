@@ -54,6 +54,8 @@ pub enum ErrorCode {
     NotImplemented,
     /// 500: our fault; the log has the cause under the request id.
     Internal,
+    /// 500: input broke off half way; what was done stays done, and doing it again would do it twice.
+    ActionFailed,
     /// 502: Chromium, its driver or the session's guest did not answer.
     UpstreamUnavailable,
     /// 502: the session's guest went away after it had been sent this request; it may have been
@@ -93,6 +95,7 @@ impl ErrorCode {
         Self::TooManyRequests,
         Self::NotImplemented,
         Self::Internal,
+        Self::ActionFailed,
         Self::UpstreamUnavailable,
         Self::OutcomeUnknown,
         Self::ShuttingDown,
@@ -124,7 +127,7 @@ impl ErrorCode {
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::HeadersTooLarge => 431,
-            Self::Internal => 500,
+            Self::Internal | Self::ActionFailed => 500,
             Self::NotImplemented => 501,
             Self::UpstreamUnavailable | Self::OutcomeUnknown => 502,
             Self::ShuttingDown => 503,
@@ -176,6 +179,7 @@ impl ErrorCode {
             Self::TooManyRequests => "too_many_requests",
             Self::NotImplemented => "not_implemented",
             Self::Internal => "internal",
+            Self::ActionFailed => "action_failed",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ShuttingDown => "shutting_down",

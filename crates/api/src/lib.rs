@@ -4,6 +4,7 @@
 //! Does no I/O and knows no HTTP framework; every other crate may depend on it.
 
 pub mod browser;
+pub mod computer;
 pub mod error;
 pub mod fs;
 pub mod ids;

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::computer::{self, Computer};
 use crate::drain::Drained;
 use crate::fs::{self, Files};
 use crate::logs::{self, LogStreams};
@@ -47,6 +48,14 @@ pub struct Services {
     pub logs: LogStreams,
     /// Counts of requests.
     pub requests: Arc<Requests>,
+    /// What needs a browser, where there is one.
+    pub browser: Option<BrowserServices>,
+}
+
+/// What the routes that need a browser work on.
+pub struct BrowserServices {
+    /// Mouse, keyboard and screen.
+    pub computer: Computer,
 }
 
 /// The API document of the guest's routes, with paths as the guest serves them; the server nests
@@ -58,6 +67,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         process::routes().into_openapi(),
         fs::routes().into_openapi(),
         logs::routes().into_openapi(),
+        computer::routes().into_openapi(),
     ] {
         document.merge(routes);
     }
@@ -66,10 +76,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Every route of the guest.
 pub fn router(services: Services) -> Router {
-    let routes = OpenApiRouter::new()
+    let mut routes = OpenApiRouter::new()
         .merge(process::routes().with_state(services.processes))
         .merge(fs::routes().with_state(services.files))
         .merge(logs::routes().with_state(services.logs));
+    if let Some(browser) = services.browser {
+        routes = routes.merge(computer::routes().with_state(browser.computer));
+    }
     let (router, _) = routes.split_for_parts();
     router
         .fallback(route_not_found)

@@ -6,6 +6,7 @@
 
 mod accounts;
 pub mod browser;
+pub mod computer;
 pub mod door;
 mod drain;
 pub mod environment;

@@ -11,6 +11,7 @@ use browserd_sandbox::leaf::Leaves;
 use rustix::process::DumpableBehavior;
 
 use crate::browser::Browser;
+use crate::computer::Computer;
 use crate::door;
 use crate::fs::Files;
 use crate::http;
@@ -111,6 +112,9 @@ impl Guest {
             files: Files::new(Arc::clone(&session)),
             logs: LogStreams::new(Arc::clone(&session)),
             requests: Arc::default(),
+            browser: browser.clone().map(|browser| http::BrowserServices {
+                computer: Computer::new(&session, browser),
+            }),
         });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));

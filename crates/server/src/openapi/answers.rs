@@ -130,6 +130,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::TooManyRequests => "over a limit; see `Retry-After`",
         ErrorCode::NotImplemented => "this version does not have the operation yet",
         ErrorCode::Internal => "our fault; the log has the cause under `x-request-id`",
+        ErrorCode::ActionFailed => "input broke off; repeated, part of it would happen twice",
         ErrorCode::UpstreamUnavailable => "what runs inside the session did not answer",
         ErrorCode::OutcomeUnknown => "it may have been carried out; look before sending it again",
         ErrorCode::ShuttingDown => "the server is shutting down",
