@@ -16,6 +16,8 @@ pub enum ErrorCode {
     Unauthorized,
     /// 404: no route has this path.
     RouteNotFound,
+    /// 408: what the request asks for took longer than it allows.
+    Timeout,
     /// 405: the path exists, the method does not; see the `Allow` header.
     MethodNotAllowed,
     /// 404: no such browser session, or it has ended.
@@ -48,6 +50,8 @@ pub enum ErrorCode {
     NotImplemented,
     /// 500: our fault; the log has the cause under the request id.
     Internal,
+    /// 502: the browser got no answer from where the request was to go; see `net_error_name`.
+    TransportError,
     /// 502: Chromium, its driver or the session's guest did not answer.
     UpstreamUnavailable,
     /// 503: the server is shutting down.
@@ -64,6 +68,7 @@ impl ErrorCode {
         Self::Unauthorized,
         Self::RouteNotFound,
         Self::MethodNotAllowed,
+        Self::Timeout,
         Self::BrowserNotFound,
         Self::ProcessNotFound,
         Self::ProjectNotFound,
@@ -79,6 +84,7 @@ impl ErrorCode {
         Self::TooManyRequests,
         Self::NotImplemented,
         Self::Internal,
+        Self::TransportError,
         Self::UpstreamUnavailable,
         Self::ShuttingDown,
         Self::CapacityExhausted,
@@ -96,6 +102,7 @@ impl ErrorCode {
             | Self::ProjectNotFound
             | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::Timeout => 408,
             Self::AlreadyExists | Self::StdinClosed | Self::ProcessExited | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
@@ -104,7 +111,7 @@ impl ErrorCode {
             Self::HeadersTooLarge => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
-            Self::UpstreamUnavailable => 502,
+            Self::TransportError | Self::UpstreamUnavailable => 502,
             Self::ShuttingDown => 503,
             Self::CapacityExhausted => 529,
         }
@@ -135,6 +142,7 @@ impl ErrorCode {
             Self::Unauthorized => "unauthorized",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::Timeout => "timeout",
             Self::BrowserNotFound => "browser_not_found",
             Self::ProcessNotFound => "process_not_found",
             Self::ProjectNotFound => "project_not_found",
@@ -150,6 +158,7 @@ impl ErrorCode {
             Self::TooManyRequests => "too_many_requests",
             Self::NotImplemented => "not_implemented",
             Self::Internal => "internal",
+            Self::TransportError => "transport_error",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::ShuttingDown => "shutting_down",
             Self::CapacityExhausted => "capacity_exhausted",
@@ -180,6 +189,13 @@ pub struct ErrorBody {
     /// The reason underneath, where another program (Chromium, the kernel) gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_error: Option<ErrorDetail>,
+    /// With `transport_error` and `timeout` of requests through the browser: Chromium's number for
+    /// what went wrong, such as -102.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_error: Option<i32>,
+    /// Its name, such as `ERR_CONNECTION_REFUSED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_error_name: Option<String>,
 }
 
 /// A refusal on its way to the client.
@@ -198,6 +214,8 @@ impl ApiError {
                 message: message.into(),
                 details: Vec::new(),
                 inner_error: None,
+                net_error: None,
+                net_error_name: None,
             }),
         }
     }
@@ -231,6 +249,14 @@ impl ApiError {
     #[must_use]
     pub fn inner(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.body.inner_error = Some(ErrorDetail { code: code.into(), message: message.into() });
+        self
+    }
+
+    /// Adds Chromium's reason, its name and its number where that is known.
+    #[must_use]
+    pub fn net(mut self, name: impl Into<String>, number: Option<i32>) -> Self {
+        self.body.net_error = number;
+        self.body.net_error_name = Some(name.into());
         self
     }
 

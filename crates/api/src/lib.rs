@@ -4,7 +4,9 @@
 //! Does no I/O and knows no HTTP framework; every other crate may depend on it.
 
 pub mod browser;
+pub mod curl;
 pub mod error;
+pub mod extensions;
 pub mod ids;
 pub mod operations;
 pub mod process;

@@ -21,7 +21,9 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::curl;
 use crate::drain::Drained;
+use crate::extensions;
 use crate::process::{self, Processes};
 
 /// Connections served at one time; more wait to be accepted.
@@ -40,7 +42,11 @@ pub struct Services {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = OpenApiRouter::<()>::new().into_openapi();
-    for routes in [process::routes().into_openapi()] {
+    for routes in [
+        process::routes().into_openapi(),
+        curl::routes().into_openapi(),
+        extensions::routes().into_openapi(),
+    ] {
         document.merge(routes);
     }
     document

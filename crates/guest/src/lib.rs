@@ -4,10 +4,13 @@
 //! and the programs that make the session: Chromium, its X server, its driver. Knows no fleet and
 //! no client: `serve` authenticates and relays.
 
+mod archive;
 pub mod browser;
+pub mod curl;
 pub mod door;
 mod drain;
 pub mod environment;
+pub mod extensions;
 pub mod http;
 pub mod init;
 mod locale;

@@ -48,3 +48,13 @@ pub(crate) enum StateRefusals {
     #[response(status = 409)]
     Conflict(ErrorBody),
 }
+
+/// What routes that wait for something outside the session may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes")]
+pub(crate) enum TimeoutRefusals {
+    /// It took longer than the request allows (`timeout`). Sending the request again is for the
+    /// client to decide: `x-should-retry` is false.
+    #[response(status = 408)]
+    Timeout(ErrorBody),
+}

@@ -13,7 +13,9 @@ use browserd_sandbox::leaf::Leaves;
 use rustix::process::DumpableBehavior;
 
 use crate::browser::Browser;
+use crate::curl::{self, Curl};
 use crate::door;
+use crate::extensions::{self, Extensions};
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
 use crate::process::{Processes, Retention};
@@ -112,6 +114,9 @@ impl Guest {
         let mut router = http::router(http::Services { processes: processes.clone() });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
+            router = router.merge(curl::router(Curl::new(browser.clone())));
+            let extensions = Extensions::new(Arc::clone(&session), browser.clone());
+            router = router.merge(extensions::router(extensions));
         }
         services.spawn(http::serve(self.http, router));
         let mut asked_to_end = pin!(asked_to_end);

@@ -18,6 +18,7 @@ mod lines;
 mod logs;
 mod memory_watch;
 mod restarts;
+mod standing;
 mod supervisor;
 mod window_manager;
 mod xserver;
@@ -39,6 +40,7 @@ use crate::init::ShimLine;
 use crate::session::Session;
 
 pub(crate) use logs::{Logs, pump};
+pub(crate) use standing::Standing;
 
 /// How long a request waits for a browser that is starting.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -83,6 +85,7 @@ pub struct Browser {
     stop: CancellationToken,
     tasks: TaskTracker,
     logs: Arc<Logs>,
+    standing: Arc<Standing>,
 }
 
 impl Browser {
@@ -97,15 +100,17 @@ impl Browser {
             let watch = memory_watch::watch(limit, shim.clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
         }
+        let standing = Arc::new(Standing::new(&session.spec.config));
         let supervisor = supervisor::Supervisor {
             session,
             shim,
             publish,
             logs: Arc::clone(&logs),
+            standing: Arc::clone(&standing),
             stop: stop.clone(),
         };
         tasks.spawn(supervisor.run());
-        Self { state, stop, tasks, logs }
+        Self { state, stop, tasks, logs, standing }
     }
 
     /// What it is doing, now and from now on.
@@ -182,6 +187,11 @@ impl Browser {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tasks.spawn(task(self.stop.clone()));
+    }
+
+    /// What holds for every Chromium of the session.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// The log files of the session's programs.
