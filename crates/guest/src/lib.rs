@@ -13,6 +13,7 @@ pub mod environment;
 pub mod extensions;
 pub mod http;
 pub mod init;
+pub mod internal;
 mod locale;
 pub mod process;
 mod refusals;

@@ -18,6 +18,7 @@ use crate::door;
 use crate::extensions::{self, Extensions};
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
+use crate::internal;
 use crate::process::{Processes, Retention};
 use crate::session::{Places, Session};
 use crate::webdriver;
@@ -117,6 +118,7 @@ impl Guest {
             router = router.merge(curl::router(Curl::new(browser.clone())));
             let extensions = Extensions::new(Arc::clone(&session), browser.clone());
             router = router.merge(extensions::router(extensions));
+            router = router.merge(internal::router(browser.clone()));
         }
         services.spawn(http::serve(self.http, router));
         let mut asked_to_end = pin!(asked_to_end);

@@ -31,8 +31,9 @@ use tokio::task::AbortHandle;
 
 pub use methods::{Bounds, PageTarget, Version};
 
-/// Largest message taken from Chromium, bytes. Nothing the guest asks for comes near it.
-pub const MESSAGE_LIMIT: usize = 16 << 20;
+/// Largest message taken from Chromium, bytes. The largest that come tell of a paused request and
+/// repeat its body, twice, once in JSON's longest form: over seven times its size.
+pub const MESSAGE_LIMIT: usize = 32 << 20;
 /// Calls waiting to be written.
 const QUEUE: usize = 64;
 /// Calls waiting for their answer.

@@ -83,9 +83,9 @@ pub(crate) fn unzip(from: impl Read + Seek, to: &Path, limits: Limits) -> Result
 fn copy(from: &mut impl Read, to: &mut File, left: u64, name: &str) -> Result<u64, Refused> {
     let (mut buffer, mut copied) = (vec![0; 64 << 10], 0);
     loop {
-        let read = from.read(&mut buffer).map_err(|error| {
-            entry(name, &format!("cannot be unpacked: {error}"))
-        })?;
+        let read = from
+            .read(&mut buffer)
+            .map_err(|error| entry(name, &format!("cannot be unpacked: {error}")))?;
         if read == 0 {
             return Ok(copied);
         }

@@ -13,10 +13,13 @@
 //! Owns Chromium's processes, its log files and the pipe. One task does it all; others read the
 //! state, or wait for the next running browser with [`Browser::connect`].
 
+mod active;
 mod chromium;
 mod lines;
 mod logs;
 mod memory_watch;
+mod randr;
+mod resize;
 mod restarts;
 mod standing;
 mod supervisor;
@@ -39,7 +42,9 @@ use tokio_util::task::TaskTracker;
 use crate::init::ShimLine;
 use crate::session::Session;
 
+pub(crate) use active::active_page;
 pub(crate) use logs::{Logs, pump};
+pub(crate) use resize::ResizeError;
 pub(crate) use standing::Standing;
 
 /// How long a request waits for a browser that is starting.
@@ -86,6 +91,10 @@ pub struct Browser {
     tasks: TaskTracker,
     logs: Arc<Logs>,
     standing: Arc<Standing>,
+    /// Display of the X server, in a headful session.
+    display: Option<String>,
+    /// One change of size at a time.
+    resizing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Browser {
@@ -101,6 +110,8 @@ impl Browser {
             tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
         }
         let standing = Arc::new(Standing::new(&session.spec.config));
+        let display =
+            (!session.spec.config.headless).then(|| crate::environment::display(&session));
         let supervisor = supervisor::Supervisor {
             session,
             shim,
@@ -110,7 +121,8 @@ impl Browser {
             stop: stop.clone(),
         };
         tasks.spawn(supervisor.run());
-        Self { state, stop, tasks, logs, standing }
+        let resizing = Arc::default();
+        Self { state, stop, tasks, logs, standing, display, resizing }
     }
 
     /// What it is doing, now and from now on.

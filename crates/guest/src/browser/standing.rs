@@ -6,18 +6,26 @@ use std::path::PathBuf;
 use browserd_api::browser::{SessionConfig, Viewport};
 use parking_lot::Mutex;
 
+use super::randr;
+
 /// Most extensions kept; loading more works, but a restart would take too long.
 const EXTENSIONS: usize = 200;
 
 /// What holds now.
 pub(crate) struct Standing {
     viewport: Mutex<Viewport>,
+    /// Largest size of the screen.
+    screen: (u32, u32),
     extensions: Mutex<Vec<PathBuf>>,
 }
 
 impl Standing {
     pub(super) fn new(config: &SessionConfig) -> Self {
-        Self { viewport: Mutex::new(config.viewport), extensions: Mutex::default() }
+        Self {
+            viewport: Mutex::new(config.viewport),
+            screen: randr::largest(config.viewport),
+            extensions: Mutex::default(),
+        }
     }
 
     /// The size of windows and screen.
@@ -25,8 +33,13 @@ impl Standing {
         *self.viewport.lock()
     }
 
+    /// The largest size of the X screen.
+    pub(super) fn screen(&self) -> (u32, u32) {
+        self.screen
+    }
+
     /// Changes it.
-    pub(crate) fn keep_viewport(&self, viewport: Viewport) {
+    pub(super) fn keep_viewport(&self, viewport: Viewport) {
         *self.viewport.lock() = viewport;
     }
 

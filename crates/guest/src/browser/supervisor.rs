@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Restarts};
-use super::{BrowserState, Running, Standing, window_manager, xserver};
+use super::{BrowserState, Running, Standing, randr, window_manager, xserver};
 use crate::environment;
 use crate::init::{Child, ExitStatus, ShimLine};
 use crate::session::Session;
@@ -125,13 +125,14 @@ impl Supervisor {
         }
         lasting.generation += 1;
         let leaf = self.make_leaf(lasting.generation);
-        let mut chromium = match chromium::start(&self.session, &self.standing, leaf.as_ref(), &self.logs) {
-            Ok(chromium) => chromium,
-            Err(error) => {
-                remove(leaf.as_ref());
-                return End::hopeless(&error);
-            }
-        };
+        let mut chromium =
+            match chromium::start(&self.session, &self.standing, leaf.as_ref(), &self.logs) {
+                Ok(chromium) => chromium,
+                Err(error) => {
+                    remove(leaf.as_ref());
+                    return End::hopeless(&error);
+                }
+            };
         let (detail, ready_since) = self.attend(&mut chromium, lasting, began).await;
         let ready_for = ready_since.map(|since| since.elapsed());
         self.publish.send_replace(BrowserState::Starting);
@@ -246,12 +247,15 @@ impl Supervisor {
             xserver::forget_dead(&self.session);
         }
         lasting.x_server = None;
-        let start = xserver::start(&self.session, &self.logs);
+        let viewport = self.standing.viewport();
+        let start = xserver::start(&self.session, self.standing.screen(), &self.logs);
         let x_server = tokio::select! {
             started = start => started?,
             () = self.stop.cancelled() => return Err(io::ErrorKind::Interrupted.into()),
         };
         lasting.x_server = Some(x_server);
+        let display = environment::display(&self.session);
+        randr::set(display, viewport.width, viewport.height).await?;
         if let Err(error) = window_manager::start(environment::display(&self.session)).await {
             self.logs.event(&format!("windows may miss a pixel of the screen: {error}"));
         }

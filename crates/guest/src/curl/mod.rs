@@ -36,9 +36,11 @@ pub use routes::routes;
 /// Requests under way at one time; more wait.
 const AT_ONCE: usize = 16;
 /// Bytes of request bodies held at one time, in KiB; more wait.
-const BODIES: usize = 64 << 10;
-/// Largest body of a request, bytes. Chromium takes it in one message.
-const REQUEST_BODY: usize = 16 << 20;
+const BODIES: usize = 16 << 10;
+/// Largest body of a request, bytes. Chromium takes it in one message, and repeats it in events that
+/// must stay below the limit of a message.
+const REQUEST_BODY: usize = 4 << 20;
+const _: () = assert!(REQUEST_BODY / 3 * 22 < browserd_chromium::cdp::MESSAGE_LIMIT);
 /// Largest body of an answer that is not streamed, bytes.
 const ANSWER_BODY: usize = 8 << 20;
 

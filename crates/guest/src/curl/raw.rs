@@ -30,7 +30,7 @@ macro_rules! operations {
         /// status, its headers and its body, decoded, of any size. `url` is the target; further
         /// parameters are added to its query, except `timeout_ms` (1000 to 60000, default 30000: until
         /// the answer's head; then the target may pause for 60 seconds at most) and `jwt`. Body (up to
-        /// 16 MiB) and headers go to the target as they are; what an official SDK adds of its own does
+        /// 4 MiB) and headers go to the target as they are; what an official SDK adds of its own does
         /// not, and neither do `Authorization`, `Cookie`, `Origin` and `Referer`, which are about this
         /// server: `POST /curl` carries those.
         ///
@@ -98,7 +98,8 @@ async fn relay(curl: Curl, method: CurlMethod, request: HttpRequest) -> Result<R
 async fn read(body: Body) -> Result<Bytes> {
     axum::body::to_bytes(body, REQUEST_BODY).await.map_err(|error| {
         let limit = std::error::Error::source(&error)
-            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+            .and_then(|cause| cause.downcast_ref::<http_body_util::LengthLimitError>())
+            .is_some();
         if limit {
             buffered::too_large()
         } else {

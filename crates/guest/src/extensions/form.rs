@@ -146,7 +146,8 @@ async fn text(field: &mut Field<'_>) -> Result<String> {
     }
     let name = String::from_utf8(bytes).unwrap_or_default();
     if !acceptable(&name) {
-        let message = "must be 1 to 255 letters, digits, dots, dashes or underscores, not only dots";
+        let message =
+            "must be 1 to 255 letters, digits, dots, dashes or underscores, not only dots";
         return Err(Error::field("extensions.name", message));
     }
     Ok(name)

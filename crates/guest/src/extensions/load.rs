@@ -147,14 +147,17 @@ fn open_folder(path: &Path, session: &Session) -> io::Result<OwnedFd> {
 /// Whether it is packed for an enterprise policy: it names an update server and brings the packed
 /// form, because it asks for what unpacked extensions do not get.
 fn by_policy_only(folder: &Path) -> bool {
-    let manifest = File::open(folder.join("manifest.json")).ok().and_then(|file| {
-        serde_json::from_reader::<_, Value>(io::Read::take(file, MANIFEST)).ok()
-    });
-    let asks = manifest.as_ref().and_then(|manifest| manifest["permissions"].as_array()).is_some_and(
-        |permissions| {
-            permissions.iter().any(|name| name.as_str().is_some_and(|n| n.starts_with("webRequest")))
-        },
-    );
+    let manifest = File::open(folder.join("manifest.json"))
+        .ok()
+        .and_then(|file| serde_json::from_reader::<_, Value>(io::Read::take(file, MANIFEST)).ok());
+    let asks = manifest
+        .as_ref()
+        .and_then(|manifest| manifest["permissions"].as_array())
+        .is_some_and(|permissions| {
+            permissions
+                .iter()
+                .any(|name| name.as_str().is_some_and(|n| n.starts_with("webRequest")))
+        });
     let packed = || {
         fs::read_dir(folder).is_ok_and(|entries| {
             entries.flatten().any(|entry| entry.path().extension().is_some_and(|ext| ext == "crx"))
@@ -164,9 +167,12 @@ fn by_policy_only(folder: &Path) -> bool {
 }
 
 async fn load_all(extensions: &Extensions, placed: &[PathBuf]) -> Result<()> {
-    let running = extensions.0.browser.running().await.map_err(|error| {
-        Error::new(ErrorCode::UpstreamUnavailable, error.to_string())
-    })?;
+    let running = extensions
+        .0
+        .browser
+        .running()
+        .await
+        .map_err(|error| Error::new(ErrorCode::UpstreamUnavailable, error.to_string()))?;
     let mut loaded = Vec::new();
     for path in placed {
         match running.cdp.load_extension(path).await {
