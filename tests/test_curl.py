@@ -263,7 +263,7 @@ def test_transport_errors(wire: httpx.Client, kernel_client: Kernel, browser: An
         assert (answer.json()["net_error"], answer.json()["net_error_name"]) == (number, name), answer.text
         assert answer.json()["message"]
     cut = wire.post(f"/browsers/{session}/curl", json={"url": site.url("/curl/cut")})
-    assert (cut.status_code, cut.json()["code"]) == (502, "transport_error"), cut.text
+    assert (cut.status_code, cut.json()["net_error_name"]) == (502, "ERR_CONTENT_LENGTH_MISMATCH"), cut.text
     assert kernel_client.browsers.curl(session, url=site.url("/hello")).status == 200
 
 

@@ -45,9 +45,11 @@ def test_another_size(make: Callable[..., Any], guest: Any, kernel: Kernel, head
         for width, height in ((1024, 768), (1920, 1080), (2560, 1440), (600, 844)):
             began = time.monotonic()
             answer = guest(session, "/internal/viewport", {"width": width, "height": height})
+            answered = (time.monotonic() - began) * 1000
             assert (answer.status_code, answer.content) == (204, b""), answer.text
             shows(page, width, height, kiosk)
-            print(f"{width}x{height} headless={headless} kiosk={kiosk}: {(time.monotonic() - began) * 1000:.0f} ms")
+            seen = (time.monotonic() - began) * 1000
+            print(f"{width}x{height} headless={headless} kiosk={kiosk}: {answered:.0f} ms, seen after {seen:.0f} ms")
             later = new_page(cdp)
             shows(later, width, height, kiosk)
             later.close()

@@ -5,15 +5,28 @@ use url::Url;
 use super::body::Body;
 
 pub(super) struct Answer {
+    pub(super) head: Head,
+    pub(super) body: Body,
+}
+
+pub(super) struct Head {
     /// What was asked for.
     pub(super) url: Url,
     pub(super) status: u16,
     /// As they came, in order.
     pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Body,
 }
 
-impl Answer {
+impl Head {
+    /// How many bytes of body follow, where that is said.
+    pub(super) fn length(&self) -> Option<u64> {
+        let bare = matches!(self.status, 204 | 304);
+        if bare || self.decoded() {
+            return None;
+        }
+        self.header("content-length")?.trim().parse().ok()
+    }
+
     /// The first value of a header.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers

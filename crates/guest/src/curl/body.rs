@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use browserd_chromium::cdp::CdpError;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
@@ -32,6 +31,8 @@ pub(super) struct Body {
     /// Gone once the body has ended.
     held: Option<Held>,
     stream: Option<String>,
+    /// How many bytes are still to come, where the target has said.
+    left: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -44,9 +45,10 @@ struct Piece {
 }
 
 impl Body {
-    /// `stream` is Chromium's handle; without one the body is empty.
-    pub(super) fn new(held: Held, stream: Option<String>) -> Self {
-        let mut body = Self { held: Some(held), stream };
+    /// `stream` is Chromium's handle; without one the body is empty. `length` is what the target has
+    /// said: Chromium ends a body that breaks off like any other.
+    pub(super) fn new(held: Held, stream: Option<String>, length: Option<u64>) -> Self {
+        let mut body = Self { held: Some(held), stream, left: length };
         if body.stream.is_none() {
             body.finish();
         }
@@ -62,11 +64,6 @@ impl Body {
             let read = held.target.cdp.call(session, "IO.read", params).await;
             let piece: Piece = match read {
                 Ok(piece) => piece,
-                // How Chromium says that the connection broke on the way.
-                Err(CdpError::Refused { message, .. }) => {
-                    self.held = None;
-                    return Err(Failure::Net(format!("ERR_FAILED ({message})")));
-                }
                 Err(error) => {
                     self.held = None;
                     return Err(error.into());
@@ -82,6 +79,10 @@ impl Body {
             } else {
                 piece.data.into_bytes()
             };
+            self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+            if piece.eof && self.left.is_some_and(|left| left > 0) {
+                return Err(Failure::Net("ERR_CONTENT_LENGTH_MISMATCH".into()));
+            }
             if !bytes.is_empty() {
                 return Ok(Some(bytes.into()));
             }

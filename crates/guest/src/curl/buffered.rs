@@ -74,7 +74,7 @@ pub(super) async fn curl(
         };
         let mut answer = curl.send(request).await?;
         let body = answer.body.whole(ANSWER_BODY).await?;
-        Ok::<_, failure::Failure>((answer.status, answer.headers, body))
+        Ok::<_, failure::Failure>((answer.head.status, answer.head.headers, body))
     };
     let (status, headers, body) = tokio::time::timeout(timeout, exchange)
         .await

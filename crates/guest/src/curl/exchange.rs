@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use super::answer::Answer;
+use super::answer::{Answer, Head};
 use super::body::{Body, Held};
 use super::events::{Events, Paused, Said};
 use super::failure::{Failure, Refusal};
@@ -231,10 +231,12 @@ impl Exchange {
             request_id: paused.request_id,
             _slot: self.slot,
         };
-        let body = Body::new(held, stream.map(|stream| stream.stream));
-        let url = self.request.url;
-        let mut answer = Answer { url, status, headers, body };
-        if answer.url.scheme() == "http" && answer.header(GATEWAY).is_some() {
+        let head = Head { url: self.request.url, status, headers };
+        let length = head.length().filter(|_| self.request.method != CurlMethod::Head);
+        let length = length.filter(|_| stream.is_some());
+        let body = Body::new(held, stream.map(|stream| stream.stream), length);
+        let mut answer = Answer { head, body };
+        if answer.head.url.scheme() == "http" && answer.head.header(GATEWAY).is_some() {
             let words = answer.body.whole(GATEWAY_WORDS).await?;
             let refusal = serde_json::from_slice::<Refusal>(&words).unwrap_or_default();
             return Err(Failure::Gateway(refusal));

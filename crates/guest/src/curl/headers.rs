@@ -6,7 +6,7 @@ use browserd_rest::Error;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::Head;
 
 /// Order in which the browser sends what it sends with a navigation. Remote debugging tells them in
 /// another, and how a request looks is part of what makes it a browser's.
@@ -117,7 +117,7 @@ pub(super) fn for_target(headers: &HeaderMap, has_body: bool) -> Vec<(String, St
 }
 
 /// The headers of a streamed answer.
-pub(super) fn for_client(answer: &Answer) -> HeaderMap {
+pub(super) fn for_client(answer: &Head) -> HeaderMap {
     let decoded = answer.decoded();
     let mut out = HeaderMap::new();
     for (name, value) in &answer.headers {
@@ -201,7 +201,7 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         let mine = ("x-mine".to_owned(), "1, 2".to_owned());
-        assert_eq!(for_target(&headers, false), [mine.clone()]);
+        assert_eq!(for_target(&headers, false), std::slice::from_ref(&mine));
         let typed = ("content-type".to_owned(), "application/json".to_owned());
         assert_eq!(for_target(&headers, true), [typed, mine]);
         headers.insert("user-agent", "curl/8".parse().unwrap());

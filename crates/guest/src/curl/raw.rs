@@ -134,8 +134,8 @@ fn parameters(query: &str) -> Result<(Url, Duration)> {
 }
 
 fn respond(answer: Answer) -> Result<Response> {
-    let status = StatusCode::from_u16(answer.status).map_err(Error::internal)?;
-    let headers = headers::for_client(&answer);
+    let status = StatusCode::from_u16(answer.head.status).map_err(Error::internal)?;
+    let headers = headers::for_client(&answer.head);
     let pieces = stream::try_unfold(answer.body, async |mut body| {
         match tokio::time::timeout(PAUSE, body.next()).await {
             Ok(Ok(Some(piece))) => Ok(Some((piece, body))),

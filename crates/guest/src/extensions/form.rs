@@ -231,9 +231,10 @@ mod tests {
                 pairs.archives.insert(key, at);
             }
             let uploads = pairs.matched().unwrap();
-            prop_assert!(uploads.iter().enumerate().all(|(at, upload)| {
-                upload.archive == at && upload.name == format!("n{at}")
-            }));
+            for (at, upload) in uploads.iter().enumerate() {
+                prop_assert_eq!(upload.archive, at);
+                prop_assert_eq!(&upload.name, &format!("n{at}"));
+            }
         }
     }
 }
