@@ -306,7 +306,7 @@ def test_sdk_requests(kernel: Kernel, browser: Any, site: Site) -> None:
     assert got["headers"]["content-type"] == "application/json"
     got = kernel.browsers.request(browser.session_id, "GET", site.url("/echo")).json()["headers"]
     assert not [name for name in got if name.startswith(("x-stainless", "x-kernel", "x-browserd"))]
-    assert "Chrome/" in got["user-agent"] and "text/html" in got["accept"] and "content-type" not in got
+    assert "Chrome/" in got["user-agent"] and "content-type" not in got and "gzip" in got["accept-encoding"]
     assert "authorization" not in got
     with kernel.browsers.stream(browser.session_id, "GET", site.url("/curl/blob")) as stream:
         assert stream.read() == BLOB

@@ -99,7 +99,8 @@ pub(super) fn for_target(headers: &HeaderMap, has_body: bool) -> Vec<(String, St
     for (name, value) in headers {
         let ours = CLIENTS.contains(&name.as_str())
             || (sdk && *name == header::USER_AGENT)
-            || (sdk && *name == header::ACCEPT && json(value))
+            // Node's, which says nothing. Python's says JSON, just as somebody might who means it.
+            || (sdk && *name == header::ACCEPT && value == "*/*")
             || (sdk && !has_body && *name == header::CONTENT_TYPE && json(value));
         if ours {
             continue;
@@ -192,7 +193,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("user-agent", "Kernel/Python 0.131.0"),
-            ("accept", "application/json"),
+            ("accept", "*/*"),
             ("content-type", "application/json"),
             ("accept-encoding", "gzip"),
             ("x-mine", "1"),
@@ -202,10 +203,13 @@ mod tests {
         }
         let mine = ("x-mine".to_owned(), "1, 2".to_owned());
         assert_eq!(for_target(&headers, false), std::slice::from_ref(&mine));
+        headers.insert("accept", "application/json".parse().unwrap());
+        assert_eq!(for_target(&headers, false).len(), 2);
+        headers.remove("accept");
         let typed = ("content-type".to_owned(), "application/json".to_owned());
         assert_eq!(for_target(&headers, true), [typed, mine]);
         headers.insert("user-agent", "curl/8".parse().unwrap());
-        assert_eq!(for_target(&headers, false).len(), 4);
+        assert_eq!(for_target(&headers, false).len(), 3);
     }
 
     #[test]
