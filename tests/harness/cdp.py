@@ -7,7 +7,10 @@ import json
 from typing import Any, Callable
 from urllib.parse import urlsplit, urlunsplit
 
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
+
+from .deadline import eventually
 
 
 class CdpError(Exception):
@@ -85,6 +88,21 @@ class Cdp:
         if "exceptionDetails" in answer:
             raise CdpError(json.dumps(answer["exceptionDetails"])[:2000])
         return answer["result"].get("value")
+
+
+def back(url: str) -> Cdp:
+    """A connection to a browser that is being started again; while the last one dies, it may be refused."""
+
+    def tried() -> Cdp | None:
+        with contextlib.suppress(CdpError, OSError, WebSocketException):
+            connection = Cdp(url)
+            connection.call("Browser.getVersion")
+            return connection
+        return None
+
+    connection = eventually(tried, "the browser is back")
+    assert connection is not None
+    return connection
 
 
 class Page:

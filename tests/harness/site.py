@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 import urllib.parse
+from typing import Any, Callable
 
 HELLO = """<!doctype html><html lang="en"><head><title>Hello</title></head>
 <body><h1 id="greeting">hello</h1><script>window.visited = (window.visited || 0) + 1;</script></body></html>"""
@@ -65,14 +66,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/redirect":
             target = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["to"][0]
             self._answer(302, "text/plain", b"", {"Location": target})
+        elif path in self.server.routes:
+            self.server.routes[path](self, sent)
         else:
             self._answer(404, "text/plain", b"no such page")
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _handle
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _handle
 
 
 class Site(http.server.ThreadingHTTPServer):
-    """The site; `seen` tells which requests reached it."""
+    """The site; `seen` tells which requests reached it. Suites add pages of their own to `routes`."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -87,6 +90,7 @@ class Site(http.server.ThreadingHTTPServer):
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         self.server_bind()
         self.server_activate()
+        self.routes: dict[str, Callable[[Any, bytes], None]] = {}
         self._lock = threading.Lock()
         self._seen: list[tuple[str, str]] = []
         threading.Thread(target=self.serve_forever, name="site", daemon=True).start()

@@ -16,6 +16,8 @@ pub enum ErrorCode {
     Unauthorized,
     /// 404: no route has this path.
     RouteNotFound,
+    /// 408: what the request asks for took longer than it allows.
+    Timeout,
     /// 405: the path exists, the method does not; see the `Allow` header.
     MethodNotAllowed,
     /// 404: no such browser session, or it has ended.
@@ -56,6 +58,8 @@ pub enum ErrorCode {
     Internal,
     /// 500: input broke off half way; what was done stays done, and doing it again would do it twice.
     ActionFailed,
+    /// 502: the browser got no answer from where the request was to go; see `net_error_name`.
+    TransportError,
     /// 502: Chromium, its driver or the session's guest did not answer.
     UpstreamUnavailable,
     /// 502: the session's guest went away after it had been sent this request; it may have been
@@ -77,6 +81,7 @@ impl ErrorCode {
         Self::Unauthorized,
         Self::RouteNotFound,
         Self::MethodNotAllowed,
+        Self::Timeout,
         Self::BrowserNotFound,
         Self::ProcessNotFound,
         Self::ProjectNotFound,
@@ -96,6 +101,7 @@ impl ErrorCode {
         Self::NotImplemented,
         Self::Internal,
         Self::ActionFailed,
+        Self::TransportError,
         Self::UpstreamUnavailable,
         Self::OutcomeUnknown,
         Self::ShuttingDown,
@@ -116,6 +122,7 @@ impl ErrorCode {
             | Self::NotFound => 404,
             Self::Forbidden => 403,
             Self::MethodNotAllowed => 405,
+            Self::Timeout => 408,
             Self::AlreadyExists
             | Self::StdinClosed
             | Self::ProcessExited
@@ -129,7 +136,7 @@ impl ErrorCode {
             Self::HeadersTooLarge => 431,
             Self::Internal | Self::ActionFailed => 500,
             Self::NotImplemented => 501,
-            Self::UpstreamUnavailable | Self::OutcomeUnknown => 502,
+            Self::TransportError | Self::UpstreamUnavailable | Self::OutcomeUnknown => 502,
             Self::ShuttingDown => 503,
             Self::InsufficientStorage => 507,
             Self::CapacityExhausted => 529,
@@ -161,6 +168,7 @@ impl ErrorCode {
             Self::Unauthorized => "unauthorized",
             Self::RouteNotFound => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::Timeout => "timeout",
             Self::BrowserNotFound => "browser_not_found",
             Self::ProcessNotFound => "process_not_found",
             Self::ProjectNotFound => "project_not_found",
@@ -180,6 +188,7 @@ impl ErrorCode {
             Self::NotImplemented => "not_implemented",
             Self::Internal => "internal",
             Self::ActionFailed => "action_failed",
+            Self::TransportError => "transport_error",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ShuttingDown => "shutting_down",
@@ -212,6 +221,13 @@ pub struct ErrorBody {
     /// The reason underneath, where another program (Chromium, the kernel) gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_error: Option<ErrorDetail>,
+    /// With `transport_error` and `timeout` of requests through the browser: Chromium's number for
+    /// what went wrong, such as -102.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_error: Option<i32>,
+    /// Its name, such as `ERR_CONNECTION_REFUSED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_error_name: Option<String>,
 }
 
 /// A refusal on its way to the client.
@@ -230,6 +246,8 @@ impl ApiError {
                 message: message.into(),
                 details: Vec::new(),
                 inner_error: None,
+                net_error: None,
+                net_error_name: None,
             }),
         }
     }
@@ -263,6 +281,14 @@ impl ApiError {
     #[must_use]
     pub fn inner(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.body.inner_error = Some(ErrorDetail { code: code.into(), message: message.into() });
+        self
+    }
+
+    /// Adds Chromium's reason, its name and its number where that is known.
+    #[must_use]
+    pub fn net(mut self, name: impl Into<String>, number: Option<i32>) -> Self {
+        self.body.net_error = number;
+        self.body.net_error_name = Some(name.into());
         self
     }
 

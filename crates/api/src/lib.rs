@@ -5,7 +5,9 @@
 
 pub mod browser;
 pub mod computer;
+pub mod curl;
 pub mod error;
+pub mod extensions;
 pub mod fs;
 pub mod ids;
 pub mod logs;

@@ -38,8 +38,9 @@ const ALWAYS: &[&str] = &[
     "--disable-component-extensions-with-background-pages",
     // Hidden omnibox pages hold a renderer of their own, in headless too, and again in every new
     // browser context; with the spare renderer that is 45 to 65 MiB and four fifths of the time a
-    // new context takes. Names of features change: check them with every new Chromium.
-    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess",
+    // new context takes. HttpsUpgrades would ask for https:// first where a client said http://.
+    // Names of features change: check them with every new Chromium.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess,HttpsUpgrades",
     // UDP has no way out of a session; without this, pages that offer HTTP/3 wait for it first.
     "--disable-quic",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",

@@ -23,7 +23,9 @@ use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::computer::{self, Computer};
+use crate::curl::{self, Curl};
 use crate::drain::Drained;
+use crate::extensions::{self, Extensions};
 use crate::fs::{self, Files};
 use crate::logs::{self, LogStreams};
 use crate::process::{self, Processes};
@@ -56,6 +58,10 @@ pub struct Services {
 pub struct BrowserServices {
     /// Mouse, keyboard and screen.
     pub computer: Computer,
+    /// Requests through the browser.
+    pub curl: Curl,
+    /// Extensions loaded into it.
+    pub extensions: Extensions,
 }
 
 /// The API document of the guest's routes, with paths as the guest serves them; the server nests
@@ -68,6 +74,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         fs::routes().into_openapi(),
         logs::routes().into_openapi(),
         computer::routes().into_openapi(),
+        curl::routes().into_openapi(),
+        extensions::routes().into_openapi(),
     ] {
         document.merge(routes);
     }
@@ -81,7 +89,10 @@ pub fn router(services: Services) -> Router {
         .merge(fs::routes().with_state(services.files))
         .merge(logs::routes().with_state(services.logs));
     if let Some(browser) = services.browser {
-        routes = routes.merge(computer::routes().with_state(browser.computer));
+        routes = routes
+            .merge(computer::routes().with_state(browser.computer))
+            .merge(curl::routes().with_state(browser.curl))
+            .merge(extensions::routes().with_state(browser.extensions));
     }
     let (router, _) = routes.split_for_parts();
     router

@@ -5,15 +5,19 @@
 //! no client: `serve` authenticates and relays.
 
 mod accounts;
+mod archive;
 pub mod browser;
 pub mod computer;
+pub mod curl;
 pub mod door;
 mod drain;
 pub mod environment;
+pub mod extensions;
 pub mod fs;
 pub mod http;
 pub mod init;
 mod inotify;
+pub mod internal;
 mod locale;
 pub mod logs;
 pub mod process;

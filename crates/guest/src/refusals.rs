@@ -67,3 +67,13 @@ pub(crate) enum StorageRefusals {
     #[response(status = 507)]
     Full(ErrorBody),
 }
+
+/// What routes that wait for something outside the session may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes")]
+pub(crate) enum TimeoutRefusals {
+    /// It took longer than the request allows (`timeout`). Sending the request again is for the
+    /// client to decide: `x-should-retry` is false.
+    #[response(status = 408)]
+    Timeout(ErrorBody),
+}

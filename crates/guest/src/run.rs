@@ -12,10 +12,13 @@ use rustix::process::DumpableBehavior;
 
 use crate::browser::Browser;
 use crate::computer::Computer;
+use crate::curl::Curl;
 use crate::door;
+use crate::extensions::Extensions;
 use crate::fs::Files;
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
+use crate::internal;
 use crate::logs::LogStreams;
 use crate::process::{Processes, Retention};
 use crate::session::{Places, Session};
@@ -113,11 +116,14 @@ impl Guest {
             logs: LogStreams::new(Arc::clone(&session)),
             requests: Arc::default(),
             browser: browser.clone().map(|browser| http::BrowserServices {
-                computer: Computer::new(&session, browser),
+                computer: Computer::new(&session, browser.clone()),
+                curl: Curl::new(browser.clone()),
+                extensions: Extensions::new(Arc::clone(&session), browser),
             }),
         });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
+            router = router.merge(internal::router(browser.clone()));
         }
         services.spawn(http::serve(self.http, router));
         let outcome = tokio::select! {

@@ -42,7 +42,7 @@ impl IntoResponse for Error {
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self.0.body())).into_response();
         let headers = response.headers_mut();
-        if matches!(status.as_u16(), 409 | 429 | 500..) {
+        if matches!(status.as_u16(), 408 | 409 | 429 | 500..) {
             let retry = if code.retryable() { "true" } else { "false" };
             headers.insert("x-should-retry", HeaderValue::from_static(retry));
         }

@@ -157,4 +157,21 @@ impl Cdp {
         let _: Ignored = self.call(None, "Browser.setWindowBounds", params).await?;
         Ok(())
     }
+
+    /// Loads an unpacked extension from a folder and answers its id.
+    pub async fn load_extension(&self, folder: &Path) -> Result<String, CdpError> {
+        #[derive(Deserialize)]
+        struct Loaded {
+            id: String,
+        }
+        let params = json!({ "path": folder.to_string_lossy() });
+        let loaded: Loaded = self.call(None, "Extensions.loadUnpacked", params).await?;
+        Ok(loaded.id)
+    }
+
+    /// Takes an extension away.
+    pub async fn unload_extension(&self, id: &str) -> Result<(), CdpError> {
+        let _: Ignored = self.call(None, "Extensions.uninstall", json!({ "id": id })).await?;
+        Ok(())
+    }
 }

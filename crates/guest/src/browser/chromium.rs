@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 
 use super::logs::{Logs, pump};
+use super::standing::Standing;
 use crate::environment::{self, User};
 use crate::init::Child;
 use crate::session::Session;
@@ -50,12 +51,17 @@ pub(super) enum NotReady {
 }
 
 /// Starts Chromium on the session's profile.
-pub(super) fn start(session: &Session, leaf: Option<&Leaf>, logs: &Logs) -> io::Result<Chromium> {
+pub(super) fn start(
+    session: &Session,
+    standing: &Standing,
+    leaf: Option<&Leaf>,
+    logs: &Logs,
+) -> io::Result<Chromium> {
     prepare_profile(session)?;
     let (commands_theirs, commands) = pipe_with(PipeFlags::CLOEXEC)?;
     let (answers, answers_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
     let (output, output_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-    let mut launch = launch(session)?;
+    let mut launch = launch(session, standing)?;
     launch.extra_fds = vec![(commands_theirs, 3), (answers_theirs, 4)];
     launch.stdout = Input::Fd(output_theirs.try_clone()?);
     launch.stderr = Input::Fd(output_theirs);
@@ -69,14 +75,15 @@ pub(super) fn start(session: &Session, leaf: Option<&Leaf>, logs: &Logs) -> io::
     Ok(Chromium { child, cdp, announced, last_words })
 }
 
-fn launch(session: &Session) -> io::Result<Launch> {
+fn launch(session: &Session, standing: &Standing) -> io::Result<Launch> {
     let spec = &session.spec;
+    let viewport = standing.viewport();
     let program = CString::new(spec.programs.chromium.as_os_str().as_bytes())?;
     let mut launch = Launch::new(program);
     let arguments = flags::arguments(&LaunchConfig {
         headless: spec.config.headless,
-        width: spec.config.viewport.width,
-        height: spec.config.viewport.height,
+        width: viewport.width,
+        height: viewport.height,
         kiosk: spec.config.kiosk_mode,
         locale: &spec.locale,
         user_data_dir: &session.places.user_data,

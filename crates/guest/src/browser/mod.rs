@@ -13,11 +13,15 @@
 //! Owns Chromium's processes, its log files and the pipe. One task does it all; others read the
 //! state, or wait for the next running browser with [`Browser::connect`].
 
+mod active;
 mod chromium;
 mod lines;
 mod logs;
 mod memory_watch;
+mod randr;
+mod resize;
 mod restarts;
+mod standing;
 mod supervisor;
 mod window_manager;
 mod xserver;
@@ -38,7 +42,10 @@ use tokio_util::task::TaskTracker;
 use crate::init::ShimLine;
 use crate::session::Session;
 
+pub(crate) use active::active_page;
 pub(crate) use logs::{Logs, pump};
+pub(crate) use resize::ResizeError;
+pub(crate) use standing::Standing;
 
 /// How long a request waits for a browser that is starting.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -86,6 +93,11 @@ pub struct Browser {
     stop: CancellationToken,
     tasks: TaskTracker,
     logs: Arc<Logs>,
+    standing: Arc<Standing>,
+    /// Display of the X server, in a headful session.
+    display: Option<String>,
+    /// One change of size at a time.
+    resizing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Browser {
@@ -100,15 +112,20 @@ impl Browser {
             let watch = memory_watch::watch(limit, session.children.clone(), shim.clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
         }
+        let standing = Arc::new(Standing::new(&session.spec.config));
+        let display =
+            (!session.spec.config.headless).then(|| crate::environment::display(&session));
         let supervisor = supervisor::Supervisor {
             session,
             shim,
             publish,
             logs: Arc::clone(&logs),
+            standing: Arc::clone(&standing),
             stop: stop.clone(),
         };
         tasks.spawn(supervisor.run());
-        Self { state, stop, tasks, logs }
+        let resizing = Arc::default();
+        Self { state, stop, tasks, logs, standing, display, resizing }
     }
 
     /// What it is doing, now and from now on.
@@ -191,6 +208,11 @@ impl Browser {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tasks.spawn(task(self.stop.clone()));
+    }
+
+    /// What holds for every Chromium of the session.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// The log files of the session's programs.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Life, Restarts};
-use super::{BrowserState, Running, window_manager, xserver};
+use super::{BrowserState, Running, Standing, randr, window_manager, xserver};
 use crate::environment;
 use crate::init::{Child, ExitStatus, ShimLine};
 use crate::session::Session;
@@ -32,6 +32,7 @@ pub(super) struct Supervisor {
     pub(super) shim: ShimLine,
     pub(super) publish: watch::Sender<BrowserState>,
     pub(super) logs: Arc<Logs>,
+    pub(super) standing: Arc<Standing>,
     pub(super) stop: CancellationToken,
 }
 
@@ -116,7 +117,8 @@ impl Supervisor {
         }
         lasting.generation += 1;
         let leaf = self.make_leaf(lasting.generation);
-        let mut chromium = match chromium::start(&self.session, leaf.as_ref(), &self.logs) {
+        let started = chromium::start(&self.session, &self.standing, leaf.as_ref(), &self.logs);
+        let mut chromium = match started {
             Ok(chromium) => chromium,
             Err(error) => {
                 remove(leaf.as_ref());
@@ -180,12 +182,27 @@ impl Supervisor {
                 Err(_) => return (format!("did not get ready within {START_WITHIN:?}"), None),
             },
         };
+        let restored = self.restore(&chromium.cdp);
+        tokio::select! {
+            biased;
+            detail = &mut gone => return (detail, None),
+            () = restored => {}
+        }
         let since = Instant::now();
         let generation = lasting.generation;
         let running = Running { generation, endpoint, cdp: chromium.cdp.clone() };
         self.publish.send_replace(BrowserState::Running(running));
         self.tell_ready(lasting, began, &chromium.cdp, page).await;
         (gone.await, Some(since))
+    }
+
+    /// Gives a Chromium what clients gave the one before.
+    async fn restore(&self, cdp: &Cdp) {
+        for folder in self.standing.extensions() {
+            if let Err(error) = cdp.load_extension(&folder).await {
+                self.logs.event(&format!("an extension was not loaded again: {error}"));
+            }
+        }
     }
 
     async fn tell_ready(&self, lasting: &mut Lasting, began: Instant, cdp: &Cdp, page: String) {
@@ -221,12 +238,15 @@ impl Supervisor {
             xserver::forget_dead(&self.session);
         }
         lasting.x_server = None;
-        let start = xserver::start(&self.session, &self.logs);
+        let viewport = self.standing.viewport();
+        let start = xserver::start(&self.session, self.standing.screen(), &self.logs);
         let x_server = tokio::select! {
             started = start => started?,
             () = self.stop.cancelled() => return Err(io::ErrorKind::Interrupted.into()),
         };
         lasting.x_server = Some(x_server);
+        let display = environment::display(&self.session);
+        randr::set(display, viewport.width, viewport.height).await?;
         if let Err(error) = window_manager::start(environment::display(&self.session)).await {
             self.logs.event(&format!("windows may miss a pixel of the screen: {error}"));
         }

@@ -2,7 +2,8 @@
 //!
 //! Without any, Chromium asks for one pixel less than the screen each way (a window exactly as
 //! large would be taken for full screen by some window managers), and new windows get no focus.
-//! This one gives windows what they ask for, except that one pixel, and focuses what is new.
+//! This one gives windows what they ask for, except that one pixel, and focuses what is new. When the
+//! screen changes its size, windows that filled it fill it again.
 //!
 //! Runs on a thread of its own with blocking reads: programs of the session could take the X
 //! server's place and stop answering, which must not stop the guest. The thread ends with the
@@ -18,7 +19,7 @@ use x11rb::errors::ReplyOrIdError;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     ChangeWindowAttributesAux, ConfigWindow, ConfigureRequestEvent, ConfigureWindowAux,
-    ConnectionExt, EventMask, InputFocus, Window,
+    ConnectionExt, EventMask, InputFocus, MapState, Window,
 };
 use x11rb::rust_connection::RustConnection;
 
@@ -49,6 +50,7 @@ pub(super) async fn start(display: String) -> io::Result<()> {
 
 struct Manager {
     connection: RustConnection,
+    root: Window,
     width: u16,
     height: u16,
 }
@@ -58,14 +60,17 @@ impl Manager {
         let (connection, screen) = RustConnection::connect(Some(display))?;
         let screen = &connection.setup().roots[screen];
         let (root, width, height) = (screen.root, screen.width_in_pixels, screen.height_in_pixels);
-        let redirect = ChangeWindowAttributesAux::new()
-            .event_mask(EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY);
+        let redirect = ChangeWindowAttributesAux::new().event_mask(
+            EventMask::SUBSTRUCTURE_REDIRECT
+                | EventMask::SUBSTRUCTURE_NOTIFY
+                | EventMask::STRUCTURE_NOTIFY,
+        );
         connection.change_window_attributes(root, &redirect)?.check()?;
-        Ok(Self { connection, width, height })
+        Ok(Self { connection, root, width, height })
     }
 
     /// Serves until the connection fails; answers why.
-    fn run(&self) -> ReplyOrIdError {
+    fn run(mut self) -> ReplyOrIdError {
         loop {
             let result = self
                 .connection
@@ -81,10 +86,13 @@ impl Manager {
         }
     }
 
-    fn handle(&self, event: &Event) -> Result<(), ReplyOrIdError> {
+    fn handle(&mut self, event: &Event) -> Result<(), ReplyOrIdError> {
         match event {
             Event::MapRequest(request) => self.show(request.window)?,
             Event::ConfigureRequest(request) => self.configure(request)?,
+            Event::ConfigureNotify(change) if change.window == self.root => {
+                self.follow(change.width, change.height)?;
+            }
             _ => return Ok(()),
         }
         self.connection.flush()?;
@@ -109,6 +117,26 @@ impl Manager {
             ConfigureWindowAux::from_configure_request(request)
         };
         self.connection.configure_window(request.window, &granted)?;
+        Ok(())
+    }
+
+    /// The screen has another size: windows that filled it get it.
+    fn follow(&mut self, width: u16, height: u16) -> Result<(), ReplyOrIdError> {
+        let before = (self.width, self.height);
+        (self.width, self.height) = (width, height);
+        for window in self.connection.query_tree(self.root)?.reply()?.children {
+            // One that is gone meanwhile needs nothing.
+            let Ok(attributes) = self.connection.get_window_attributes(window)?.reply() else {
+                continue;
+            };
+            let Ok(size) = self.connection.get_geometry(window)?.reply() else { continue };
+            let filled = u32::from(size.width) + 1 >= u32::from(before.0)
+                && u32::from(size.height) + 1 >= u32::from(before.1);
+            if filled && attributes.map_state == MapState::VIEWABLE && !attributes.override_redirect
+            {
+                self.connection.configure_window(window, &self.filling())?;
+            }
+        }
         Ok(())
     }
 

@@ -27,7 +27,13 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const NUMBER_LIMIT: u64 = 16;
 
 /// Starts the X server and answers when it takes clients.
-pub(super) async fn start(session: &Session, logs: &Logs) -> io::Result<Child> {
+///
+/// Its screen can take any size up to the one it has now, `width` by `height`.
+pub(super) async fn start(
+    session: &Session,
+    (width, height): (u32, u32),
+    logs: &Logs,
+) -> io::Result<Child> {
     let xvfb = session.spec.programs.xvfb.as_deref().ok_or_else(|| {
         io::Error::other("no X server was found on the host; a headful session needs Xvfb")
     })?;
@@ -36,7 +42,7 @@ pub(super) async fn start(session: &Session, logs: &Logs) -> io::Result<Child> {
     let (output, output_in) = pipe_with(PipeFlags::CLOEXEC)?;
     let mut child = session
         .children
-        .start(&launch(session, xvfb, number_in, output_in)?)
+        .start(&launch(session, xvfb, (width, height), number_in, output_in)?)
         .map_err(io::Error::other)?;
     tokio::spawn(pump(output, logs.file("xserver.log"), |_| {}));
 
@@ -78,9 +84,14 @@ pub(super) fn forget_dead(session: &Session) {
     }
 }
 
-fn launch(session: &Session, xvfb: &Path, number: OwnedFd, output: OwnedFd) -> io::Result<Launch> {
-    let viewport = session.spec.config.viewport;
-    let screen = CString::new(format!("{}x{}x24", viewport.width, viewport.height))?;
+fn launch(
+    session: &Session,
+    xvfb: &Path,
+    (width, height): (u32, u32),
+    number: OwnedFd,
+    output: OwnedFd,
+) -> io::Result<Launch> {
+    let screen = CString::new(format!("{width}x{height}x24"))?;
     let display = CString::new(environment::display(session))?;
     let mut launch = Launch::new(CString::new(xvfb.as_os_str().as_bytes())?)
         .arg(display)

@@ -112,6 +112,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Unauthorized => "the key or token is missing or not valid",
         ErrorCode::RouteNotFound => "no route has this path",
         ErrorCode::MethodNotAllowed => "see the `Allow` header",
+        ErrorCode::Timeout => "it took longer than the request allows",
         ErrorCode::BrowserNotFound => "no active session has this id or name",
         ErrorCode::ProcessNotFound => "no such process in this session",
         ErrorCode::ProjectNotFound => "the project named in a header does not exist",
@@ -131,6 +132,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::NotImplemented => "this version does not have the operation yet",
         ErrorCode::Internal => "our fault; the log has the cause under `x-request-id`",
         ErrorCode::ActionFailed => "input broke off; repeated, part of it would happen twice",
+        ErrorCode::TransportError => {
+            "the browser got no answer; `net_error_name` has Chromium's reason"
+        }
         ErrorCode::UpstreamUnavailable => "what runs inside the session did not answer",
         ErrorCode::OutcomeUnknown => "it may have been carried out; look before sending it again",
         ErrorCode::ShuttingDown => "the server is shutting down",

@@ -135,10 +135,14 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
     document
 }
 
-/// The paths of the guest that are reached from outside. `WebDriver` has routes of its own.
+/// The paths of the guest that are reached from outside. `WebDriver` has routes of its own, and what
+/// is below `/internal` is between the server and the guest.
 pub(crate) fn relayed(guest: &OpenApi) -> impl Iterator<Item = (&String, &PathItem)> {
     guest.paths.paths.iter().filter(|(path, _)| {
-        path.starts_with('/') && path.len() > 1 && !path.starts_with("/webdriver")
+        path.starts_with('/')
+            && path.len() > 1
+            && !path.starts_with("/webdriver")
+            && !path.starts_with("/internal")
     })
 }
 
@@ -150,6 +154,8 @@ pub(crate) fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Oper
         (Method::POST, &item.post),
         (Method::DELETE, &item.delete),
         (Method::PATCH, &item.patch),
+        (Method::HEAD, &item.head),
+        (Method::OPTIONS, &item.options),
     ]
     .into_iter()
     .filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
@@ -162,6 +168,8 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Ope
         (Method::POST, &mut item.post),
         (Method::DELETE, &mut item.delete),
         (Method::PATCH, &mut item.patch),
+        (Method::HEAD, &mut item.head),
+        (Method::OPTIONS, &mut item.options),
     ]
     .into_iter()
     .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))

@@ -1,6 +1,7 @@
 //! Which headers cross, in each direction.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 /// Belong to one connection (RFC 9110, section 7.6.1), or speak to proxies.
 const HOP_BY_HOP: [&str; 10] = [
@@ -73,6 +74,84 @@ pub(crate) fn from_guest(headers: &HeaderMap) -> HeaderMap {
         .filter(|(name, _)| FROM_GUEST.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
+}
+
+/// What a target's answer, streamed through a guest, may not say: it would act on the client in our
+/// name. Everything else crosses.
+const NOT_FROM_TARGET: [&str; 31] = [
+    "accept-ch",
+    "alt-svc",
+    "clear-site-data",
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "critical-ch",
+    "cross-origin-embedder-policy",
+    "cross-origin-embedder-policy-report-only",
+    "cross-origin-opener-policy",
+    "cross-origin-opener-policy-report-only",
+    "cross-origin-resource-policy",
+    "document-policy",
+    "expect-ct",
+    "feature-policy",
+    "location",
+    "nel",
+    "no-vary-search",
+    "origin-agent-cluster",
+    "origin-trial",
+    "permissions-policy",
+    "public-key-pins",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-login",
+    "speculation-rules",
+    "strict-transport-security",
+    "www-authenticate",
+    "x-request-id",
+];
+
+/// Prefixes of the same.
+const NOT_FROM_TARGET_PREFIX: [&str; 3] = ["access-control-", "x-browserd-", "x-kernel-"];
+
+/// Where a target's redirect leads, as the guest tells it.
+const TARGET_LOCATION: &str = "x-target-location";
+
+/// The headers of an answer that a guest streams from a web server to the client.
+///
+/// A redirect leads to the same route again with the place it named, so that a client that follows it
+/// asks through the browser too; `token` is the session's, when the client came with one.
+pub(crate) fn from_target(
+    status: StatusCode,
+    headers: &HeaderMap,
+    token: Option<&str>,
+) -> HeaderMap {
+    let crosses = |name: &HeaderName| {
+        let name = name.as_str();
+        !HOP_BY_HOP.contains(&name)
+            && !NOT_FROM_TARGET.contains(&name)
+            && !NOT_FROM_TARGET_PREFIX.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut out: HeaderMap = headers
+        .iter()
+        .filter(|(name, _)| crosses(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if status.is_redirection()
+        && let Some(there) = headers.get(TARGET_LOCATION)
+    {
+        let mut again = String::from("?url=");
+        again.extend(percent_encode(there.as_bytes(), NON_ALPHANUMERIC));
+        if let Some(token) = token {
+            again.push_str("&jwt=");
+            again.extend(percent_encode(token.as_bytes(), NON_ALPHANUMERIC));
+        }
+        if let Ok(again) = HeaderValue::from_str(&again) {
+            out.insert(header::LOCATION, again);
+        }
+    }
+    out
 }
 
 /// The headers of a guest's 101 that belong to the handshake.
@@ -170,5 +249,40 @@ mod tests {
         ]));
         assert_eq!(out.len(), 1);
         assert_eq!(out["content-type"], "text/html");
+    }
+
+    #[test]
+    fn a_target_speaks_for_itself_only() {
+        let out = from_target(
+            StatusCode::OK,
+            &map(&[
+                ("content-type", "text/html"),
+                ("x-anything", "1"),
+                ("link", "</2>; rel=next"),
+                ("set-cookie", "a=b"),
+                ("x-target-set-cookie", "a=b"),
+                ("location", "https://evil.example"),
+                ("access-control-allow-origin", "*"),
+                ("content-security-policy", "default-src *"),
+                ("strict-transport-security", "max-age=1"),
+                ("x-request-id", "forged"),
+                ("connection", "close"),
+            ]),
+            None,
+        );
+        let mut names: Vec<&str> = out.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-type", "link", "x-anything", "x-target-set-cookie"]);
+    }
+
+    #[test]
+    fn a_redirect_leads_through_the_browser_again() {
+        let there = map(&[("x-target-location", "https://a.example/?b=c&jwt=d")]);
+        let status = StatusCode::FOUND;
+        let by_key = from_target(status, &there, None);
+        assert_eq!(by_key["location"], "?url=https%3A%2F%2Fa%2Eexample%2F%3Fb%3Dc%26jwt%3Dd");
+        let by_token = from_target(status, &there, Some("x.y&z"));
+        assert!(by_token["location"].to_str().unwrap().ends_with("&jwt=x%2Ey%26z"));
+        assert!(!from_target(StatusCode::OK, &there, None).contains_key("location"));
     }
 }

@@ -41,6 +41,9 @@ use crate::{query, refusal};
 /// Where direct routing begins.
 pub(crate) const DIRECT: &str = "/browser/kernel";
 
+/// Where the guest streams what a web server answered.
+const RAW: &str = "/curl/raw";
+
 /// Host header of every request to a guest.
 const GUEST_HOST: &str = "guest.session";
 
@@ -87,6 +90,7 @@ pub(crate) async fn forward(
         .transpose()?;
     let upgrade = websocket.is_some().then(|| hyper::upgrade::on(&mut request));
     let whole = request.extensions().get::<Whole>().cloned();
+    let voice = Voice::of(target, &request);
     let mut outgoing = headers::to_guest(request.headers(), websocket.is_some());
     outgoing.insert(header::HOST, header::HeaderValue::from_static(GUEST_HOST));
     outgoing.extend(extra);
@@ -118,10 +122,10 @@ pub(crate) async fn forward(
     if answer.refuses_early() {
         let (mut parts, body) = answer.cut_short().await;
         parts.headers.remove(header::CONTENT_LENGTH);
-        return Ok(hardened(session, &parts, Body::from(body)));
+        return Ok(hardened(session, &parts, &voice, Body::from(body)));
     }
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(from_guest(session, answer, activity));
+        return Ok(from_guest(session, answer, &voice, activity));
     }
     let Some(upgrade) = upgrade else {
         let cause = "the guest switched protocols unasked";
@@ -145,8 +149,32 @@ pub(crate) async fn forward(
     Ok(tunnel::accept(app, session, upgrade, inside))
 }
 
+/// Whose headers an answer has.
+enum Voice {
+    /// The guest's own.
+    Guest,
+    /// A web server's; with the token the client came with, if it came with one.
+    Target(Option<String>),
+}
+
+impl Voice {
+    fn of(target: &str, request: &Request) -> Self {
+        if target.split('?').next() != Some(RAW) {
+            return Self::Guest;
+        }
+        let direct = request.uri().path().starts_with(DIRECT);
+        let token = direct.then(|| query::take_jwt(request.uri().query().unwrap_or_default()).0);
+        Self::Target(token.flatten())
+    }
+}
+
 /// The guest's answer, with only the headers that may cross.
-fn from_guest(session: &LiveSession, answer: Answer, activity: Activity) -> Response {
+fn from_guest(
+    session: &LiveSession,
+    answer: Answer,
+    voice: &Voice,
+    activity: Activity,
+) -> Response {
     let (parts, body) = answer.into_parts();
     // A body of known length is on its way already. An endless one would outlive its session for as
     // long as the guest takes to die.
@@ -154,14 +182,24 @@ fn from_guest(session: &LiveSession, answer: Answer, activity: Activity) -> Resp
         let session = session.clone();
         Box::pin(async move { session.wait_end().await }) as SessionEnd
     });
-    hardened(session, &parts, Body::new(Relayed { body, ended, _activity: activity }))
+    hardened(session, &parts, voice, Body::new(Relayed { body, ended, _activity: activity }))
 }
 
 /// A response of the guest's with what may cross of it.
-fn hardened(session: &LiveSession, parts: &http::response::Parts, body: Body) -> Response {
+fn hardened(
+    session: &LiveSession,
+    parts: &http::response::Parts,
+    voice: &Voice,
+    body: Body,
+) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = parts.status;
-    *response.headers_mut() = headers::from_guest(&parts.headers);
+    *response.headers_mut() = match voice {
+        Voice::Guest => headers::from_guest(&parts.headers),
+        Voice::Target(token) => {
+            headers::from_target(parts.status, &parts.headers, token.as_deref())
+        }
+    };
     harden(response.headers_mut());
     response.extensions_mut().insert(AboutSession(session.id().clone()));
     response

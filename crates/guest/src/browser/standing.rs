@@ -1,0 +1,57 @@
+//! What clients asked of the browser that holds for every Chromium of the session, also for one that
+//! starts later.
+
+use std::path::PathBuf;
+
+use browserd_api::browser::{SessionConfig, Viewport};
+use parking_lot::Mutex;
+
+use super::randr;
+
+/// Most extensions kept; loading more works, but a restart would take too long.
+const EXTENSIONS: usize = 200;
+
+/// What holds now.
+pub(crate) struct Standing {
+    viewport: Mutex<Viewport>,
+    /// Largest size of the screen.
+    screen: (u32, u32),
+    extensions: Mutex<Vec<PathBuf>>,
+}
+
+impl Standing {
+    pub(super) fn new(config: &SessionConfig) -> Self {
+        Self {
+            viewport: Mutex::new(config.viewport),
+            screen: randr::largest(config.viewport),
+            extensions: Mutex::default(),
+        }
+    }
+
+    /// The size of windows and screen.
+    pub(crate) fn viewport(&self) -> Viewport {
+        *self.viewport.lock()
+    }
+
+    /// The largest size of the X screen.
+    pub(super) fn screen(&self) -> (u32, u32) {
+        self.screen
+    }
+
+    /// Changes it.
+    pub(super) fn keep_viewport(&self, viewport: Viewport) {
+        *self.viewport.lock() = viewport;
+    }
+
+    /// Folders of the extensions that are loaded.
+    pub(crate) fn extensions(&self) -> Vec<PathBuf> {
+        self.extensions.lock().clone()
+    }
+
+    /// Adds some.
+    pub(crate) fn keep_extensions(&self, folders: Vec<PathBuf>) {
+        let mut extensions = self.extensions.lock();
+        extensions.extend(folders);
+        extensions.truncate(EXTENSIONS);
+    }
+}
