@@ -22,6 +22,8 @@ pub enum ErrorCode {
     BrowserNotFound,
     /// 404: no such process in this session.
     ProcessNotFound,
+    /// 404: no such recording of this session.
+    ReplayNotFound,
     /// 404: the named project does not exist.
     ProjectNotFound,
     /// 404: no such page target, file or other thing inside the session.
@@ -32,6 +34,8 @@ pub enum ErrorCode {
     StdinClosed,
     /// 409: the process has exited.
     ProcessExited,
+    /// 409: the session has as many recordings under way as it may.
+    TooManyReplays,
     /// 409: the thing asked for is busy; waiting helps.
     Conflict,
     /// 413: the request body is larger than the route's limit.
@@ -66,11 +70,13 @@ impl ErrorCode {
         Self::MethodNotAllowed,
         Self::BrowserNotFound,
         Self::ProcessNotFound,
+        Self::ReplayNotFound,
         Self::ProjectNotFound,
         Self::NotFound,
         Self::AlreadyExists,
         Self::StdinClosed,
         Self::ProcessExited,
+        Self::TooManyReplays,
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -93,10 +99,15 @@ impl ErrorCode {
             Self::RouteNotFound
             | Self::BrowserNotFound
             | Self::ProcessNotFound
+            | Self::ReplayNotFound
             | Self::ProjectNotFound
             | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists | Self::StdinClosed | Self::ProcessExited | Self::Conflict => 409,
+            Self::AlreadyExists
+            | Self::StdinClosed
+            | Self::ProcessExited
+            | Self::TooManyReplays
+            | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::UpgradeRequired => 426,
@@ -137,11 +148,13 @@ impl ErrorCode {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BrowserNotFound => "browser_not_found",
             Self::ProcessNotFound => "process_not_found",
+            Self::ReplayNotFound => "replay_not_found",
             Self::ProjectNotFound => "project_not_found",
             Self::NotFound => "not_found",
             Self::AlreadyExists => "already_exists",
             Self::StdinClosed => "stdin_closed",
             Self::ProcessExited => "process_exited",
+            Self::TooManyReplays => "too_many_replays",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",

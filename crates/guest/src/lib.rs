@@ -13,7 +13,9 @@ pub mod init;
 mod locale;
 pub mod process;
 mod refusals;
+pub mod replays;
 mod run;
+pub mod screen;
 pub mod session;
 pub mod webdriver;
 

@@ -17,6 +17,8 @@ use crate::door;
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
 use crate::process::{Processes, Retention};
+use crate::replays::{self, Replays};
+use crate::screen::Screen;
 use crate::session::{Places, Session};
 use crate::webdriver;
 
@@ -112,6 +114,9 @@ impl Guest {
         let mut router = http::router(http::Services { processes: processes.clone() });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
+            let screen = Screen::new(Arc::clone(&session), browser.clone());
+            let replays = Replays::new(Arc::clone(&session), browser.clone(), screen);
+            router = router.merge(replays::router(replays));
         }
         services.spawn(http::serve(self.http, router));
         let mut asked_to_end = pin!(asked_to_end);

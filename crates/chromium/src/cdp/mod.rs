@@ -98,6 +98,14 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionId(pub(crate) String);
 
+impl SessionId {
+    /// The id as events have it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 type Answer = Result<Box<RawValue>, wire::RemoteError>;
 type Pending = Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>;
 

@@ -118,11 +118,15 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::MethodNotAllowed => "see the `Allow` header",
         ErrorCode::BrowserNotFound => "no active session has this id or name",
         ErrorCode::ProcessNotFound => "no such process in this session",
+        ErrorCode::ReplayNotFound => "no such recording of this session",
         ErrorCode::ProjectNotFound => "the project named in a header does not exist",
         ErrorCode::NotFound => "no such thing inside the session",
         ErrorCode::AlreadyExists => "an active session has the name",
         ErrorCode::StdinClosed => "the process has exited or its input is closed",
         ErrorCode::ProcessExited => "the process has exited",
+        ErrorCode::TooManyReplays => {
+            "the session has as many recordings under way as it may; stop one"
+        }
         ErrorCode::Conflict => "busy; waiting helps",
         ErrorCode::PayloadTooLarge => "the body is larger than this route takes",
         ErrorCode::UnsupportedMediaType => "the body is not of a type this route reads",
