@@ -234,6 +234,12 @@ impl Fleet {
         }
     }
 
+    /// The rows.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// Ids of the running sessions.
     #[must_use]
     pub fn active(&self) -> Vec<SessionId> {

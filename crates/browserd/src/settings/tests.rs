@@ -118,6 +118,15 @@ const ROWS: [Row; 15] = [
     ("chromedriver", "BROWSERD_CHROMEDRIVER", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
         s.chromedriver.as_ref().unwrap().display().to_string()
     }),
+    ("ffmpeg", "BROWSERD_FFMPEG", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.ffmpeg.as_ref().unwrap().display().to_string()
+    }),
+    ("pulseaudio", "BROWSERD_PULSEAUDIO", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.pulseaudio.as_ref().unwrap().display().to_string()
+    }),
+    ("replay_limit_mib", "BROWSERD_REPLAY_LIMIT_MIB", ["1", "2", "3"], ["1", "2", "3"], |s| {
+        (s.replay_limit >> 20).to_string()
+    }),
     (
         "timezone",
         "BROWSERD_TIMEZONE",

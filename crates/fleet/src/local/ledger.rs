@@ -8,6 +8,8 @@ use browserd_sandbox::{cgroup, proc};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 
+use super::rescue;
+
 /// Bytes of a shim's log worth showing.
 const LOG_TAIL: u64 = 4096;
 
@@ -26,7 +28,7 @@ pub(super) fn tell_log(dir: &Path) {
     }
 }
 
-/// Ends whatever is left of the session in `dir` and removes the folder.
+/// Ends whatever is left of the session in `dir`, moves its recordings out and removes the folder.
 pub(super) async fn clear_leftover(dir: &Path) -> io::Result<()> {
     let entry = match std::fs::read(dir.join(file::LEDGER)) {
         Ok(text) => serde_json::from_slice::<LedgerEntry>(&text).ok(),
@@ -40,6 +42,7 @@ pub(super) async fn clear_leftover(dir: &Path) -> io::Result<()> {
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
     }
+    rescue::replays(dir);
     remove_folder(dir).await
 }
 

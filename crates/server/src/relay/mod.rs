@@ -8,7 +8,8 @@ mod client;
 mod headers;
 
 pub(crate) use client::Guests;
-use client::{Answer, GuestBody};
+pub(crate) use client::GuestBody;
+use client::Answer;
 pub(crate) use headers::harden;
 
 use std::pin::Pin;
@@ -40,7 +41,7 @@ use crate::{query, refusal};
 pub(crate) const DIRECT: &str = "/browser/kernel";
 
 /// Host header of every request to a guest.
-const GUEST_HOST: &str = "guest.session";
+pub(crate) const GUEST_HOST: &str = "guest.session";
 
 /// `/browsers/{id_or_name}/…` with an API key.
 pub(crate) async fn by_key(State(app): State<App>, request: Request) -> Response {

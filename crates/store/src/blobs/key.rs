@@ -1,6 +1,6 @@
 //! Names of blobs.
 
-use browserd_api::{ReplayId, SessionId};
+use browserd_api::ReplayId;
 
 /// Why a text is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,8 +34,8 @@ impl BlobKey {
 
     /// Of a recording.
     #[must_use]
-    pub fn replay(session: &SessionId, replay: &ReplayId) -> Self {
-        Self(format!("replays/{session}/{replay}.mp4"))
+    pub fn replay(replay: &ReplayId) -> Self {
+        Self(format!("replays/{replay}.mp4"))
     }
 
     /// The text.
@@ -58,7 +58,7 @@ mod tests {
             assert_eq!(BlobKey::new(bad), Err(InvalidKey), "{bad}");
         }
         assert!(BlobKey::new("a".repeat(BlobKey::LIMIT + 1)).is_err());
-        let replay = BlobKey::replay(&SessionId::generate(), &ReplayId::generate());
+        let replay = BlobKey::replay(&ReplayId::generate());
         assert_eq!(BlobKey::new(replay.as_str()), Ok(replay));
     }
 }
