@@ -42,6 +42,8 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// 415: the content type is not one the route reads.
     UnsupportedMediaType,
+    /// 416: the part asked for lies beyond the end.
+    RangeNotSatisfiable,
     /// 426: the route speaks WebSocket only.
     UpgradeRequired,
     /// 431: the request head is too large.
@@ -80,6 +82,7 @@ impl ErrorCode {
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::RangeNotSatisfiable,
         Self::UpgradeRequired,
         Self::HeadersTooLarge,
         Self::TooManyRequests,
@@ -110,6 +113,7 @@ impl ErrorCode {
             | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::RangeNotSatisfiable => 416,
             Self::UpgradeRequired => 426,
             Self::TooManyRequests => 429,
             Self::HeadersTooLarge => 431,
@@ -158,6 +162,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::UpgradeRequired => "upgrade_required",
             Self::HeadersTooLarge => "headers_too_large",
             Self::TooManyRequests => "too_many_requests",

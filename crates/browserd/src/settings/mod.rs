@@ -63,7 +63,7 @@ pub(crate) struct Settings {
     pub(crate) chromedriver: Option<PathBuf>,
     /// ffmpeg, when it should not be looked for.
     pub(crate) ffmpeg: Option<PathBuf>,
-    /// PulseAudio, when it should not be looked for.
+    /// `PulseAudio`, when it should not be looked for.
     pub(crate) pulseaudio: Option<PathBuf>,
     /// Bytes at which a recording ends.
     pub(crate) replay_limit: u64,

@@ -119,8 +119,7 @@ impl Cdp {
         struct Attached {
             session_id: String,
         }
-        let attached: Attached =
-            self.call(None, "Target.attachToBrowserTarget", json!({})).await?;
+        let attached: Attached = self.call(None, "Target.attachToBrowserTarget", json!({})).await?;
         Ok(SessionId(attached.session_id))
     }
 

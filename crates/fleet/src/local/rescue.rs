@@ -43,8 +43,7 @@ pub(super) fn replays(dir: &Path) {
 fn moved(root: &Path, state_dir: &Path, session: &SessionId) -> io::Result<usize> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = rustix::fs::open(root, flags, Mode::empty())?;
-    let resolve =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let folder = inside::REPLAYS.trim_start_matches('/');
     let folder = rustix::fs::openat2(&root, folder, flags, Mode::empty(), resolve)?;
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! Sound: a PulseAudio with one sink that leads nowhere, for the browser to play into and the
+//! Sound: a `PulseAudio` with one sink that leads nowhere, for the browser to play into and the
 //! encoder to listen to.
 //!
 //! It starts with the first recording that wants sound and lives as long as the session. Chromium
@@ -30,7 +30,7 @@ use crate::session::Session;
 pub(super) const MONITOR: &str = "browser.monitor";
 /// How long the start may take.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-/// What PulseAudio says when it is ready.
+/// What `PulseAudio` says when it is ready.
 const READY: &[u8] = b"Daemon startup complete";
 /// On the command line of Chromium's audio process.
 const AUDIO_PROCESS: &[u8] = b"--utility-sub-type=audio.mojom.AudioService";
@@ -38,7 +38,9 @@ const AUDIO_PROCESS: &[u8] = b"--utility-sub-type=audio.mojom.AudioService";
 /// Why there is no sound.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoAudio {
-    #[error("this host has no PulseAudio, which recordings with sound need; install it (Debian: pulseaudio), or leave record_audio out")]
+    #[error(
+        "this host has no PulseAudio, which recordings with sound need; install it (Debian: pulseaudio), or leave record_audio out"
+    )]
     NotInstalled,
     #[error("PulseAudio does not start: {0}")]
     Failed(#[from] io::Error),
@@ -91,9 +93,8 @@ impl Audio {
         let socket = inside::PULSE_SERVER.trim_start_matches("unix:");
         // A server that was killed has left it.
         let _ = std::fs::remove_file(socket);
-        let mut launch = Launch::new(
-            CString::new(program.as_os_str().as_bytes()).map_err(io::Error::from)?,
-        );
+        let mut launch =
+            Launch::new(CString::new(program.as_os_str().as_bytes()).map_err(io::Error::from)?);
         let protocol = format!("module-native-protocol-unix auth-anonymous=1 socket={socket}");
         for argument in [
             "-n",

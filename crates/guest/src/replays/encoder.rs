@@ -99,8 +99,10 @@ pub(super) async fn finish(
     from: &File,
     to: &File,
 ) -> io::Result<()> {
-    let arguments = "-f mp4 -i /proc/self/fd/3 -map 0 -c copy -f mp4 -movflags +faststart -y \
-                     /proc/self/fd/4";
+    // The last picture lasts no time: it stands at the recording's very end. Left to itself, ffmpeg
+    // gives it the average of the others, which is long where little happened.
+    let arguments = "-f mp4 -i /proc/self/fd/3 -map 0 -c copy -bsf:v setts=duration=1 -f mp4 \
+                     -movflags +faststart -y /proc/self/fd/4";
     let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
     let mut launch = launch(session, &arguments)?;
     launch.extra_fds = vec![(from.try_clone()?.into(), 3), (to.try_clone()?.into(), 4)];
@@ -197,7 +199,8 @@ mod tests {
     fn only_odd_sizes_are_padded_and_only_sound_asks_for_sound() {
         let plain = Encoding { size: (1280, 720), limit: 5, sound: None }.arguments().join(" ");
         assert!(!plain.contains("pad=") && !plain.contains("pulse") && plain.contains("-fs 5 "));
-        let odd = Encoding { size: (1281, 720), limit: 5, sound: Some(("unix:/x", 1_700_000_000_042)) };
+        let odd =
+            Encoding { size: (1281, 720), limit: 5, sound: Some(("unix:/x", 1_700_000_000_042)) };
         let odd = odd.arguments().join(" ");
         assert!(odd.contains("pad=") && odd.contains("-output_ts_offset -1700000000.042"));
         assert!(odd.contains("gte(t-1700000000.042,"));

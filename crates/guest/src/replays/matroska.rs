@@ -86,9 +86,8 @@ mod tests {
     #[test]
     fn lengths_cover_what_follows() {
         let before = before_picture(1500, 10);
-        let length = |at: usize| {
-            u64::from_be_bytes(before[at..at + 8].try_into().unwrap()) & !(1 << 56)
-        };
+        let length =
+            |at: usize| u64::from_be_bytes(before[at..at + 8].try_into().unwrap()) & !(1 << 56);
         assert_eq!(length(4), before.len() as u64 - 12 + 10);
         assert_eq!(&before[12..21], &[0xe7, 0x01, 0, 0, 0, 0, 0, 0, 8]);
         assert_eq!(u64::from_be_bytes(before[21..29].try_into().unwrap()), 1500);

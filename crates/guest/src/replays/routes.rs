@@ -52,7 +52,9 @@ impl<'a> Place<'a> {
         if running.count() >= RUNNING_LIMIT || kept.len() >= KEPT_LIMIT {
             return Err(Error::new(
                 ErrorCode::TooManyReplays,
-                format!("{RUNNING_LIMIT} recordings of this session are under way, and it may not have more; stop one first"),
+                format!(
+                    "{RUNNING_LIMIT} recordings of this session are under way, and it may not have more; stop one first"
+                ),
             ));
         }
         if kept.contains_key(id) {
@@ -93,9 +95,10 @@ async fn start(
 }
 
 fn find(replays: &Replays, id: &str) -> Result<std::sync::Arc<Recording>> {
-    id.parse().ok().and_then(|id| replays.find(&id)).ok_or_else(|| {
-        Error::new(ErrorCode::ReplayNotFound, "this guest has no such recording")
-    })
+    id.parse()
+        .ok()
+        .and_then(|id| replays.find(&id))
+        .ok_or_else(|| Error::new(ErrorCode::ReplayNotFound, "this guest has no such recording"))
 }
 
 async fn stop(State(replays): State<Replays>, Path(id): Path<String>) -> Result<StatusCode> {

@@ -44,14 +44,17 @@ pub(super) async fn follow(
 /// One thread's look; `true` when the X server went away.
 async fn look(display: String, slot: Arc<Slot>, unwatched: &CancellationToken) -> bool {
     let (ended, end) = oneshot::channel();
-    let started = pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from).and_then(|(hang_up, held)| {
-        // A thread of its own, because the X server may be one of the session's own making that
-        // never answers.
-        std::thread::Builder::new().name("screen".into()).stack_size(STACK).spawn(move || {
-            let _ = ended.send(x11::capture(&display, &hang_up, &slot));
-        })?;
-        Ok(held)
-    });
+    let started =
+        pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from).and_then(|(hang_up, held)| {
+            // A thread of its own, because the X server may be one of the session's own making that
+            // never answers.
+            std::thread::Builder::new().name("screen".into()).stack_size(STACK).spawn(
+                move || {
+                    let _ = ended.send(x11::capture(&display, &hang_up, &slot));
+                },
+            )?;
+            Ok(held)
+        });
     let _held = match started {
         Ok(held) => held,
         Err(error) => {

@@ -15,7 +15,9 @@ impl Pointer {
     pub(super) fn draw(&self, frame: &mut Frame, at: (i32, i32)) {
         let (left, top) = (at.0 - self.hot.0, at.1 - self.hot.1);
         let (width, height) = (frame.width as i32, frame.height as i32);
-        for (row, pixels) in self.pixels.chunks_exact(self.width.max(1)).take(self.height).enumerate() {
+        for (row, pixels) in
+            self.pixels.chunks_exact(self.width.max(1)).take(self.height).enumerate()
+        {
             let y = top + row as i32;
             if !(0..height).contains(&y) {
                 continue;

@@ -83,14 +83,24 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
             C::UpstreamUnavailable,
         ],
         "browsers.replays.list" => &[C::BadRequest, C::BrowserNotFound, C::Internal],
-        "browsers.replays.stop" | "browsers.replays.download" => &[
+        "browsers.replays.stop" => &[
             C::BadRequest,
             C::BrowserNotFound,
             C::ReplayNotFound,
             C::Internal,
             C::UpstreamUnavailable,
         ],
-        "replays.view" => &[C::ReplayNotFound, C::Internal],
+        "browsers.replays.download" => &[
+            C::BadRequest,
+            C::BrowserNotFound,
+            C::ReplayNotFound,
+            C::RangeNotSatisfiable,
+            C::NotImplemented,
+            C::Internal,
+        ],
+        "replays.view" => {
+            &[C::ReplayNotFound, C::RangeNotSatisfiable, C::NotImplemented, C::Internal]
+        }
         "docs.page" => &[C::NotFound],
         _ if id.starts_with("cdp.connect") => &[C::BadRequest, C::NotFound, C::UpgradeRequired],
         _ if id.starts_with("cdp.") => &[C::BadRequest, C::NotFound],
@@ -150,6 +160,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Conflict => "busy; waiting helps",
         ErrorCode::PayloadTooLarge => "the body is larger than this route takes",
         ErrorCode::UnsupportedMediaType => "the body is not of a type this route reads",
+        ErrorCode::RangeNotSatisfiable => "the part asked for lies beyond the end",
         ErrorCode::UpgradeRequired => "this route speaks WebSocket only",
         ErrorCode::HeadersTooLarge => "the request's head is too large",
         ErrorCode::TooManyRequests => "over a limit; see `Retry-After`",

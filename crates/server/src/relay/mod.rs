@@ -7,9 +7,9 @@
 mod client;
 mod headers;
 
-pub(crate) use client::Guests;
-pub(crate) use client::GuestBody;
 use client::Answer;
+pub(crate) use client::GuestBody;
+pub(crate) use client::Guests;
 pub(crate) use headers::harden;
 
 use std::pin::Pin;

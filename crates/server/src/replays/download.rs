@@ -26,8 +26,7 @@ const PIECE: usize = 128 << 10;
         ("replay_id" = String, Path, description = "Id of the recording.")),
     responses((status = 200, description = "The file.", content_type = "video/mp4", body = Vec<u8>),
         (status = 202, description = "Not finished yet; see `Retry-After`."),
-        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>),
-        (status = 416, description = "The part asked for lies beyond the end.")))]
+        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>)))]
 pub(super) async fn download(
     State(app): State<App>,
     Path((id_or_name, replay_id)): Path<(String, String)>,
@@ -63,18 +62,14 @@ pub(super) async fn file(app: &App, row: &ReplayRow, asks: &HeaderMap) -> Result
         ));
     };
     let etag = format!("\"{}-{size}\"", row.id);
-    let part = asked(asks, size, &etag);
-    let (status, start, length) = match part {
+    let (status, start, length) = match asked(asks, size, &etag) {
         Part::Whole => (StatusCode::OK, 0, size),
         Part::Range { start, length } => (StatusCode::PARTIAL_CONTENT, start, length),
-        Part::Beyond => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
+        Part::Beyond => return Ok(beyond(size)),
     };
-    let body = match length {
-        0 => Body::empty(),
-        _ => match blobs.read(&key, start, length).await.map_err(Error::internal)? {
-            Some(reader) => Body::from_stream(ReaderStream::with_capacity(reader, PIECE)),
-            None => return Err(Error::internal("a recording's blob has gone")),
-        },
+    let body = match blobs.read(&key, start, length).await.map_err(Error::internal)? {
+        Some(reader) => Body::from_stream(ReaderStream::with_capacity(reader, PIECE)),
+        None => return Err(Error::internal("a recording's blob has gone")),
     };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -92,13 +87,19 @@ pub(super) async fn file(app: &App, row: &ReplayRow, asks: &HeaderMap) -> Result
     set(header::REFERRER_POLICY, "no-referrer");
     let name = format!("inline; filename=\"{}.mp4\"", row.id);
     set(header::CONTENT_DISPOSITION, &name);
-    match part {
-        Part::Whole => {}
-        Part::Range { .. } => {
-            let range = format!("bytes {start}-{}/{size}", start + length - 1);
-            set(header::CONTENT_RANGE, &range);
-        }
-        Part::Beyond => set(header::CONTENT_RANGE, &format!("bytes */{size}")),
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {start}-{}/{size}", start + length - 1);
+        set(header::CONTENT_RANGE, &range);
     }
     Ok(response)
+}
+
+fn beyond(size: u64) -> Response {
+    let message =
+        format!("the recording has {size} bytes, and the Range header asks for later ones");
+    let mut response = Error::new(ErrorCode::RangeNotSatisfiable, message).into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
 }

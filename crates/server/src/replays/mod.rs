@@ -103,7 +103,9 @@ fn no_replay(id: &str) -> Error {
     let id: String = id.chars().take(64).collect();
     Error::new(
         ErrorCode::ReplayNotFound,
-        format!("this session has no recording {id:?}; GET /browsers/{{id_or_name}}/replays lists them"),
+        format!(
+            "this session has no recording {id:?}; GET /browsers/{{id_or_name}}/replays lists them"
+        ),
     )
 }
 
@@ -115,7 +117,12 @@ fn show(app: &App, row: &ReplayRow) -> Result<Replay> {
         replay_id: row.id.clone(),
         started_at: row.started_at,
         finished_at: end.map(|end| end.finished_at),
-        replay_view_url: format!("{}{}?jwt={jwt}&replay_id={}", app.public.http, view::PATH, row.id),
+        replay_view_url: format!(
+            "{}{}?jwt={jwt}&replay_id={}",
+            app.public.http,
+            view::PATH,
+            row.id
+        ),
         end_reason: end.map(|end| end.reason),
         size_bytes: end.map(|end| end.size_bytes),
     })

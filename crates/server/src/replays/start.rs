@@ -71,7 +71,8 @@ fn order(body: &StartReplay, limit_bytes: u64) -> Result<Order> {
     if !(1..=FRAMERATE_LIMIT).contains(&framerate) {
         fault("framerate", format!("must be from 1 to {FRAMERATE_LIMIT} frames a second"));
     }
-    if body.max_duration_in_seconds.is_some_and(|seconds| !(1..=DURATION_LIMIT).contains(&seconds)) {
+    if body.max_duration_in_seconds.is_some_and(|seconds| !(1..=DURATION_LIMIT).contains(&seconds))
+    {
         fault("max_duration_in_seconds", format!("must be from 1 to {DURATION_LIMIT}"));
     }
     if !faults.is_empty() {
@@ -101,11 +102,8 @@ mod tests {
             (None, Some(0), vec!["max_duration_in_seconds"]),
             (Some(0), Some(u64::MAX), vec!["framerate", "max_duration_in_seconds"]),
         ] {
-            let body = StartReplay {
-                framerate,
-                max_duration_in_seconds: duration,
-                record_audio: None,
-            };
+            let body =
+                StartReplay { framerate, max_duration_in_seconds: duration, record_audio: None };
             let error = order(&body, 7).unwrap_err();
             let fields: Vec<_> = error.0.body().details.iter().map(|d| d.code.as_str()).collect();
             assert_eq!(fields, blamed);

@@ -30,8 +30,7 @@ const NOT_YET: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">
     params(("replay_id" = Option<String>, Query, description = "Id of the recording; the token says it, too.")),
     responses((status = 200, description = "The file.", content_type = "video/mp4", body = Vec<u8>),
         (status = 202, description = "Not finished yet; see `Retry-After`.", content_type = "text/html", body = String),
-        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>),
-        (status = 416, description = "The part asked for lies beyond the end.")))]
+        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>)))]
 pub(super) async fn view(
     State(app): State<App>,
     RawQuery(query): RawQuery,
@@ -58,7 +57,8 @@ pub(super) async fn view(
         }
     };
     // For frames and players of any site that was given the address.
-    let policy = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors *";
+    let policy =
+        "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors *";
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(

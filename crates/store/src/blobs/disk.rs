@@ -100,8 +100,7 @@ impl Blobs for DiskBlobs {
     ) -> io::Result<u64> {
         let unfinished = Unfinished(self.unfinished());
         let mut options = tokio::fs::OpenOptions::new();
-        let mut file =
-            options.write(true).create_new(true).mode(0o600).open(&unfinished.0).await?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&unfinished.0).await?;
         let size = tokio::io::copy(&mut from.take(limit.saturating_add(1)), &mut file).await?;
         if size > limit {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -152,12 +151,7 @@ impl Blobs for DiskBlobs {
         }
     }
 
-    async fn read(
-        &self,
-        key: &BlobKey,
-        start: u64,
-        length: u64,
-    ) -> io::Result<Option<BlobReader>> {
+    async fn read(&self, key: &BlobKey, start: u64, length: u64) -> io::Result<Option<BlobReader>> {
         let mut file = match tokio::fs::File::open(self.path(key)).await {
             Ok(file) => file,
             Err(error) if absent(&error) => return Ok(None),

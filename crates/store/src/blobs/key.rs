@@ -4,7 +4,9 @@ use browserd_api::ReplayId;
 
 /// Why a text is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a blob's key has parts of a-z, 0-9, -, _ and . between slashes, none beginning with a dot")]
+#[error(
+    "a blob's key has parts of a-z, 0-9, -, _ and . between slashes, none beginning with a dot"
+)]
 pub struct InvalidKey;
 
 /// A name: parts of lower-case letters, digits, `-`, `_` and `.`, between slashes. No part begins

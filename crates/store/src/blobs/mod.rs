@@ -42,8 +42,7 @@ pub trait Blobs: Send + Sync + 'static {
 
     /// Reads `length` bytes from `start` on; what lies beyond the end is left out. None: there is no
     /// such blob.
-    async fn read(&self, key: &BlobKey, start: u64, length: u64)
-    -> io::Result<Option<BlobReader>>;
+    async fn read(&self, key: &BlobKey, start: u64, length: u64) -> io::Result<Option<BlobReader>>;
 
     /// Takes the blob away; one that is not there is no error.
     async fn delete(&self, key: &BlobKey) -> io::Result<()>;

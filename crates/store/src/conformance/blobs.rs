@@ -50,7 +50,8 @@ pub async fn check_blobs(blobs: &dyn Blobs) {
 }
 
 async fn read(blobs: &dyn Blobs, key: &BlobKey, start: u64, length: u64) -> String {
-    let mut reader = blobs.read(key, start, length).await.expect("it answers").expect("it is there");
+    let mut reader =
+        blobs.read(key, start, length).await.expect("it answers").expect("it is there");
     let mut text = String::new();
     reader.read_to_string(&mut text).await.expect("it reads");
     text

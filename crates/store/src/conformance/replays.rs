@@ -24,7 +24,10 @@ pub(super) async fn recordings_are_their_sessions_and_in_order(store: &dyn Store
     store.insert_replay(&late).await.expect_err("an id is used once");
     let all = store.replays(&mine).await.expect("the store answers");
     assert_eq!(all, [early.clone(), late]);
-    assert_eq!(store.replay(&mine, &early.id).await.expect("the store answers"), Some(early.clone()));
+    assert_eq!(
+        store.replay(&mine, &early.id).await.expect("the store answers"),
+        Some(early.clone())
+    );
     assert_eq!(store.replay(&other, &early.id).await.expect("the store answers"), None);
     assert_eq!(store.replays(&SessionId::generate()).await.expect("the store answers"), []);
 }
@@ -35,11 +38,8 @@ pub(super) async fn the_first_end_of_a_recording_stands(store: &dyn Store) {
     for row in [&row, &open] {
         store.insert_replay(row).await.expect("it is new");
     }
-    let end = ReplayEnd {
-        finished_at: at(3),
-        reason: ReplayEndReason::MaxDuration,
-        size_bytes: 1 << 40,
-    };
+    let end =
+        ReplayEnd { finished_at: at(3), reason: ReplayEndReason::MaxDuration, size_bytes: 1 << 40 };
     store.end_replay(&row.id, &end).await.expect("it ends");
     let second = ReplayEnd { reason: ReplayEndReason::SessionEnded, ..end.clone() };
     store.end_replay(&row.id, &second).await.expect("a second end is no error");

@@ -98,9 +98,8 @@ fn row(columns: Columns) -> Result<ReplayRow, StoreError> {
     let end = match (finished_at, reason, size) {
         (None, None, None) => None,
         (Some(at), Some(reason), Some(size)) => {
-            let reason: ReplayEndReason =
-                serde_json::from_value(serde_json::Value::String(reason))
-                    .map_err(|_| corrupt("end_reason"))?;
+            let reason: ReplayEndReason = serde_json::from_value(serde_json::Value::String(reason))
+                .map_err(|_| corrupt("end_reason"))?;
             let size_bytes = u64::try_from(size).map_err(|_| corrupt("size"))?;
             Some(ReplayEnd { finished_at: Timestamp::from_micros(at), reason, size_bytes })
         }
