@@ -11,7 +11,7 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, lifecycle, memory, processes, stream
+from . import cdp, lifecycle, memory, processes, replays, stream
 from .context import Context
 from .table import Row, Table
 
@@ -24,6 +24,7 @@ BENCHMARKS = {
     "stream": stream.stdout_stream,
     "lag": stream.lag,
     "cdp": cdp.cdp,
+    "replays": replays.replays,
     "memory": memory.idle,
     "sessions": memory.twenty_sessions,
 }
