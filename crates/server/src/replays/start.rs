@@ -7,6 +7,7 @@ use browserd_api::replays::{
     DURATION_LIMIT, FRAMERATE_DEFAULT, FRAMERATE_LIMIT, Replay, StartReplay,
 };
 use browserd_api::{ApiError, ErrorDetail, ReplayId};
+use browserd_fleet::LiveSession;
 use browserd_protocol::replay::{Order, ROUTES, Started};
 use browserd_rest::{Error, Optional, Result};
 use browserd_store::ReplayRow;
@@ -42,6 +43,16 @@ pub(super) async fn start(
 ) -> Result<Response> {
     let session = app.fleet.live(&id_or_name).map_err(refusal::from_fleet)?;
     let order = order(&body, recordings(&app)?.limit_bytes)?;
+    // In a task of its own: a client that hangs up meanwhile must not leave a recording behind that
+    // nobody knows of.
+    let beginning = app.replays.tasks.spawn(begin(app.clone(), session.clone(), order));
+    let row = beginning.await.map_err(Error::internal)??;
+    let mut response = (StatusCode::CREATED, Json(show(&app, &row)?)).into_response();
+    response.extensions_mut().insert(AboutSession(session.id().clone()));
+    Ok(response)
+}
+
+async fn begin(app: App, session: LiveSession, order: Order) -> Result<ReplayRow> {
     let _activity = session.activity();
     let answer = guest::ask(&app, &session, Method::POST, ROUTES, Some(&order)).await?;
     let started: Started = answer.json()?;
@@ -56,10 +67,8 @@ pub(super) async fn start(
         let _ = guest::ask::<()>(&app, &session, Method::DELETE, &path, None).await;
         return Err(Error::internal(error));
     }
-    follow::spawn(&app, session.clone(), row.clone());
-    let mut response = (StatusCode::CREATED, Json(show(&app, &row)?)).into_response();
-    response.extensions_mut().insert(AboutSession(session.id().clone()));
-    Ok(response)
+    follow::spawn(&app, session, row.clone());
+    Ok(row)
 }
 
 fn order(body: &StartReplay, limit_bytes: u64) -> Result<Order> {
