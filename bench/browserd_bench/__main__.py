@@ -62,6 +62,9 @@ def main() -> int:
                 failed += 1
                 table.rows.append(Row(name, "", [], note=f"failed: {error}"))
             finally:
+                connection.close()
+                # one of its own: the server closes what is idle for as long as some benchmarks take
+                connection = context.connection()
                 context.delete(connection, browser["session_id"])
                 connection.close()
     finally:
