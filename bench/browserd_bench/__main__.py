@@ -11,7 +11,7 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, files, lifecycle, memory, processes, screen, stream
+from . import cdp, files, lifecycle, memory, processes, replays, screen, stream
 from .context import Context
 from .table import Row, Table
 
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "files": files.files,
     "cdp": cdp.cdp,
     "screen": screen.screenshots,
+    "replays": replays.replays,
     "memory": memory.idle,
     "sessions": memory.twenty_sessions,
 }
@@ -63,6 +64,9 @@ def main() -> int:
                 failed += 1
                 table.rows.append(Row(name, "", [], note=f"failed: {error}"))
             finally:
+                connection.close()
+                # one of its own: the server closes what is idle for as long as some benchmarks take
+                connection = context.connection()
                 context.delete(connection, browser["session_id"])
                 connection.close()
     finally:

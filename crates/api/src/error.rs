@@ -24,6 +24,8 @@ pub enum ErrorCode {
     BrowserNotFound,
     /// 404: no such process in this session.
     ProcessNotFound,
+    /// 404: no such recording of this session.
+    ReplayNotFound,
     /// 404: the named project does not exist.
     ProjectNotFound,
     /// 404: no such page target, file or other thing inside the session.
@@ -38,6 +40,8 @@ pub enum ErrorCode {
     ProcessExited,
     /// 409: the session was ended while this request was under way.
     Ended,
+    /// 409: the session has as many recordings under way as it may.
+    TooManyReplays,
     /// 409: the thing asked for is busy; waiting helps.
     Conflict,
     /// 413: the request body is larger than the route's limit.
@@ -84,6 +88,7 @@ impl ErrorCode {
         Self::Timeout,
         Self::BrowserNotFound,
         Self::ProcessNotFound,
+        Self::ReplayNotFound,
         Self::ProjectNotFound,
         Self::NotFound,
         Self::Forbidden,
@@ -91,6 +96,7 @@ impl ErrorCode {
         Self::StdinClosed,
         Self::ProcessExited,
         Self::Ended,
+        Self::TooManyReplays,
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -118,6 +124,7 @@ impl ErrorCode {
             Self::RouteNotFound
             | Self::BrowserNotFound
             | Self::ProcessNotFound
+            | Self::ReplayNotFound
             | Self::ProjectNotFound
             | Self::NotFound => 404,
             Self::Forbidden => 403,
@@ -127,6 +134,7 @@ impl ErrorCode {
             | Self::StdinClosed
             | Self::ProcessExited
             | Self::Ended
+            | Self::TooManyReplays
             | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
@@ -171,6 +179,7 @@ impl ErrorCode {
             Self::Timeout => "timeout",
             Self::BrowserNotFound => "browser_not_found",
             Self::ProcessNotFound => "process_not_found",
+            Self::ReplayNotFound => "replay_not_found",
             Self::ProjectNotFound => "project_not_found",
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
@@ -178,6 +187,7 @@ impl ErrorCode {
             Self::StdinClosed => "stdin_closed",
             Self::ProcessExited => "process_exited",
             Self::Ended => "ended",
+            Self::TooManyReplays => "too_many_replays",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",

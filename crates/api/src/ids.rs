@@ -1,4 +1,4 @@
-//! Ids: 24-character cuid2 for sessions, UUIDs for processes.
+//! Ids: 24-character cuid2 for sessions and recordings, UUIDs for processes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -60,6 +60,54 @@ impl From<SessionId> for String {
 }
 
 impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A recording of a session's screen; of the same form as a [`SessionId`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[a-z][a-z0-9]{23}$", examples("q3m0hs2v8k4xw1dz7c9ytbnr"))]
+pub struct ReplayId(String);
+
+impl ReplayId {
+    /// A fresh id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(cuid2::create_id())
+    }
+
+    /// The id as it stands in URLs and file names.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ReplayId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.parse::<SessionId>().map(|SessionId(text)| Self(text))
+    }
+}
+
+impl TryFrom<String> for ReplayId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<ReplayId> for String {
+    fn from(id: ReplayId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ReplayId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -13,9 +13,10 @@ pub mod ids;
 pub mod logs;
 pub mod operations;
 pub mod process;
+pub mod replays;
 pub mod secret;
 pub mod time;
 
 pub use error::{ApiError, ErrorBody, ErrorCode, ErrorDetail};
-pub use ids::{ProcessId, SessionId};
+pub use ids::{ProcessId, ReplayId, SessionId};
 pub use time::Timestamp;

@@ -21,6 +21,8 @@ const CHROMIUM: [&str; 5] = [
 const XVFB: [&str; 2] = ["/usr/bin/Xvfb", "/usr/local/bin/Xvfb"];
 const CHROMEDRIVER: [&str; 3] =
     ["/usr/bin/chromedriver", "/usr/lib/chromium/chromedriver", "/usr/local/bin/chromedriver"];
+const FFMPEG: [&str; 2] = ["/usr/bin/ffmpeg", "/usr/local/bin/ffmpeg"];
+const PULSEAUDIO: [&str; 2] = ["/usr/bin/pulseaudio", "/usr/local/bin/pulseaudio"];
 
 /// What is wrong with a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(crate) struct Search {
     pub(crate) chromium: Found,
     pub(crate) xvfb: Found,
     pub(crate) chromedriver: Found,
+    pub(crate) ffmpeg: Found,
+    pub(crate) pulseaudio: Found,
 }
 
 impl Search {
@@ -56,6 +60,8 @@ impl Search {
             xvfb: find(settings.xvfb.as_deref(), &XVFB, true),
             // Debian's is a binary, others wrap it in a script; both will do.
             chromedriver: find(settings.chromedriver.as_deref(), &CHROMEDRIVER, false),
+            ffmpeg: find(settings.ffmpeg.as_deref(), &FFMPEG, false),
+            pulseaudio: find(settings.pulseaudio.as_deref(), &PULSEAUDIO, false),
         }
     }
 
@@ -65,6 +71,8 @@ impl Search {
             chromium: self.chromium.clone().ok()?,
             xvfb: self.xvfb.clone().ok(),
             chromedriver: self.chromedriver.clone().ok(),
+            ffmpeg: self.ffmpeg.clone().ok(),
+            pulseaudio: self.pulseaudio.clone().ok(),
         })
     }
 }

@@ -15,8 +15,8 @@ use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
 use browserd_fleet::{Fleet, Runtime};
 use browserd_protocol::{EgressPolicy, Programs};
-use browserd_server::{ApiKeys, Server, ServerConfig};
-use browserd_store::SqliteStore;
+use browserd_server::{ApiKeys, Recordings, Server, ServerConfig};
+use browserd_store::{DiskBlobs, SqliteStore};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
@@ -105,11 +105,18 @@ async fn serve(settings: &Settings, state: &StateDir, runtime: Arc<dyn Runtime>)
     let most = usize::try_from(settings.max_sessions).unwrap_or(usize::MAX);
     let fleet = Fleet::start(Arc::new(store.clone()), runtime, most).await?;
 
+    let blobs = DiskBlobs::open(state.path().join("blobs"))
+        .context("cannot open the folder of recordings")?;
     let url = public_url.as_str().trim_end_matches('/').to_owned();
     let config = ServerConfig {
         region_default: settings.region,
         default_timezone: settings.timezone.clone(),
         default_locale: settings.locale.clone(),
+        recordings: Some(Recordings {
+            blobs: Arc::new(blobs),
+            state_dir: state.path().to_owned(),
+            limit_bytes: settings.replay_limit,
+        }),
         ..ServerConfig::new(public_url, state.token_secret()?, browserd_guest::openapi())
     };
     let server = Server::new(config, fleet, ApiKeys::new(keys.hashes));

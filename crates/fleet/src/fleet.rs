@@ -226,6 +226,12 @@ impl Fleet {
         owner.send(Ask::End { reason, done }).await.is_ok() && over.await.is_ok()
     }
 
+    /// The rows.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// Ids of the running sessions.
     #[must_use]
     pub fn active(&self) -> Vec<SessionId> {

@@ -67,6 +67,13 @@ impl LiveSession {
         }
     }
 
+    /// Waits until nothing of the session is left.
+    pub async fn wait_gone(&self) {
+        let mut ended = self.inner.ended.clone();
+        // Its owner holds the other end until it is done.
+        while ended.changed().await.is_ok() {}
+    }
+
     /// Counts as activity until dropped: the session does not time out meanwhile.
     #[must_use]
     pub fn activity(&self) -> Activity {

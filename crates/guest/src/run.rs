@@ -21,6 +21,8 @@ use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
 use crate::internal;
 use crate::logs::LogStreams;
 use crate::process::{Processes, Retention};
+use crate::replays::{self, Replays};
+use crate::screen::Screen;
 use crate::session::{Places, Session};
 use crate::webdriver;
 
@@ -124,6 +126,9 @@ impl Guest {
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
             router = router.merge(internal::router(browser.clone()));
+            let screen = Screen::new(Arc::clone(&session), browser.clone());
+            let replays = Replays::new(Arc::clone(&session), browser.clone(), screen);
+            router = router.merge(replays::router(replays));
         }
         services.spawn(http::serve(self.http, router));
         let outcome = tokio::select! {

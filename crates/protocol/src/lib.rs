@@ -14,6 +14,8 @@
 //! Everything that comes from the guest is hostile: readers bound every line by [`LINE_LIMIT`] and
 //! treat what does not parse as a reason to end the session.
 
+pub mod replay;
+
 use std::path::PathBuf;
 
 use browserd_api::SessionId;
@@ -43,6 +45,12 @@ pub mod inside {
     pub const DOWNLOADS: &str = "/home/kernel/Downloads";
     /// Where the guest keeps process output; only the guest may read it.
     pub const STATE_DIR: &str = "/var/lib/browserd";
+    /// Where recordings are written; only the guest may read it.
+    pub const REPLAYS: &str = "/var/lib/browserd/replays";
+    /// Where the sound server has its socket.
+    pub const PULSE_DIR: &str = "/run/pulse";
+    /// The sound server's address; it is there while a recording wants sound, and after.
+    pub const PULSE_SERVER: &str = "unix:/run/pulse/native";
     /// Where the guest keeps its own log and those of Chromium, the X server and the driver, readable
     /// by everyone inside.
     pub const LOG_DIR: &str = "/var/log/browserd";
@@ -137,6 +145,12 @@ pub struct Programs {
     /// `chromedriver`, for `WebDriver` `BiDi`.
     #[serde(default)]
     pub chromedriver: Option<PathBuf>,
+    /// `ffmpeg`, for recordings.
+    #[serde(default)]
+    pub ffmpeg: Option<PathBuf>,
+    /// `pulseaudio`, for recordings with sound.
+    #[serde(default)]
+    pub pulseaudio: Option<PathBuf>,
 }
 
 /// All a guest needs to know; the shim passes it as JSON in [`GUEST_SPEC_ENV`].

@@ -11,6 +11,7 @@ use crate::config::ServerConfig;
 use crate::docs::Docs;
 use crate::keys::ApiKeys;
 use crate::relay::Guests;
+use crate::replays::Replays;
 use crate::token::Tokens;
 
 /// Handle to the shared state. Cheap to clone.
@@ -31,6 +32,8 @@ pub(crate) struct State {
     pub(crate) guests: Guests,
     /// Documents about the API.
     pub(crate) docs: Docs,
+    /// Recordings that are followed to their end.
+    pub(crate) replays: Replays,
     /// Open tunnels, which outlive the HTTP connection they began on.
     pub(crate) tunnels: TaskTracker,
     /// Settings.
@@ -44,6 +47,7 @@ impl App {
             tokens: Tokens::new(&config.token_secret, &public.host),
             docs: Docs::new(&crate::openapi::document(&config.guest_openapi)),
             guests: Guests::default(),
+            replays: Replays::default(),
             tunnels: TaskTracker::new(),
             public,
             fleet,

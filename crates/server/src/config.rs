@@ -1,8 +1,11 @@
 //! What the server must be told.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::browser::Region;
+use browserd_store::Blobs;
 use secrecy::SecretBox;
 use url::Url;
 
@@ -29,9 +32,22 @@ pub struct ServerConfig {
     pub header_read_timeout: Duration,
     /// How long `serve` waits for open connections once it was asked to stop.
     pub shutdown_grace: Duration,
+    /// Where recordings are kept; none: nothing can be recorded.
+    pub recordings: Option<Recordings>,
     /// The guest's document. Its paths (`/process/exec`) are routed and described below
     /// `/browsers/{id_or_name}`.
     pub guest_openapi: utoipa::openapi::OpenApi,
+}
+
+/// Where recordings are kept.
+#[derive(Clone)]
+pub struct Recordings {
+    /// Their files.
+    pub blobs: Arc<dyn Blobs>,
+    /// The state folder, where files are found of recordings whose session ended first.
+    pub state_dir: PathBuf,
+    /// Bytes at which a recording ends.
+    pub limit_bytes: u64,
 }
 
 impl ServerConfig {
@@ -61,6 +77,7 @@ impl ServerConfig {
             json_body_limit: Self::JSON_BODY_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,
             shutdown_grace: Self::SHUTDOWN_GRACE,
+            recordings: None,
             guest_openapi,
         }
     }

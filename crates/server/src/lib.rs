@@ -9,6 +9,8 @@
 //!  client ──▶│ /browsers …      Authorization: Bearer key ──▶ fleet
 //!            │ /browsers/{}/process …  Bearer key ──▶ relay ──▶ guest (unix socket)
 //!            │ /browser/kernel/process …  ?jwt= ────▶ relay ──▶ guest
+//!            │ /browsers/{}/replays   Bearer key ──▶ store, blobs, guest
+//!            │ /browser/replays           ?jwt= ────▶ blobs
 //!            │ /browser/cdp …             ?jwt= ────▶ tunnel ─▶ Chromium (handed-over socket)
 //!            └ /browser/webdriver …       ?jwt= ────▶ tunnel ─▶ guest
 //! ```
@@ -24,6 +26,7 @@ mod openapi;
 mod query;
 mod refusal;
 mod relay;
+mod replays;
 mod router;
 mod serve;
 mod status;
@@ -32,7 +35,7 @@ mod tunnel;
 mod webdriver;
 mod wire;
 
-pub use config::{ServerConfig, TokenSecret};
+pub use config::{Recordings, ServerConfig, TokenSecret};
 pub use docs::yaml;
 pub use keys::ApiKeys;
 pub use openapi::document;

@@ -68,7 +68,7 @@ pub(crate) fn no_chromium(
     )
 }
 
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).take(CAUSE_LIMIT).collect();
     if short.len() < text.len() {
         short.push('…');

@@ -28,6 +28,7 @@ use tower::Service as _;
 use crate::app::App;
 use crate::config::ServerConfig;
 use crate::keys::ApiKeys;
+use crate::replays;
 use crate::wire::head::PARSER_LIMIT;
 use crate::wire::linger;
 
@@ -65,6 +66,7 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
+        replays::settle(&self.app).await;
         let router = self.router();
         let http = self.http();
         let connections = TaskTracker::new();
@@ -109,6 +111,7 @@ impl Server {
             let drained = async {
                 connections.wait().await;
                 self.app.tunnels.wait().await;
+                self.app.replays.settled().await;
             };
             tokio::time::timeout(self.app.config.shutdown_grace, drained).await
         };

@@ -5,7 +5,7 @@
 //! may live for days and its URLs are written down once. It holds nothing but the session.
 
 use axum::extract::FromRequestParts;
-use browserd_api::{ErrorCode, SessionId, Timestamp};
+use browserd_api::{ErrorCode, ReplayId, SessionId, Timestamp};
 use browserd_fleet::LiveSession;
 use browserd_rest::Error;
 use http::request::Parts;
@@ -18,6 +18,8 @@ use crate::config::TokenSecret;
 use crate::query;
 
 const ISSUER: &str = "browserd";
+/// Of tokens for one recording, which are good for nothing else.
+const REPLAY_ISSUER: &str = "browserd-replay";
 
 /// Longest token looked at, bytes; ours are about 300.
 const LENGTH_LIMIT: usize = 2048;
@@ -39,11 +41,21 @@ struct SessionClaim {
     fqdn: String,
 }
 
-/// Signs and checks session tokens.
+#[derive(Debug, Serialize, Deserialize)]
+struct ReplayClaims {
+    iss: String,
+    /// The session's id.
+    sub: String,
+    /// The recording's.
+    replay: String,
+}
+
+/// Signs and checks session tokens, and those for one recording.
 pub(crate) struct Tokens {
     sign: EncodingKey,
     check: DecodingKey,
     validation: Validation,
+    replay_validation: Validation,
     fqdn: String,
 }
 
@@ -53,10 +65,13 @@ impl Tokens {
         validation.validate_exp = false;
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["iss", "sub"]);
+        let mut replay_validation = validation.clone();
+        replay_validation.set_issuer(&[REPLAY_ISSUER]);
         Self {
             sign: EncodingKey::from_secret(secret.expose_secret()),
             check: DecodingKey::from_secret(secret.expose_secret()),
             validation,
+            replay_validation,
             fqdn: fqdn.to_owned(),
         }
     }
@@ -80,6 +95,25 @@ impl Tokens {
         }
         let data = jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok()?;
         data.claims.sub.parse().ok()
+    }
+
+    /// The token of a recording: whoever has it may watch the recording, also when its session has
+    /// ended, and do nothing else.
+    pub(crate) fn sign_replay(&self, id: &SessionId, replay: &ReplayId) -> Result<String, Error> {
+        let (sub, replay) = (id.to_string(), replay.to_string());
+        let claims = ReplayClaims { iss: REPLAY_ISSUER.to_owned(), sub, replay };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
+            .map_err(Error::internal)
+    }
+
+    /// The session and recording a token of ours names.
+    pub(crate) fn check_replay(&self, token: &str) -> Option<(SessionId, ReplayId)> {
+        if token.len() > LENGTH_LIMIT {
+            return None;
+        }
+        let validation = &self.replay_validation;
+        let data = jsonwebtoken::decode::<ReplayClaims>(token, &self.check, validation).ok()?;
+        Some((data.claims.sub.parse().ok()?, data.claims.replay.parse().ok()?))
     }
 }
 
@@ -132,6 +166,17 @@ mod tests {
         assert_eq!(token.split('.').count(), 3);
         assert_eq!(tokens(1).check(&token), Some(id.clone()));
         assert_eq!(tokens(1).sign(&id, at).unwrap(), token);
+    }
+
+    #[test]
+    fn a_recording_token_opens_nothing_but_its_recording() {
+        let (id, replay) = (SessionId::generate(), ReplayId::generate());
+        let token = tokens(1).sign_replay(&id, &replay).unwrap();
+        assert_eq!(tokens(1).check_replay(&token), Some((id.clone(), replay)));
+        assert_eq!(tokens(2).check_replay(&token), None);
+        assert_eq!(tokens(1).check(&token), None);
+        let session = tokens(1).sign(&id, Timestamp::now()).unwrap();
+        assert_eq!(tokens(1).check_replay(&session), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What must survive a restart: rows of sessions and keys.
+//! What must survive a restart: rows of sessions, recordings and keys, and files ([`Blobs`]).
 //!
-//! Owns the schema and the [`Store`] trait with its `SQLite` implementation and the conformance
-//! suite every implementation passes. Decides nothing about sessions.
+//! Owns the schema, the [`Store`] trait with its `SQLite` implementation, the [`Blobs`] trait with
+//! its implementation on disk, and the conformance suites every implementation passes. Decides
+//! nothing about sessions.
 //!
 //! ```text
 //!            Store (trait)
@@ -13,6 +14,7 @@
 //! ```
 
 mod api_key;
+mod blobs;
 pub mod conformance;
 mod error;
 mod rows;
@@ -20,11 +22,12 @@ mod sqlite;
 
 use async_trait::async_trait;
 use browserd_api::browser::EndReason;
-use browserd_api::{SessionId, Timestamp};
+use browserd_api::{ReplayId, SessionId, Timestamp};
 
 pub use api_key::hash_api_key;
+pub use blobs::{BlobKey, BlobReader, Blobs, DiskBlobs, InvalidKey};
 pub use error::StoreError;
-pub use rows::{ApiKeyRow, SessionFilter, SessionPatch, SessionRow};
+pub use rows::{ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow};
 pub use sqlite::SqliteStore;
 
 /// The rows, wherever they are kept.
@@ -63,6 +66,20 @@ pub trait Store: Send + Sync + 'static {
         &self,
         filter: &SessionFilter,
     ) -> Result<(Vec<SessionRow>, bool), StoreError>;
+    /// Adds a recording.
+    async fn insert_replay(&self, row: &ReplayRow) -> Result<(), StoreError>;
+    /// Records a recording's end, once: a second end changes nothing.
+    async fn end_replay(&self, id: &ReplayId, end: &ReplayEnd) -> Result<(), StoreError>;
+    /// A recording of a session.
+    async fn replay(
+        &self,
+        session: &SessionId,
+        id: &ReplayId,
+    ) -> Result<Option<ReplayRow>, StoreError>;
+    /// All recordings of a session, the oldest first.
+    async fn replays(&self, session: &SessionId) -> Result<Vec<ReplayRow>, StoreError>;
+    /// Recordings of all sessions that have not ended.
+    async fn open_replays(&self) -> Result<Vec<ReplayRow>, StoreError>;
     /// Adds a key; adding the same hash again changes nothing.
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError>;
     /// All keys (few; the server keeps their hashes in memory).

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use browserd_api::browser::{EndReason, Region, SessionConfig, StatusFilter, Viewport};
-use browserd_api::{SessionId, Timestamp};
+use browserd_api::replays::ReplayEndReason;
+use browserd_api::{ReplayId, SessionId, Timestamp};
 
 /// A session's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,4 +68,28 @@ pub struct ApiKeyRow {
     pub hash: [u8; 32],
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// A recording's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayRow {
+    /// Id.
+    pub id: ReplayId,
+    /// Whose screen it shows.
+    pub session_id: SessionId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How it ended; none while it goes on, and until its file is kept.
+    pub end: Option<ReplayEnd>,
+}
+
+/// How a recording ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayEnd {
+    /// When.
+    pub finished_at: Timestamp,
+    /// Why.
+    pub reason: ReplayEndReason,
+    /// Size of its file; 0 when nothing of it could be kept.
+    pub size_bytes: u64,
 }

@@ -15,7 +15,7 @@ use super::{LogFormat, SettingsError};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 17] = [
+pub(super) const VARIABLES: [&str; 20] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -27,6 +27,9 @@ pub(super) const VARIABLES: [&str; 17] = [
     "BROWSERD_CHROMIUM",
     "BROWSERD_XVFB",
     "BROWSERD_CHROMEDRIVER",
+    "BROWSERD_FFMPEG",
+    "BROWSERD_PULSEAUDIO",
+    "BROWSERD_REPLAY_LIMIT_MIB",
     "BROWSERD_TIMEZONE",
     "BROWSERD_LOCALE",
     "BROWSERD_PIDS_MAX",
@@ -71,6 +74,9 @@ impl Environment {
             chromium: self.path("BROWSERD_CHROMIUM"),
             xvfb: self.path("BROWSERD_XVFB"),
             chromedriver: self.path("BROWSERD_CHROMEDRIVER"),
+            ffmpeg: self.path("BROWSERD_FFMPEG"),
+            pulseaudio: self.path("BROWSERD_PULSEAUDIO"),
+            replay_limit_mib: self.parsed("BROWSERD_REPLAY_LIMIT_MIB")?,
             timezone: self.text("BROWSERD_TIMEZONE")?.map(str::to_owned),
             locale: self.text("BROWSERD_LOCALE")?.map(str::to_owned),
             pids_max: self.parsed("BROWSERD_PIDS_MAX")?,

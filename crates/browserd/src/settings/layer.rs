@@ -71,6 +71,19 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "FILE")]
     pub(crate) chromedriver: Option<PathBuf>,
 
+    /// ffmpeg, for recordings, below /usr [env: BROWSERD_FFMPEG] [default: looked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+
+    /// pulseaudio, for recordings with sound, below /usr [env: BROWSERD_PULSEAUDIO] [default:
+    /// looked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pulseaudio: Option<PathBuf>,
+
+    /// MiB at which a recording ends [env: BROWSERD_REPLAY_LIMIT_MIB] [default: 2048]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) replay_limit_mib: Option<u64>,
+
     /// Time zone of sessions that ask for none, an IANA name [env: BROWSERD_TIMEZONE] [default:
     /// UTC]
     #[arg(long, value_name = "ZONE")]
@@ -114,6 +127,9 @@ impl Layer {
             chromium: self.chromium.or(below.chromium),
             xvfb: self.xvfb.or(below.xvfb),
             chromedriver: self.chromedriver.or(below.chromedriver),
+            ffmpeg: self.ffmpeg.or(below.ffmpeg),
+            pulseaudio: self.pulseaudio.or(below.pulseaudio),
+            replay_limit_mib: self.replay_limit_mib.or(below.replay_limit_mib),
             timezone: self.timezone.or(below.timezone),
             locale: self.locale.or(below.locale),
             pids_max: self.pids_max.or(below.pids_max),

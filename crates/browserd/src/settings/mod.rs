@@ -61,6 +61,12 @@ pub(crate) struct Settings {
     pub(crate) xvfb: Option<PathBuf>,
     /// chromedriver, when it should not be looked for.
     pub(crate) chromedriver: Option<PathBuf>,
+    /// ffmpeg, when it should not be looked for.
+    pub(crate) ffmpeg: Option<PathBuf>,
+    /// `PulseAudio`, when it should not be looked for.
+    pub(crate) pulseaudio: Option<PathBuf>,
+    /// Bytes at which a recording ends.
+    pub(crate) replay_limit: u64,
     /// Time zone (IANA) of sessions that ask for none.
     pub(crate) timezone: String,
     /// Language (BCP 47) of sessions that ask for none.

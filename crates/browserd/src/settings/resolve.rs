@@ -17,6 +17,10 @@ use super::{LogFormat, Settings};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
 const DEFAULT_PIDS_MAX: u64 = 2048;
+/// MiB.
+const DEFAULT_REPLAY_LIMIT: u64 = 2048;
+/// A TiB.
+const MOST_REPLAY_LIMIT: u64 = 1 << 20;
 /// Below this Chromium does not start reliably.
 const LEAST_PIDS: u64 = 256;
 /// The kernel's own limit of pids on 64-bit machines.
@@ -107,6 +111,14 @@ pub(crate) fn resolve(
         chromium: layer.chromium,
         xvfb: layer.xvfb,
         chromedriver: layer.chromedriver,
+        ffmpeg: layer.ffmpeg,
+        pulseaudio: layer.pulseaudio,
+        replay_limit: in_range(
+            "replay_limit_mib",
+            layer.replay_limit_mib.unwrap_or(DEFAULT_REPLAY_LIMIT),
+            1,
+            MOST_REPLAY_LIMIT,
+        )? << 20,
         timezone: timezone(layer.timezone.unwrap_or_else(|| "UTC".to_owned()))?,
         locale: locale(layer.locale.unwrap_or_else(|| "en-US".to_owned()))?,
         pids_max: in_range(

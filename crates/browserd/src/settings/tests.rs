@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 18] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -117,6 +117,15 @@ const ROWS: [Row; 15] = [
     }),
     ("chromedriver", "BROWSERD_CHROMEDRIVER", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
         s.chromedriver.as_ref().unwrap().display().to_string()
+    }),
+    ("ffmpeg", "BROWSERD_FFMPEG", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.ffmpeg.as_ref().unwrap().display().to_string()
+    }),
+    ("pulseaudio", "BROWSERD_PULSEAUDIO", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.pulseaudio.as_ref().unwrap().display().to_string()
+    }),
+    ("replay_limit_mib", "BROWSERD_REPLAY_LIMIT_MIB", ["1", "2", "3"], ["1", "2", "3"], |s| {
+        (s.replay_limit >> 20).to_string()
     }),
     (
         "timezone",

@@ -111,7 +111,19 @@ impl Cdp {
         Ok(SessionId(attached.session_id))
     }
 
-    /// Detaches from a tab.
+    /// Attaches to the browser itself once more: what is asked for on the session (to be told of
+    /// targets, say) is its own.
+    pub async fn attach_browser(&self) -> Result<SessionId, CdpError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Attached {
+            session_id: String,
+        }
+        let attached: Attached = self.call(None, "Target.attachToBrowserTarget", json!({})).await?;
+        Ok(SessionId(attached.session_id))
+    }
+
+    /// Detaches from a tab, or from the browser.
     pub async fn detach(&self, session: &SessionId) -> Result<(), CdpError> {
         let params = json!({ "sessionId": session.0 });
         let _: Ignored = self.call(None, "Target.detachFromTarget", params).await?;

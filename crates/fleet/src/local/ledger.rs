@@ -10,6 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 
+use super::rescue;
+
 /// Bytes of a shim's log worth showing.
 const LOG_TAIL: u64 = 4096;
 /// How long a killed session may take to be gone before its folder is removed all the same.
@@ -30,7 +32,7 @@ pub(super) fn tell_log(dir: &Path) {
     }
 }
 
-/// Ends whatever is left of the session in `dir` and removes the folder.
+/// Ends whatever is left of the session in `dir`, moves its recordings out and removes the folder.
 pub(super) async fn clear_leftover(dir: &Path) -> io::Result<()> {
     let entry = match std::fs::read(dir.join(file::LEDGER)) {
         Ok(text) => serde_json::from_slice::<LedgerEntry>(&text).ok(),
@@ -39,6 +41,7 @@ pub(super) async fn clear_leftover(dir: &Path) -> io::Result<()> {
     if let Some(entry) = entry {
         tokio::task::spawn_blocking(move || end(&entry)).await.map_err(io::Error::other)??;
     }
+    rescue::replays(dir);
     remove_folder(dir).await
 }
 

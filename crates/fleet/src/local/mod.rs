@@ -6,6 +6,7 @@
 mod handoff;
 mod instance;
 mod ledger;
+mod rescue;
 mod spawn;
 
 use std::io;
@@ -21,6 +22,8 @@ use browserd_sandbox::{WallError, skeleton};
 use tokio::sync::mpsc;
 
 use crate::{Instance, Runtime, RuntimeEvent, StartError};
+
+pub use rescue::{RESCUED, rescued};
 
 /// Longest state folder: below it, `/sessions/<id>/guest.sock` must fit the 107 bytes of a unix
 /// socket's path.

@@ -97,6 +97,8 @@ fn launch(session: &Session, standing: &Standing) -> io::Result<Launch> {
         env.retain(|(known, _)| known != name);
         env.push((name.to_owned(), value));
     }
+    // Nothing listens there until a recording wants sound.
+    env.push(("PULSE_SERVER".to_owned(), inside::PULSE_SERVER.to_owned()));
     launch.envp = environment::to_envp(&env);
     launch.cwd = CString::new(session.places.home.as_os_str().as_bytes())?;
     launch.ids = session.browser_ids();

@@ -69,6 +69,36 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
             C::UnsupportedMediaType,
             C::Internal,
         ],
+        "browsers.replays.start" => &[
+            C::BadRequest,
+            C::InvalidInput,
+            C::BrowserNotFound,
+            C::TooManyReplays,
+            C::PayloadTooLarge,
+            C::UnsupportedMediaType,
+            C::NotImplemented,
+            C::Internal,
+            C::UpstreamUnavailable,
+        ],
+        "browsers.replays.list" => &[C::BadRequest, C::BrowserNotFound, C::Internal],
+        "browsers.replays.stop" => &[
+            C::BadRequest,
+            C::BrowserNotFound,
+            C::ReplayNotFound,
+            C::Internal,
+            C::UpstreamUnavailable,
+        ],
+        "browsers.replays.download" => &[
+            C::BadRequest,
+            C::BrowserNotFound,
+            C::ReplayNotFound,
+            C::RangeNotSatisfiable,
+            C::NotImplemented,
+            C::Internal,
+        ],
+        "replays.view" => {
+            &[C::ReplayNotFound, C::RangeNotSatisfiable, C::NotImplemented, C::Internal]
+        }
         "docs.page" => &[C::BadRequest, C::NotFound],
         _ if id.starts_with("cdp.connect") => &[C::BadRequest, C::NotFound, C::UpgradeRequired],
         _ if id.starts_with("cdp.") => &[C::BadRequest, C::NotFound],
@@ -115,6 +145,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Timeout => "it took longer than the request allows",
         ErrorCode::BrowserNotFound => "no active session has this id or name",
         ErrorCode::ProcessNotFound => "no such process in this session",
+        ErrorCode::ReplayNotFound => "no such recording of this session",
         ErrorCode::ProjectNotFound => "the project named in a header does not exist",
         ErrorCode::NotFound => "no such thing inside the session",
         ErrorCode::Forbidden => "the session's file system does not permit it",
@@ -122,10 +153,13 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::StdinClosed => "the process has exited or its input is closed",
         ErrorCode::ProcessExited => "the process has exited",
         ErrorCode::Ended => "the session was ended while this request was under way",
+        ErrorCode::TooManyReplays => {
+            "the session has as many recordings under way as it may; stop one"
+        }
         ErrorCode::Conflict => "busy; waiting helps",
         ErrorCode::PayloadTooLarge => "the body is larger than this route takes",
         ErrorCode::UnsupportedMediaType => "the body is not of a type this route reads",
-        ErrorCode::RangeNotSatisfiable => "the file ends before the part asked for",
+        ErrorCode::RangeNotSatisfiable => "the part asked for lies beyond the end",
         ErrorCode::UpgradeRequired => "this route speaks WebSocket only",
         ErrorCode::HeadersTooLarge => "the request's head is too large",
         ErrorCode::TooManyRequests => "over a limit; see `Retry-After`",

@@ -16,7 +16,8 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, License, ObjectBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{browsers, cdp, contract, docs, status, webdriver};
+use crate::config::ServerConfig;
+use crate::{browsers, cdp, contract, docs, replays, status, webdriver};
 
 /// Name of the scheme for API keys.
 const KEY: &str = "apiKey";
@@ -88,8 +89,11 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
     info.description = Some(include_str!("description.md").trim().to_owned());
     info.license = Some(License::new("Apache-2.0"));
     let tag = |name: &str, text: &str| TagBuilder::new().name(name).description(Some(text)).build();
-    let there =
-        |room: &str| guest.paths.paths.keys().any(|path| path.split('/').nth(1) == Some(room));
+    // Recordings outlive their sessions: their routes are this server's own.
+    let there = |room: &str| {
+        room == "replays"
+            || guest.paths.paths.keys().any(|path| path.split('/').nth(1) == Some(room))
+    };
     let rooms = ROOMS
         .iter()
         .filter(|(room, _, text)| !text.is_empty() && there(room))
@@ -113,6 +117,8 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
         .build();
     for routes in [
         browsers::documented(),
+        replays::routes(ServerConfig::JSON_BODY_LIMIT),
+        replays::view_routes(),
         cdp::routes(),
         webdriver::routes(),
         status::routes(),

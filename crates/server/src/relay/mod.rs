@@ -9,8 +9,8 @@ mod client;
 mod headers;
 
 pub(crate) use ask::ask;
-pub(crate) use client::Guests;
-use client::{Answer, GuestBody, SendError};
+pub(crate) use client::{GuestBody, Guests};
+use client::{Answer, SendError};
 pub(crate) use headers::harden;
 
 use std::pin::Pin;
@@ -45,7 +45,7 @@ pub(crate) const DIRECT: &str = "/browser/kernel";
 const RAW: &str = "/curl/raw";
 
 /// Host header of every request to a guest.
-const GUEST_HOST: &str = "guest.session";
+pub(crate) const GUEST_HOST: &str = "guest.session";
 
 /// `/browsers/{id_or_name}/…` with an API key.
 pub(crate) async fn by_key(State(app): State<App>, request: Request) -> Response {

@@ -14,9 +14,11 @@
 //! # }
 //! ```
 
+mod blobs;
 mod keys;
 mod listing;
 mod names;
+mod replays;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,8 @@ use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, View
 use browserd_api::{SessionId, Timestamp};
 
 use crate::{SessionPatch, SessionRow, Store};
+
+pub use blobs::check_blobs;
 
 /// Runs every check, each against an empty store of its own.
 ///
@@ -55,6 +59,8 @@ where
     listing::tags_must_all_match_exactly(&*empty().await).await;
     listing::region_selects(&*empty().await).await;
     listing::filters_add_up(&*empty().await).await;
+    replays::recordings_are_their_sessions_and_in_order(&*empty().await).await;
+    replays::the_first_end_of_a_recording_stands(&*empty().await).await;
     keys::keys_come_back_and_double_hashes_do_not(&*empty().await).await;
 }
 

@@ -60,6 +60,11 @@ pub(super) fn to_json<T: Serialize>(id: &SessionId, value: &T) -> Result<String,
 
 /// The reason's wire form, which is also its form in the database.
 pub(super) fn reason_text(reason: EndReason) -> Result<String, StoreError> {
+    text_of(&reason)
+}
+
+/// The wire form of a reason.
+pub(super) fn text_of(reason: &(impl Serialize + std::fmt::Debug)) -> Result<String, StoreError> {
     match serde_json::to_value(reason) {
         Ok(serde_json::Value::String(text)) => Ok(text),
         other => Err(StoreError::Corrupt {

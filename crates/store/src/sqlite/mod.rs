@@ -6,6 +6,7 @@
 
 mod api_keys;
 mod decode;
+mod replays;
 mod schema;
 mod sessions;
 
@@ -16,11 +17,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use browserd_api::browser::EndReason;
-use browserd_api::{SessionId, Timestamp};
+use browserd_api::{ReplayId, SessionId, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::{ApiKeyRow, SessionFilter, SessionPatch, SessionRow, Store, StoreError};
+use crate::{
+    ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow, Store, StoreError,
+};
 
 /// How long a write waits for another process (a backup, `sqlite3` in a shell) to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -158,6 +161,30 @@ impl Store for SqliteStore {
         filter: &SessionFilter,
     ) -> Result<(Vec<SessionRow>, bool), StoreError> {
         sessions::list(&self.readers, filter).await
+    }
+
+    async fn insert_replay(&self, row: &ReplayRow) -> Result<(), StoreError> {
+        replays::insert(self, row).await
+    }
+
+    async fn end_replay(&self, id: &ReplayId, end: &ReplayEnd) -> Result<(), StoreError> {
+        replays::end(self, id, end).await
+    }
+
+    async fn replay(
+        &self,
+        session: &SessionId,
+        id: &ReplayId,
+    ) -> Result<Option<ReplayRow>, StoreError> {
+        replays::by_id(&self.readers, session, id).await
+    }
+
+    async fn replays(&self, session: &SessionId) -> Result<Vec<ReplayRow>, StoreError> {
+        replays::of_session(&self.readers, session).await
+    }
+
+    async fn open_replays(&self) -> Result<Vec<ReplayRow>, StoreError> {
+        replays::open(&self.readers).await
     }
 
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {

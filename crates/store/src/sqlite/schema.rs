@@ -8,8 +8,10 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Number, title and text of every migration, oldest first.
-pub(super) const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "sessions_and_keys", include_str!("../../migrations/sqlite/0001_sessions_and_keys.sql"))];
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "sessions_and_keys", include_str!("../../migrations/sqlite/0001_sessions_and_keys.sql")),
+    (2, "replays", include_str!("../../migrations/sqlite/0002_replays.sql")),
+];
 
 /// Brings a database up to date; refuses one whose history is not a beginning of ours.
 pub(super) fn migrator() -> Migrator {

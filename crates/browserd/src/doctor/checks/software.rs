@@ -8,6 +8,8 @@ const CHROMIUM: [&str; 3] = ["chromium", "chromium", "chromium"];
 const CHROMIUM_AGAIN: [&str; 3] = ["--reinstall chromium chromium-common", "chromium", "chromium"];
 const XVFB: [&str; 3] = ["xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb"];
 const CHROMEDRIVER: [&str; 3] = ["chromium-driver", "chromedriver", "chromium"];
+const FFMPEG: [&str; 3] = ["ffmpeg", "ffmpeg", "ffmpeg"];
+const PULSEAUDIO: [&str; 3] = ["pulseaudio", "pulseaudio", "pulseaudio"];
 const FONTS: [&str; 3] =
     ["fonts-liberation fonts-noto-color-emoji", "liberation-fonts-all", "ttf-liberation"];
 
@@ -145,6 +147,30 @@ pub(super) fn chromedriver(facts: &Facts) -> Check {
         return Check::warn(NAME, message, install);
     }
     Check::ok(NAME, format!("{} at {}", short_version(driver), path.display()))
+}
+
+pub(super) fn ffmpeg(facts: &Facts) -> Check {
+    const NAME: &str = "ffmpeg";
+    match &facts.programs.ffmpeg {
+        Ok(path) => Check::ok(NAME, format!("encoder of recordings at {}", path.display())),
+        Err(trouble) => {
+            let fix = mend(facts, trouble, "--ffmpeg", facts.install("ffmpeg", FFMPEG));
+            Check::warn(NAME, format!("ffmpeg: {}; no recordings", words(trouble)), fix)
+        }
+    }
+}
+
+pub(super) fn pulseaudio(facts: &Facts) -> Check {
+    const NAME: &str = "pulseaudio";
+    match &facts.programs.pulseaudio {
+        Ok(path) => Check::ok(NAME, format!("sound for recordings at {}", path.display())),
+        Err(trouble) => {
+            let install = facts.install("PulseAudio", PULSEAUDIO);
+            let fix = mend(facts, trouble, "--pulseaudio", install);
+            let message = format!("PulseAudio: {}; no recordings with sound", words(trouble));
+            Check::warn(NAME, message, fix)
+        }
+    }
 }
 
 /// `ChromeDriver 156.0.1.2 (hash-refs/…)` without what is in brackets.

@@ -1,0 +1,82 @@
+//! The session's screen as a source of frames.
+//!
+//! Owns looking: what the screen shows, taken when it changes and as often as the most demanding
+//! taker wants, and only while there is one. Encodes nothing.
+//!
+//! ```text
+//!  headful   X server ── DAMAGE: something changed ─▶ thread ── SHM image, pointer drawn in ─┐
+//!  headless  active page ── screencast ─▶ task ── JPEG decoded ────────────────────────────┤
+//!                                                                                          ▼
+//!                                                      slot: the newest frame ◀─wait── Tap, Tap …
+//! ```
+//!
+//! A screen that stands still costs a look at the pointer now and then (headful), or nothing at all
+//! (headless). Frames are not queued: a slow taker misses some and always gets the newest.
+
+mod active_page;
+mod frame;
+mod headful;
+mod headless;
+mod pacing;
+mod pointer;
+mod slot;
+mod x11;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::browser::Browser;
+use crate::session::Session;
+
+pub use frame::Frame;
+pub use slot::{Stop, Tap};
+
+use slot::Slot;
+
+/// The session's screen. Cheap to clone.
+#[derive(Clone)]
+pub struct Screen {
+    session: Arc<Session>,
+    browser: Browser,
+    slot: Arc<Slot>,
+}
+
+impl Screen {
+    /// The screen of `browser`'s session; nobody looks at it yet.
+    #[must_use]
+    pub fn new(session: Arc<Session>, browser: Browser) -> Self {
+        Self { session, browser, slot: Arc::default() }
+    }
+
+    /// Looks at the screen from now on, until the tap is dropped: at most `framerate` frames a
+    /// second. Must be called inside the runtime.
+    #[must_use]
+    pub fn tap(&self, framerate: u32) -> Tap {
+        let (tap, first) = Tap::open(&self.slot, framerate);
+        if let Some(unwatched) = first {
+            self.start(unwatched);
+        }
+        tap
+    }
+
+    fn start(&self, unwatched: CancellationToken) {
+        let (slot, browser) = (Arc::clone(&self.slot), self.browser.clone());
+        if self.session.spec.config.headless {
+            self.browser.spawn(|ending| async move {
+                tokio::select! {
+                    () = headless::follow(browser, slot, unwatched) => {}
+                    () = ending.cancelled() => {}
+                }
+            });
+        } else {
+            let display = crate::environment::display(&self.session);
+            self.browser.spawn(|ending| async move {
+                tokio::select! {
+                    () = headful::follow(browser, display, slot, unwatched) => {}
+                    () = ending.cancelled() => {}
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Following a recording to its end, whatever ends first.
+
+use std::io;
+
+use browserd_api::Timestamp;
+use browserd_api::replays::ReplayEndReason;
+use browserd_fleet::LiveSession;
+use browserd_fleet::local::{RESCUED, rescued};
+use browserd_protocol::replay::{Ended, ROUTES, SLACK};
+use browserd_store::{BlobKey, ReplayEnd, ReplayRow};
+use http::Method;
+use tokio::sync::watch;
+use tokio_util::io::StreamReader;
+
+use super::guest;
+use crate::app::App;
+use crate::config::Recordings;
+
+/// Follows a recording in a task of its own.
+pub(super) fn spawn(app: &App, session: LiveSession, row: ReplayRow) {
+    let Some(recordings) = app.config.recordings.clone() else { return };
+    let (over, open) = watch::channel(());
+    app.replays.open.lock().insert(row.id.clone(), open);
+    let app = app.clone();
+    let tasks = app.replays.tasks.clone();
+    tasks.spawn(async move {
+        follow(&app, &recordings, &session, &row).await;
+        app.replays.open.lock().remove(&row.id);
+        drop(over);
+    });
+}
+
+async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
+    let path = format!("{ROUTES}/{}", row.id);
+    let mut ended = None;
+    let asked =
+        guest::ask_patiently::<()>(app, session, Method::GET, &format!("{path}/end"), None).await;
+    if let Ok(answer) = asked
+        && let Ok(said) = answer.json::<Ended>()
+    {
+        match fetch(app, recordings, session, row).await {
+            Ok(size_bytes) => {
+                record(app, row, ended_as(&said, size_bytes)).await;
+                let _ = guest::ask::<()>(app, session, Method::DELETE, &path, None).await;
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(replay = %row.id, %error, "a recording could not be fetched");
+                ended = Some(said);
+            }
+        }
+    }
+    // The session is over, or will be; then its files are moved out.
+    let finished_at = {
+        session.wait_end().await;
+        Timestamp::now()
+    };
+    session.wait_gone().await;
+    let size_bytes = adopt(recordings, row).await;
+    let end = match ended {
+        Some(said) => ended_as(&said, size_bytes),
+        None => ReplayEnd { finished_at, reason: ReplayEndReason::SessionEnded, size_bytes },
+    };
+    record(app, row, end).await;
+}
+
+/// What the guest said of an end; its times are bounded by ours.
+fn ended_as(said: &Ended, size_bytes: u64) -> ReplayEnd {
+    let finished_at = said.finished_at.min(Timestamp::now());
+    ReplayEnd { finished_at, reason: said.reason, size_bytes }
+}
+
+async fn fetch(
+    app: &App,
+    recordings: &Recordings,
+    session: &LiveSession,
+    row: &ReplayRow,
+) -> io::Result<u64> {
+    let path = format!("{ROUTES}/{}/file", row.id);
+    let file = guest::file(app, session, &path).await;
+    let file = file.map_err(|error| io::Error::other(error.0.to_string()))?;
+    let mut file = StreamReader::new(Box::pin(file));
+    let limit = recordings.limit_bytes.saturating_add(SLACK);
+    let key = BlobKey::replay(&row.id);
+    tokio::select! {
+        size = recordings.blobs.put(&key, &mut file, limit) => size,
+        _ = session.wait_end() => Err(io::Error::other("the session has ended")),
+    }
+}
+
+/// Keeps what was moved out of the session's folder; answers its size, 0 when there is nothing.
+async fn adopt(recordings: &Recordings, row: &ReplayRow) -> u64 {
+    let key = BlobKey::replay(&row.id);
+    let path = rescued(&recordings.state_dir, &row.session_id, &row.id);
+    let limit = recordings.limit_bytes.saturating_add(SLACK);
+    match recordings.blobs.adopt(&key, &path, limit).await {
+        Ok(size) => size,
+        Err(error) => {
+            tracing::warn!(replay = %row.id, %error, "nothing of a recording could be kept");
+            0
+        }
+    }
+}
+
+async fn record(app: &App, row: &ReplayRow, end: ReplayEnd) {
+    tracing::info!(replay = %row.id, reason = ?end.reason, bytes = end.size_bytes, "recording ended");
+    if let Err(error) = app.fleet.store().end_replay(&row.id, &end).await {
+        tracing::error!(replay = %row.id, %error, "a recording's end could not be recorded");
+    }
+}
+
+/// Takes up what an earlier server left open: recordings of sessions that still run are followed,
+/// those of sessions that are gone are ended with what is left of them.
+pub(crate) async fn settle(app: &App) {
+    let Some(recordings) = &app.config.recordings else { return };
+    let open = match app.fleet.store().open_replays().await {
+        Ok(open) => open,
+        Err(error) => {
+            tracing::error!(%error, "open recordings could not be looked for");
+            return;
+        }
+    };
+    for row in open {
+        if let Ok(live) = app.fleet.live(row.session_id.as_str()) {
+            spawn(app, live, row);
+            continue;
+        }
+        let session = app.fleet.store().session(&row.session_id).await.ok().flatten();
+        let ended_at = session.and_then(|session| session.ended.map(|(at, ..)| at));
+        let end = ReplayEnd {
+            finished_at: ended_at.unwrap_or_else(Timestamp::now),
+            reason: ReplayEndReason::SessionEnded,
+            size_bytes: adopt(recordings, &row).await,
+        };
+        record(app, &row, end).await;
+    }
+    // Whatever else was moved out belongs to no recording anyone knows.
+    let Ok(left) = std::fs::read_dir(recordings.state_dir.join(RESCUED)) else { return };
+    for file in left.flatten() {
+        let running = file.file_name().to_str().is_some_and(|name| {
+            name.split('.').next().is_some_and(|session| app.fleet.live(session).is_ok())
+        });
+        if !running && let Err(error) = std::fs::remove_file(file.path()) {
+            tracing::warn!(%error, "a file of no recording is still there");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `GET /browsers/{id_or_name}/replays`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use browserd_api::replays::Replay;
+use browserd_rest::{Error, Result};
+
+use super::{session, show};
+use crate::app::App;
+use crate::wire::log::AboutSession;
+
+/// List recordings
+///
+/// All recordings of a session, the oldest first, also when the session has ended.
+#[utoipa::path(get, path = "/browsers/{id_or_name}/replays", operation_id = "browsers.replays.list", tag = "replays",
+    params(("id_or_name" = String, Path, description = "Id or name of the session.")),
+    responses((status = 200, description = "The recordings.", body = Vec<Replay>)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Path(id_or_name): Path<String>,
+) -> Result<Response> {
+    let session = session(&app, &id_or_name).await?;
+    let rows = app.fleet.store().replays(&session.id).await.map_err(Error::internal)?;
+    let replays = rows.iter().map(|row| show(&app, row)).collect::<Result<Vec<Replay>>>()?;
+    let mut response = Json(replays).into_response();
+    response.extensions_mut().insert(AboutSession(session.id));
+    Ok(response)
+}

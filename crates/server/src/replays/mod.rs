@@ -1,0 +1,129 @@
+//! Recordings: start, stop, list, download, view. One file an action.
+//!
+//! Owns their routes, their rows and their files once they are finished. The recording itself is the
+//! guest's ([`browserd_protocol::replay`]); a task here follows each one to its end.
+//!
+//! ```text
+//!  start ─▶ guest records ─▶ row ─▶ follow ─┬─ ended ────────▶ file fetched ──▶ blob, row ended
+//!                                           └─ session over ─▶ file rescued ─▶ blob, row ended
+//! ```
+
+mod download;
+mod follow;
+mod guest;
+mod list;
+mod range;
+mod start;
+mod stop;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use browserd_api::replays::Replay;
+use browserd_api::{ErrorCode, ReplayId};
+use browserd_fleet::SessionView;
+use browserd_rest::{Error, Result};
+use browserd_store::ReplayRow;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::config::Recordings;
+use crate::refusal;
+
+pub(crate) use follow::settle;
+
+/// Seconds a client is asked to wait for a recording that is not finished.
+const RETRY_AFTER: u32 = 2;
+
+/// Routes that take an API key, with their document.
+pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(list::list, start::start))
+        .routes(routes!(download::download))
+        .routes(routes!(stop::stop))
+        .layer(DefaultBodyLimit::max(json_limit))
+}
+
+/// The route that takes a recording's own token.
+pub(crate) fn view_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(view::view))
+}
+
+/// The recordings that are followed to their end. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Replays {
+    tasks: TaskTracker,
+    /// Closed once the recording's row says how it ended.
+    open: Arc<Mutex<HashMap<ReplayId, watch::Receiver<()>>>>,
+}
+
+impl Replays {
+    /// Waits until every recording's end is recorded.
+    pub(crate) async fn settled(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Waits until a recording's end is recorded.
+    async fn over(&self, id: &ReplayId) {
+        let open = self.open.lock().get(id).cloned();
+        if let Some(mut open) = open {
+            while open.changed().await.is_ok() {}
+        }
+    }
+}
+
+fn recordings(app: &App) -> Result<&Recordings> {
+    app.config.recordings.as_ref().ok_or_else(|| {
+        Error::new(ErrorCode::NotImplemented, "this server has no place to keep recordings")
+    })
+}
+
+/// A session, running or not.
+async fn session(app: &App, id_or_name: &str) -> Result<SessionView> {
+    app.fleet.find(id_or_name, true).await.map_err(refusal::from_fleet)
+}
+
+/// A recording of a session.
+async fn find(app: &App, session: &SessionView, id: &str) -> Result<ReplayRow> {
+    let row = match id.parse() {
+        Ok(id) => app.fleet.store().replay(&session.id, &id).await.map_err(Error::internal)?,
+        Err(_) => None,
+    };
+    row.ok_or_else(|| no_replay(id))
+}
+
+fn no_replay(id: &str) -> Error {
+    let id: String = id.chars().take(64).collect();
+    Error::new(
+        ErrorCode::ReplayNotFound,
+        format!(
+            "this session has no recording {id:?}; GET /browsers/{{id_or_name}}/replays lists them"
+        ),
+    )
+}
+
+/// A recording as clients see it.
+fn show(app: &App, row: &ReplayRow) -> Result<Replay> {
+    let jwt = app.tokens.sign_replay(&row.session_id, &row.id)?;
+    let end = row.end.as_ref();
+    Ok(Replay {
+        replay_id: row.id.clone(),
+        started_at: row.started_at,
+        finished_at: end.map(|end| end.finished_at),
+        replay_view_url: format!(
+            "{}{}?jwt={jwt}&replay_id={}",
+            app.public.http,
+            view::PATH,
+            row.id
+        ),
+        end_reason: end.map(|end| end.reason),
+        size_bytes: end.map(|end| end.size_bytes),
+    })
+}

@@ -1,0 +1,50 @@
+//! `POST /browsers/{id_or_name}/replays/{replay_id}/stop`.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use browserd_protocol::replay::ROUTES;
+use browserd_rest::Result;
+use http::{Method, StatusCode};
+
+use super::{find, guest, session};
+use crate::app::App;
+use crate::wire::log::AboutSession;
+
+/// How long a client waits for the file to be finished; below the 60 s after which the official
+/// SDKs give up.
+const FINISHED_WITHIN: Duration = Duration::from_secs(40);
+
+/// Stop a recording
+///
+/// Answers when the file is finished and can be downloaded, or after 40 seconds, should it take
+/// longer than that: then downloads answer 202 for a while. Stopping a recording that has ended is
+/// fine.
+#[utoipa::path(post, path = "/browsers/{id_or_name}/replays/{replay_id}/stop", operation_id = "browsers.replays.stop", tag = "replays",
+    params(("id_or_name" = String, Path, description = "Id or name of the session."),
+        ("replay_id" = String, Path, description = "Id of the recording.")),
+    responses((status = 200, description = "The recording has ended.")))]
+pub(super) async fn stop(
+    State(app): State<App>,
+    Path((id_or_name, replay_id)): Path<(String, String)>,
+) -> Result<Response> {
+    let session = session(&app, &id_or_name).await?;
+    let row = find(&app, &session, &replay_id).await?;
+    if row.end.is_none() {
+        if let Ok(live) = app.fleet.live(session.id.as_str()) {
+            let path = format!("{ROUTES}/{}/stop", row.id);
+            let stopped = guest::ask::<()>(&app, &live, Method::POST, &path, None).await;
+            // One that has just ended, or whose session has, is stopped all the same.
+            if let (Err(error), None) = (stopped, live.ended())
+                && find(&app, &session, &replay_id).await?.end.is_none()
+            {
+                return Err(error);
+            }
+        }
+        let _ = tokio::time::timeout(FINISHED_WITHIN, app.replays.over(&row.id)).await;
+    }
+    let mut response = StatusCode::OK.into_response();
+    response.extensions_mut().insert(AboutSession(session.id));
+    Ok(response)
+}

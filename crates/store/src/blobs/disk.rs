@@ -1,0 +1,214 @@
+//! Blobs as files below a folder.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use rustix::fs::{Mode, OFlags};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+use super::{BlobKey, BlobReader, Blobs};
+
+/// Where files are until they are whole; keys have no part that begins with a dot.
+const UNFINISHED: &str = ".unfinished";
+
+/// Blobs below one folder, on one filesystem. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DiskBlobs {
+    folder: PathBuf,
+    next: Arc<AtomicU64>,
+}
+
+impl DiskBlobs {
+    /// Opens the folder, makes it (mode 0700) if it is not there, and clears away what an earlier
+    /// program left unfinished. One program at a time.
+    pub fn open(folder: PathBuf) -> io::Result<Self> {
+        make_folder(&folder)?;
+        let unfinished = folder.join(UNFINISHED);
+        make_folder(&unfinished)?;
+        for left in std::fs::read_dir(&unfinished)? {
+            std::fs::remove_file(left?.path())?;
+        }
+        Ok(Self { folder, next: Arc::default() })
+    }
+
+    fn path(&self, key: &BlobKey) -> PathBuf {
+        self.folder.join(key.as_str())
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        let nth = self.next.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(UNFINISHED).join(nth.to_string())
+    }
+
+    /// Gives a whole file its name.
+    fn name(&self, unfinished: &Path, key: &BlobKey) -> io::Result<()> {
+        let path = self.path(key);
+        let folder = path.parent().unwrap_or(&self.folder);
+        make_folder(folder)?;
+        std::fs::rename(unfinished, &path)?;
+        // The name is in the folder, which is to survive a loss of power as well.
+        File::open(folder)?.sync_all()
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes an unfinished file unless it was named.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Not there any more once it has its name.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Opens what is a regular file of at most `limit` bytes.
+fn open_regular(path: &Path, limit: u64) -> io::Result<(File, u64)> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let about = file.metadata()?;
+    if !about.is_file() || about.nlink() != 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file of one name"));
+    }
+    if about.len() > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok((file, about.len()))
+}
+
+#[async_trait]
+impl Blobs for DiskBlobs {
+    async fn put(
+        &self,
+        key: &BlobKey,
+        from: &mut (dyn AsyncRead + Send + Unpin),
+        limit: u64,
+    ) -> io::Result<u64> {
+        let unfinished = Unfinished(self.unfinished());
+        let mut options = tokio::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&unfinished.0).await?;
+        let size = tokio::io::copy(&mut from.take(limit.saturating_add(1)), &mut file).await?;
+        if size > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        file.flush().await?;
+        file.sync_all().await?;
+        let (blobs, key) = (self.clone(), key.clone());
+        blocking(move || blobs.name(&unfinished.0, &key)).await?;
+        Ok(size)
+    }
+
+    async fn adopt(&self, key: &BlobKey, path: &Path, limit: u64) -> io::Result<u64> {
+        let (blobs, key, path) = (self.clone(), key.clone(), path.to_owned());
+        blocking(move || {
+            let (file, size) = open_regular(&path, limit)?;
+            let unfinished = Unfinished(blobs.unfinished());
+            match std::fs::rename(&path, &unfinished.0) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    let mut options = File::options();
+                    let mut to =
+                        options.write(true).create_new(true).mode(0o600).open(&unfinished.0)?;
+                    io::copy(&mut &file, &mut to)?;
+                    to.sync_all()?;
+                    std::fs::remove_file(&path)?;
+                    blobs.name(&unfinished.0, &key)?;
+                    return Ok(size);
+                }
+                Err(error) => return Err(error),
+            }
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::fchown(&file, Some(0), Some(0))?;
+            }
+            file.sync_all()?;
+            blobs.name(&unfinished.0, &key)?;
+            Ok(size)
+        })
+        .await
+    }
+
+    async fn size(&self, key: &BlobKey) -> io::Result<Option<u64>> {
+        match tokio::fs::symlink_metadata(self.path(key)).await {
+            Ok(about) if about.is_file() => Ok(Some(about.len())),
+            Ok(_) => Ok(None),
+            Err(error) if absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, key: &BlobKey, start: u64, length: u64) -> io::Result<Option<BlobReader>> {
+        let mut file = match tokio::fs::File::open(self.path(key)).await {
+            Ok(file) => file,
+            Err(error) if absent(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        file.seek(io::SeekFrom::Start(start)).await?;
+        Ok(Some(Box::new(file.take(length))))
+    }
+
+    async fn delete(&self, key: &BlobKey) -> io::Result<()> {
+        match tokio::fs::remove_file(self.path(key)).await {
+            Err(error) if !absent(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test]
+    async fn passes_the_suite() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = DiskBlobs::open(folder.path().join("blobs")).unwrap();
+        conformance::check_blobs(&blobs).await;
+        let left = std::fs::read_dir(folder.path().join("blobs").join(UNFINISHED)).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn links_and_folders_are_not_adopted() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = DiskBlobs::open(folder.path().join("blobs")).unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        std::fs::write(&target, "secret").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let key = BlobKey::new("x").unwrap();
+        blobs.adopt(&key, &link, 100).await.unwrap_err();
+        blobs.adopt(&key, folder.path(), 100).await.unwrap_err();
+        std::fs::hard_link(&target, folder.path().join("second")).unwrap();
+        blobs.adopt(&key, &target, 100).await.unwrap_err();
+        assert_eq!(blobs.size(&key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_left_unfinished_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let unfinished = folder.path().join(UNFINISHED);
+        drop(DiskBlobs::open(folder.path().to_owned()).unwrap());
+        std::fs::write(unfinished.join("7"), "half").unwrap();
+        drop(DiskBlobs::open(folder.path().to_owned()).unwrap());
+        assert_eq!(std::fs::read_dir(&unfinished).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,66 @@
+//! Names of blobs.
+
+use browserd_api::ReplayId;
+
+/// Why a text is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a blob's key has parts of a-z, 0-9, -, _ and . between slashes, none beginning with a dot"
+)]
+pub struct InvalidKey;
+
+/// A name: parts of lower-case letters, digits, `-`, `_` and `.`, between slashes. No part begins
+/// with a dot, so that a key is a path that stays below its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BlobKey(String);
+
+impl BlobKey {
+    /// Longest key, bytes.
+    pub const LIMIT: usize = 512;
+
+    /// Checks a text.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidKey> {
+        let text = text.into();
+        let part = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && part.bytes().all(|byte| {
+                    byte.is_ascii_lowercase()
+                        || byte.is_ascii_digit()
+                        || matches!(byte, b'-' | b'_' | b'.')
+                })
+        };
+        let valid = text.len() <= Self::LIMIT && text.split('/').all(part);
+        if valid { Ok(Self(text)) } else { Err(InvalidKey) }
+    }
+
+    /// Of a recording.
+    #[must_use]
+    pub fn replay(replay: &ReplayId) -> Self {
+        Self(format!("replays/{replay}.mp4"))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stay_below_their_folder() {
+        for good in ["a", "a/b.mp4", "replays/x-1/y_2.mp4", "a..b"] {
+            assert_eq!(BlobKey::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", ".a", "a/.b", "A", "a b", "a\0", "ä"] {
+            assert_eq!(BlobKey::new(bad), Err(InvalidKey), "{bad}");
+        }
+        assert!(BlobKey::new("a".repeat(BlobKey::LIMIT + 1)).is_err());
+        let replay = BlobKey::replay(&ReplayId::generate());
+        assert_eq!(BlobKey::new(replay.as_str()), Ok(replay));
+    }
+}

@@ -1,0 +1,49 @@
+//! Files that must survive: written once, read often, named by a key.
+//!
+//! ```text
+//!  Blobs (trait)
+//!    └─ DiskBlobs   <folder>/<key>, made complete under another name first
+//! ```
+
+mod disk;
+mod key;
+
+use std::io;
+use std::path::Path;
+
+use async_trait::async_trait;
+use tokio::io::AsyncRead;
+
+pub use disk::DiskBlobs;
+pub use key::{BlobKey, InvalidKey};
+
+/// What a blob is read from.
+pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
+
+/// The blobs, wherever they are kept.
+#[async_trait]
+pub trait Blobs: Send + Sync + 'static {
+    /// Keeps what `from` gives under `key`, in place of what was there; answers its size. Until it
+    /// is whole nobody sees anything of it; a failure of `from`, or more than `limit` bytes
+    /// (`FileTooLarge`), leaves what was there.
+    async fn put(
+        &self,
+        key: &BlobKey,
+        from: &mut (dyn AsyncRead + Send + Unpin),
+        limit: u64,
+    ) -> io::Result<u64>;
+
+    /// Keeps the file at `path` under `key`, and takes it away from there; answers its size. A link
+    /// is not followed, and what is no regular file, or larger than `limit`, is refused.
+    async fn adopt(&self, key: &BlobKey, path: &Path, limit: u64) -> io::Result<u64>;
+
+    /// Size of the blob; none: there is none.
+    async fn size(&self, key: &BlobKey) -> io::Result<Option<u64>>;
+
+    /// Reads `length` bytes from `start` on; what lies beyond the end is left out. None: there is no
+    /// such blob.
+    async fn read(&self, key: &BlobKey, start: u64, length: u64) -> io::Result<Option<BlobReader>>;
+
+    /// Takes the blob away; one that is not there is no error.
+    async fn delete(&self, key: &BlobKey) -> io::Result<()>;
+}

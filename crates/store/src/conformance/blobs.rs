@@ -1,0 +1,71 @@
+//! Blobs.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::{BlobKey, Blobs};
+
+/// Runs every check of [`Blobs`] against a store that is empty.
+///
+/// # Panics
+/// Where the store does not do what [`Blobs`] says.
+pub async fn check_blobs(blobs: &dyn Blobs) {
+    let key = |text: &str| BlobKey::new(text).expect("a key");
+    let (a, b) = (key("folder/a.mp4"), key("folder/b.mp4"));
+    assert_eq!(blobs.size(&a).await.expect("it answers"), None);
+    assert!(blobs.read(&a, 0, 1).await.expect("it answers").is_none());
+    blobs.delete(&a).await.expect("nothing to delete is no error");
+
+    assert_eq!(blobs.put(&a, &mut &b"0123456789"[..], 10).await.expect("it is kept"), 10);
+    assert_eq!(blobs.size(&a).await.expect("it answers"), Some(10));
+    for (start, length, expected) in
+        [(0, 10, "0123456789"), (3, 4, "3456"), (8, 100, "89"), (10, 1, ""), (500, 1, "")]
+    {
+        assert_eq!(read(blobs, &a, start, length).await, expected);
+    }
+
+    let error = blobs.put(&a, &mut &b"01234567890"[..], 10).await.expect_err("it is too large");
+    assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    let mut broken = tokio::io::AsyncReadExt::chain(&b"half"[..], Broken);
+    blobs.put(&a, &mut broken, 100).await.expect_err("it broke off");
+    assert_eq!(read(blobs, &a, 0, 100).await, "0123456789", "what was there stays");
+    blobs.put(&a, &mut &b"new"[..], 10).await.expect("it replaces");
+    assert_eq!(read(blobs, &a, 0, 100).await, "new");
+
+    let folder = std::env::temp_dir().join(format!("browserd-blobs-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.join("file");
+    std::fs::write(&path, "adopted").expect("a file");
+    let error = blobs.adopt(&b, &path, 3).await.expect_err("it is too large");
+    assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    assert_eq!(blobs.adopt(&b, &path, 7).await.expect("it is adopted"), 7);
+    assert!(!path.exists(), "it was taken from where it was");
+    std::fs::remove_dir(&folder).expect("nothing is left in it");
+    assert_eq!(read(blobs, &b, 0, 100).await, "adopted");
+
+    blobs.delete(&a).await.expect("it goes");
+    assert_eq!(blobs.size(&a).await.expect("it answers"), None);
+    assert_eq!(read(blobs, &b, 0, 100).await, "adopted", "its neighbour stays");
+}
+
+async fn read(blobs: &dyn Blobs, key: &BlobKey, start: u64, length: u64) -> String {
+    let mut reader =
+        blobs.read(key, start, length).await.expect("it answers").expect("it is there");
+    let mut text = String::new();
+    reader.read_to_string(&mut text).await.expect("it reads");
+    text
+}
+
+/// Breaks off.
+struct Broken;
+
+impl AsyncRead for Broken {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::task::Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+}
