@@ -148,16 +148,21 @@ impl Children {
         Ok(Child { pid, exit, tree: Some(TreeRoot { supervisor, empty }) })
     }
 
-    /// Kills a process started by [`Self::start`]; one that has ended already is left in peace, and
-    /// so is whoever may have its pid by now.
+    /// Kills a process started by [`Self::start`], as [`Self::signal`] does.
     pub fn kill(&self, child: &Child) {
+        self.signal(child, rustix::process::Signal::KILL);
+    }
+
+    /// Signals a process started by [`Self::start`]; one that has ended already is left in peace,
+    /// and so is whoever may have its pid by now.
+    pub fn signal(&self, child: &Child, signal: rustix::process::Signal) {
         let table = self.inner.table.lock();
         let Some(Entry::Child(exit)) = table.get(&child.pid) else { return };
         // Pids of known children become free under this lock only.
         if exit.subscribe().same_channel(&child.exit)
             && let Some(pid) = rustix::process::Pid::from_raw(child.pid)
         {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_process(pid, signal);
         }
     }
 

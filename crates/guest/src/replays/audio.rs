@@ -142,7 +142,7 @@ impl Audio {
         if let Ok(Ok(())) = tokio::time::timeout(READY_WITHIN, ready).await {
             return Ok((child, leaf));
         }
-        let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
+        session.children.kill(&child);
         child.wait().await;
         if let Some(leaf) = leaf {
             let _ = leaf.remove();

@@ -20,7 +20,7 @@ use crate::init::{Child, ExitStatus};
 use crate::session::Session;
 
 /// When memory runs out, recordings go before the browser.
-const OOM_SCORE: i16 = 500;
+const OOM_SCORE: &str = "500";
 /// How long a file may take to be finished; gigabytes are copied.
 const FINISH_WITHIN: Duration = Duration::from_secs(120);
 /// `RLIMIT_FSIZE`.
@@ -129,7 +129,6 @@ fn launch(session: &Session, arguments: &[String]) -> io::Result<Launch> {
     launch.envp = environment::to_envp(&environment::base(session, &User::browser(session)));
     launch.ids = session.browser_ids();
     launch.limits = vec![session.descriptor_limit];
-    launch.oom_score_adj = Some(OOM_SCORE);
     Ok(launch)
 }
 
@@ -140,6 +139,7 @@ fn start(session: &Session, logs: &Logs, mut launch: Launch, name: &str) -> io::
     launch.cgroup = leaf.as_ref().map(|leaf| leaf.dir().try_clone_to_owned()).transpose()?;
     match session.children.start(&launch) {
         Ok(child) => {
+            let _ = std::fs::write(format!("/proc/{}/oom_score_adj", child.pid), OOM_SCORE);
             tokio::spawn(pump(output, logs.file("ffmpeg.log"), |_| {}));
             Ok(Encoder { child, leaf })
         }
@@ -159,8 +159,8 @@ impl Encoder {
     }
 
     /// Asks it to end by itself: to close the file though an input goes on.
-    pub(super) fn interrupt(&self) {
-        let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::INT);
+    pub(super) fn interrupt(&self, session: &Session) {
+        session.children.signal(&self.child, Signal::INT);
     }
 
     /// Kills what is left of it and waits until nothing is.

@@ -198,18 +198,19 @@ impl Task {
         };
         let finished_at = Timestamp::now();
         self.stop.now();
+        let session = Arc::clone(&self.replays.session);
         let end = async {
             let _ = (&mut self.fed).await;
             if self.has_sound {
                 // The sound has no end by itself.
-                encoder.interrupt();
+                encoder.interrupt(&session);
             }
             encoder.wait().await
         };
         if tokio::time::timeout(END_WITHIN, end).await.is_err() {
             tracing::warn!(recording = self.name, "the encoder did not end, and is killed");
         }
-        encoder.clear(&self.replays.session).await;
+        encoder.clear(&session).await;
         if let Err(error) = self.finish().await {
             // What is there plays as it is.
             let text = format!("{} stays in fragments: {error}", self.name);

@@ -9,8 +9,8 @@ mod client;
 mod headers;
 
 pub(crate) use ask::ask;
-pub(crate) use client::{GuestBody, Guests};
 use client::{Answer, SendError};
+pub(crate) use client::{GuestBody, Guests};
 pub(crate) use headers::harden;
 
 use std::pin::Pin;
