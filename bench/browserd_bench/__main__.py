@@ -62,6 +62,9 @@ def main() -> int:
                 failed += 1
                 table.rows.append(Row(name, "", [], note=f"failed: {error}"))
             finally:
+                connection.close()
+                # the first one may have been idle for too long
+                connection = context.connection()
                 context.delete(connection, browser["session_id"])
                 connection.close()
     finally:
