@@ -158,7 +158,7 @@ def test_files_are_the_users_and_what_is_not_is_refused_in_words(rootless: Serve
     assert fs.form("upload_zip", [("zip_file", packed.content), ("dest_path", "/home/kernel/t/d")]).status_code == 201
     assert fs.names("/home/kernel/t/d") == ["f"]
     refused(fs.write("/usr/share/x", b"x"), 403, "forbidden")
-    refused(fs.put("set_file_permissions", path="/home/kernel/t/f", mode="777", owner="root"), 403, "forbidden")
+    refused(fs.put("set_file_permissions", path="/home/kernel/t/f", mode="777", owner="root"), 400, "invalid_input", "owner")
     assert fs.get("file_info", path="/home/kernel/t/f").json()["mode"] == "-rw-r--r--"
     sh(client, browser.session_id, "chmod 0 ~/t/f")
     refused(fs.read("/home/kernel/t/f"), 403, "forbidden")

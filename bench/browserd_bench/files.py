@@ -36,7 +36,7 @@ while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=
 """
 
 NGINX = """
-worker_processes 1; daemon off; pid {dir}/pid; error_log {dir}/error.log;
+user root; worker_processes 1; daemon off; pid {dir}/pid; error_log {dir}/error.log;
 events {{ worker_connections 64; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;

@@ -16,8 +16,8 @@ use crate::refusals::{BodyRefusals, FileRefusals, Refusals};
 /// Set permissions, and owners where asked for.
 ///
 /// Links are followed. `owner` and `group` are names of the session's /etc/passwd and /etc/group, or
-/// ids. All of it is done or nothing: a name nobody has is 400, and what the session has no right to
-/// (in a rootless session there is one user only) is 403 `forbidden` and says what it was.
+/// ids. All of it is done or nothing: a name nobody has, or an id the session does not have (a rootless
+/// one has one only), is 400, and what the session has no right to is 403 `forbidden`.
 #[utoipa::path(
     put,
     path = "/fs/set_file_permissions",
