@@ -139,6 +139,7 @@ fn timed(places: &[(Point, bool)], total: Duration, rng: &mut Rng) -> Vec<Step> 
 
 #[cfg(test)]
 mod tests {
+    use fastrand::Rng;
     use proptest::prelude::*;
 
     use super::*;

@@ -109,6 +109,7 @@ fn beside(wanted: char, rng: &mut Rng) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
+    use fastrand::Rng;
     use proptest::prelude::*;
 
     use super::*;

@@ -170,10 +170,7 @@ async fn ask(cdp: &Cdp, page: &str) -> u64 {
     let answer = tokio::time::timeout(TELL_WITHIN, evaluate(cdp, &session, question)).await;
     let _ = cdp.detach(&session).await;
     match answer {
-        Ok(Ok(value)) => match value.as_u64() {
-            Some(told @ 2..=3) => told,
-            _ => 0,
-        },
+        Ok(Ok(value)) => value.as_u64().filter(|told| (2..=3).contains(told)).unwrap_or(0),
         _ => 1,
     }
 }

@@ -110,11 +110,8 @@ impl Server {
 
     /// Deals with every event that has come.
     pub(super) fn heed_events(&mut self) -> Result<()> {
-        loop {
-            match self.connection.poll_for_event()? {
-                Some(event) => self.heed(&event)?,
-                None => break,
-            }
+        while let Some(event) = self.connection.poll_for_event()? {
+            self.heed(&event)?;
         }
         self.connection.flush()?;
         Ok(())
