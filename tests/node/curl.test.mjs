@@ -23,7 +23,7 @@ test("curl", async () => {
 
 test("fetch", async () => {
   const answer = await kernel.browsers.fetch(session.session_id, `${site}/echo?a=1`, {
-    method: "PUT", body: "y", headers: { "X-Mine": "1" }, timeout_ms: 5000,
+    method: "PUT", body: new TextEncoder().encode("y"), headers: { "X-Mine": "1" }, timeout_ms: 5000,
   });
   assert.equal(answer.status, 200);
   const got = await answer.json();
