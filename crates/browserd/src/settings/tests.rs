@@ -162,7 +162,9 @@ const ROWS: [Row; 18] = [
 /// A line of the file for `key`, with the value in its type.
 fn toml_line(key: &str, value: &str) -> String {
     match key {
-        "max_sessions" | "pids_max" | "cpu_max_pct" => format!("{key} = {value}\n"),
+        "max_sessions" | "pids_max" | "cpu_max_pct" | "replay_limit_mib" => {
+            format!("{key} = {value}\n")
+        }
         "allowed_private_hosts" => {
             let items: Vec<_> = value.split(',').map(|item| format!("{item:?}")).collect();
             format!("{key} = [{}]\n", items.join(", "))
