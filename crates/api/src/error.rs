@@ -32,6 +32,8 @@ pub enum ErrorCode {
     StdinClosed,
     /// 409: the process has exited.
     ProcessExited,
+    /// 409: as many Playwright executors as a session may have; delete one.
+    ExecutorLimit,
     /// 409: the thing asked for is busy; waiting helps.
     Conflict,
     /// 413: the request body is larger than the route's limit.
@@ -71,6 +73,7 @@ impl ErrorCode {
         Self::AlreadyExists,
         Self::StdinClosed,
         Self::ProcessExited,
+        Self::ExecutorLimit,
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -96,7 +99,11 @@ impl ErrorCode {
             | Self::ProjectNotFound
             | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists | Self::StdinClosed | Self::ProcessExited | Self::Conflict => 409,
+            Self::AlreadyExists
+            | Self::StdinClosed
+            | Self::ProcessExited
+            | Self::ExecutorLimit
+            | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::UpgradeRequired => 426,
@@ -142,6 +149,7 @@ impl ErrorCode {
             Self::AlreadyExists => "already_exists",
             Self::StdinClosed => "stdin_closed",
             Self::ProcessExited => "process_exited",
+            Self::ExecutorLimit => "executor_limit",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",

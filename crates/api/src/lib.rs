@@ -7,7 +7,9 @@ pub mod browser;
 pub mod error;
 pub mod ids;
 pub mod operations;
+pub mod playwright;
 pub mod process;
+pub mod repl;
 pub mod secret;
 pub mod time;
 

@@ -22,7 +22,9 @@ use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::drain::Drained;
+use crate::playwright::{self, Playwright};
 use crate::process::{self, Processes};
+use crate::repl::{self, Repl};
 
 /// Connections served at one time; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
@@ -33,6 +35,10 @@ const REST: Duration = Duration::from_millis(50);
 pub struct Services {
     /// Processes clients started.
     pub processes: Processes,
+    /// Playwright code, where there is a browser.
+    pub playwright: Option<Playwright>,
+    /// The REPL, where there is a browser.
+    pub repl: Option<Repl>,
 }
 
 /// The API document of the guest's routes, with paths as the guest serves them; the server nests
@@ -40,7 +46,11 @@ pub struct Services {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = OpenApiRouter::<()>::new().into_openapi();
-    for routes in [process::routes().into_openapi()] {
+    for routes in [
+        process::routes().into_openapi(),
+        playwright::routes().into_openapi(),
+        repl::routes().into_openapi(),
+    ] {
         document.merge(routes);
     }
     document
@@ -48,7 +58,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Every route of the guest.
 pub fn router(services: Services) -> Router {
-    let routes = OpenApiRouter::new().merge(process::routes().with_state(services.processes));
+    let mut routes = OpenApiRouter::new().merge(process::routes().with_state(services.processes));
+    if let Some(playwright) = services.playwright {
+        routes = routes.merge(playwright::routes().with_state(playwright));
+    }
+    if let Some(repl) = services.repl {
+        routes = routes.merge(repl::routes().with_state(repl));
+    }
     let (router, _) = routes.split_for_parts();
     router
         .fallback(route_not_found)

@@ -11,9 +11,12 @@ pub mod environment;
 pub mod http;
 pub mod init;
 mod locale;
+pub mod playwright;
 pub mod process;
 mod refusals;
+pub mod repl;
 mod run;
+mod runner;
 pub mod session;
 pub mod webdriver;
 

@@ -16,7 +16,10 @@ use crate::browser::Browser;
 use crate::door;
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
+use crate::playwright::Playwright;
 use crate::process::{Processes, Retention};
+use crate::repl::Repl;
+use crate::runner::Kit;
 use crate::session::{Places, Session};
 use crate::webdriver;
 
@@ -109,7 +112,12 @@ impl Guest {
             services.spawn(door::serve(listener, browser.clone()));
             browser
         });
-        let mut router = http::router(http::Services { processes: processes.clone() });
+        let kit = Kit { session: Arc::clone(&session), groups: processes.groups() };
+        let mut router = http::router(http::Services {
+            processes: processes.clone(),
+            playwright: browser.clone().map(|browser| Playwright::new(kit.clone(), browser)),
+            repl: browser.clone().map(|browser| Repl::new(kit, browser)),
+        });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
         }

@@ -15,7 +15,7 @@ use super::{LogFormat, SettingsError};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 17] = [
+pub(super) const VARIABLES: [&str; 19] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -27,6 +27,8 @@ pub(super) const VARIABLES: [&str; 17] = [
     "BROWSERD_CHROMIUM",
     "BROWSERD_XVFB",
     "BROWSERD_CHROMEDRIVER",
+    "BROWSERD_NODE",
+    "BROWSERD_RUNNERS_DIR",
     "BROWSERD_TIMEZONE",
     "BROWSERD_LOCALE",
     "BROWSERD_PIDS_MAX",
@@ -71,6 +73,8 @@ impl Environment {
             chromium: self.path("BROWSERD_CHROMIUM"),
             xvfb: self.path("BROWSERD_XVFB"),
             chromedriver: self.path("BROWSERD_CHROMEDRIVER"),
+            node: self.path("BROWSERD_NODE"),
+            runners_dir: self.path("BROWSERD_RUNNERS_DIR"),
             timezone: self.text("BROWSERD_TIMEZONE")?.map(str::to_owned),
             locale: self.text("BROWSERD_LOCALE")?.map(str::to_owned),
             pids_max: self.parsed("BROWSERD_PIDS_MAX")?,

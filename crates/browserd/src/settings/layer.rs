@@ -71,6 +71,17 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "FILE")]
     pub(crate) chromedriver: Option<PathBuf>,
 
+    /// Node 18 or later, for Playwright code and the REPL, below /usr [env: BROWSERD_NODE]
+    /// [default: looked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) node: Option<PathBuf>,
+
+    /// Folder of the programs that run code inside sessions (prepared by scripts/runners) [env:
+    /// BROWSERD_RUNNERS_DIR] [default: `runners` beside this program or in the checkout it was
+    /// built in]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runners_dir: Option<PathBuf>,
+
     /// Time zone of sessions that ask for none, an IANA name [env: BROWSERD_TIMEZONE] [default:
     /// UTC]
     #[arg(long, value_name = "ZONE")]
@@ -114,6 +125,8 @@ impl Layer {
             chromium: self.chromium.or(below.chromium),
             xvfb: self.xvfb.or(below.xvfb),
             chromedriver: self.chromedriver.or(below.chromedriver),
+            node: self.node.or(below.node),
+            runners_dir: self.runners_dir.or(below.runners_dir),
             timezone: self.timezone.or(below.timezone),
             locale: self.locale.or(below.locale),
             pids_max: self.pids_max.or(below.pids_max),

@@ -107,6 +107,8 @@ pub(crate) fn resolve(
         chromium: layer.chromium,
         xvfb: layer.xvfb,
         chromedriver: layer.chromedriver,
+        node: layer.node,
+        runners_dir: layer.runners_dir,
         timezone: timezone(layer.timezone.unwrap_or_else(|| "UTC".to_owned()))?,
         locale: locale(layer.locale.unwrap_or_else(|| "en-US".to_owned()))?,
         pids_max: in_range(

@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 17] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -117,6 +117,12 @@ const ROWS: [Row; 15] = [
     }),
     ("chromedriver", "BROWSERD_CHROMEDRIVER", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
         s.chromedriver.as_ref().unwrap().display().to_string()
+    }),
+    ("node", "BROWSERD_NODE", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.node.as_ref().unwrap().display().to_string()
+    }),
+    ("runners_dir", "BROWSERD_RUNNERS_DIR", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.runners_dir.as_ref().unwrap().display().to_string()
     }),
     (
         "timezone",

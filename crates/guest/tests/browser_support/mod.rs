@@ -57,6 +57,8 @@ pub(crate) fn spec(config: SessionConfig) -> GuestSpec {
             chromium: "/usr/lib/chromium/chromium".into(),
             xvfb: Some("/usr/bin/Xvfb".into()),
             chromedriver: Some("/usr/bin/chromedriver".into()),
+            node: None,
+            node_runners: None,
         },
         // Chromium refuses to run as root; as another user there is nobody to become.
         many_uids: rustix::process::geteuid().is_root(),

@@ -15,6 +15,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Check> {
         software::languages(facts),
         software::xvfb(facts),
         software::chromedriver(facts),
+        software::node(facts),
+        software::runners(facts),
         software::fonts(facts),
         software::time_zones(facts),
         kernel::version(facts),
