@@ -325,7 +325,7 @@ def test_deleting(kernel: Kernel, own: Any, execute: Callable[..., Any], wire: h
 
         def busy() -> bool:
             listed = kernel.browsers.playwright.executors.list(own.session_id).executors
-            return any(executor.name == "doomed" and executor.busy and executor.target_id for executor in listed)
+            return any(executor.name == "doomed" and executor.busy and (executor.url or "").startswith("data:") for executor in listed)
 
         eventually(busy, "the script runs")
         waiting = pool.submit(execute, "return 1", executor="doomed")

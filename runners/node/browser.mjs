@@ -64,19 +64,30 @@ export async function pageOf(context, id) {
 
 /** The tab that was active last, without those in `avoid`; opens one if there is none. */
 export async function activePage(context, endpoint, avoid) {
-  const found = [];
-  for (const page of context.pages()) {
-    const id = await targetId(page).catch(() => undefined);
-    if (id && !avoid.includes(id)) found.push({ page, id });
+  // Chromium lists the tab that was shown last in front.
+  for (const id of await targets(endpoint)) {
+    if (avoid.includes(id)) continue;
+    for (const page of context.pages()) {
+      // A tab that closes meanwhile has no id any more.
+      if ((await targetId(page).catch(() => undefined)) === id) return { page, created: false };
+    }
+    // One that was just opened, which Playwright is about to learn of; unless it is another
+    // context's, which it will not.
+    if (await isOf(context, id)) return { page: await pageOf(context, id), created: false };
   }
-  if (found.length === 0) return { page: await context.newPage(), created: true };
-  if (found.length > 1) {
-    // Chromium lists the tab that was shown last in front.
-    const order = await targets(endpoint);
-    const rank = ({ id }) => (order.indexOf(id) + order.length + 1) % (order.length + 1);
-    found.sort((a, b) => rank(a) - rank(b));
+  return { page: await context.newPage(), created: true };
+}
+
+async function isOf(context, id) {
+  const session = await context.browser().newBrowserCDPSession();
+  try {
+    const { targetInfos } = await session.send('Target.getTargets');
+    const { browserContextIds } = await session.send('Target.getBrowserContexts');
+    const info = targetInfos.find(({ targetId: known }) => known === id);
+    return Boolean(info) && !browserContextIds.includes(info.browserContextId);
+  } finally {
+    await session.detach().catch(() => {});
   }
-  return { page: found[0].page, created: false };
 }
 
 function targets(endpoint) {
@@ -89,7 +100,8 @@ function targets(endpoint) {
       answer.on('error', reject);
       answer.on('end', () => {
         try {
-          resolve(JSON.parse(text).map((target) => target.id));
+          const pages = JSON.parse(text).filter(({ type, url }) => type === 'page' && !/^devtools:/.test(url));
+          resolve(pages.map((target) => target.id));
         } catch (error) {
           reject(error);
         }

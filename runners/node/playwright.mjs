@@ -4,7 +4,7 @@
 //         ◀──{id, tab}── {id, result} │ {id, error, stack} │ {id, unconnected}──
 
 import { transform } from 'sucrase';
-import { activePage, connect, NoConnection, pageOf, targetId } from './browser.mjs';
+import { activePage, connect, pageOf, targetId } from './browser.mjs';
 import { describe, receive, send, sendRaw } from './channel.mjs';
 import { compile, require } from './code.mjs';
 
@@ -40,8 +40,8 @@ async function run({ id, code, endpoint, target, avoid }) {
   try {
     tab = await tabOf(endpoint, target, avoid);
   } catch (error) {
-    if (!(error instanceof NoConnection)) throw error;
-    return finish(id, { unconnected: error.message });
+    // Without a tab nothing of the script has run: the guest tries again.
+    return finish(id, { unconnected: describe(error).error });
   }
   const { browser, context, page, created } = tab;
   send({ id, tab: { target_id: await targetId(page), created } });
@@ -60,6 +60,7 @@ async function run({ id, code, endpoint, target, avoid }) {
 async function tabOf(endpoint, target, avoid) {
   const browser = await connect(endpoint);
   const context = browser.contexts()[0];
+  if (!context) throw new Error('the browser has no context yet');
   const found = target
     ? { page: await pageOf(context, target), created: false }
     : await activePage(context, endpoint, avoid);
@@ -71,7 +72,7 @@ function scriptOf(code) {
   const wrapped = `(async function (${PARAMETERS}) {\n${code}\n})`;
   let script = wrapped;
   try {
-    script = transform(wrapped, { transforms: ['typescript'], disableESTransforms: true }).code;
+    script = transform(wrapped, { transforms: ['typescript'], disableESTransforms: true, keepUnusedImports: true }).code;
   } catch {
     // The engine's own message about the text as it came says more.
   }
