@@ -11,13 +11,14 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, files, lifecycle, memory, processes, replays, screen, stream
+from . import cdp, files, lifecycle, memory, playwright, processes, replays, screen, stream
 from .context import Context
 from .table import Row, Table
 
 BENCHMARKS = {
     "lifecycle": lifecycle.cold_create,
     "drivers": lifecycle.drivers,
+    "playwright": playwright.execute,
     "exec": processes.exec_round_trip,
     "execs": processes.exec_throughput,
     "status": processes.status,

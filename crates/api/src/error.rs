@@ -42,6 +42,8 @@ pub enum ErrorCode {
     Ended,
     /// 409: the session has as many recordings under way as it may.
     TooManyReplays,
+    /// 409: as many Playwright executors as a session may have; delete one.
+    ExecutorLimit,
     /// 409: the thing asked for is busy; waiting helps.
     Conflict,
     /// 413: the request body is larger than the route's limit.
@@ -97,6 +99,7 @@ impl ErrorCode {
         Self::ProcessExited,
         Self::Ended,
         Self::TooManyReplays,
+        Self::ExecutorLimit,
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -135,6 +138,7 @@ impl ErrorCode {
             | Self::ProcessExited
             | Self::Ended
             | Self::TooManyReplays
+            | Self::ExecutorLimit
             | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
@@ -188,6 +192,7 @@ impl ErrorCode {
             Self::ProcessExited => "process_exited",
             Self::Ended => "ended",
             Self::TooManyReplays => "too_many_replays",
+            Self::ExecutorLimit => "executor_limit",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",

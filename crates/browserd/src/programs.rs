@@ -24,6 +24,13 @@ const CHROMEDRIVER: [&str; 3] =
 const FFMPEG: [&str; 2] = ["/usr/bin/ffmpeg", "/usr/local/bin/ffmpeg"];
 const PULSEAUDIO: [&str; 2] = ["/usr/bin/pulseaudio", "/usr/local/bin/pulseaudio"];
 
+const NODE: [&str; 4] =
+    ["/usr/bin/node", "/usr/bin/nodejs", "/usr/local/bin/node", "/usr/lib/nodejs/bin/node"];
+
+/// A file of the runners for Node, and one of what `scripts/runners` installs beside them.
+const RUNNER: &str = "playwright.mjs";
+const LIBRARY: &str = "node_modules/playwright-core/package.json";
+
 /// What is wrong with a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -37,6 +44,8 @@ pub(crate) enum Trouble {
     NotExecutable(PathBuf),
     /// It is a script, not the program.
     Script(PathBuf),
+    /// A folder of runners that lacks what they need.
+    NotPrepared(PathBuf),
 }
 
 /// A program, or why it cannot be used.
@@ -50,6 +59,9 @@ pub(crate) struct Search {
     pub(crate) chromedriver: Found,
     pub(crate) ffmpeg: Found,
     pub(crate) pulseaudio: Found,
+    pub(crate) node: Found,
+    /// The runners for Node.
+    pub(crate) node_runners: Found,
 }
 
 impl Search {
@@ -62,6 +74,8 @@ impl Search {
             chromedriver: find(settings.chromedriver.as_deref(), &CHROMEDRIVER, false),
             ffmpeg: find(settings.ffmpeg.as_deref(), &FFMPEG, false),
             pulseaudio: find(settings.pulseaudio.as_deref(), &PULSEAUDIO, false),
+            node: find(settings.node.as_deref(), &NODE, true),
+            node_runners: runners(settings.runners_dir.as_deref()),
         }
     }
 
@@ -73,6 +87,8 @@ impl Search {
             chromedriver: self.chromedriver.clone().ok(),
             ffmpeg: self.ffmpeg.clone().ok(),
             pulseaudio: self.pulseaudio.clone().ok(),
+            node: self.node.clone().ok(),
+            node_runners: self.node_runners.clone().ok(),
         })
     }
 }
@@ -99,6 +115,39 @@ fn usable(path: &Path, must_be_binary: bool) -> Found {
         return Err(Trouble::NotBelowUsr(real));
     }
     check(real, must_be_binary)
+}
+
+/// The runners for Node: in the named folder, else in `runners` beside this program or above it, as
+/// in the checkout it was built in.
+fn runners(named: Option<&Path>) -> Found {
+    if let Some(folder) = named {
+        return prepared(&folder.join("node"));
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let above = program.ancestors().skip(1).take(4);
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(2).take(1);
+    let mut trouble = Trouble::NotFound;
+    for folder in above.chain(built_in).map(|folder| folder.join("runners/node")) {
+        match prepared(&folder) {
+            Ok(folder) => return Ok(folder),
+            Err(Trouble::Missing(_)) => {}
+            Err(other) => trouble = other,
+        }
+    }
+    Err(trouble)
+}
+
+/// The folder with links resolved, if everything runners need is in it.
+fn prepared(folder: &Path) -> Found {
+    let Ok(real) = folder.canonicalize() else { return Err(Trouble::Missing(folder.to_owned())) };
+    if !real.join(RUNNER).is_file() {
+        return Err(Trouble::Missing(real.join(RUNNER)));
+    }
+    if !real.join(LIBRARY).is_file() {
+        return Err(Trouble::NotPrepared(real));
+    }
+    let readable = real.metadata().is_ok_and(|found| found.permissions().mode() & 0o005 == 0o005);
+    if readable { Ok(real) } else { Err(Trouble::NotExecutable(real)) }
 }
 
 fn check(path: PathBuf, must_be_binary: bool) -> Found {
@@ -145,6 +194,23 @@ mod tests {
         assert_eq!(found, Err(Trouble::Missing(nowhere.to_owned())));
         assert!(find(None, &["/usr/nowhere/chromium", "/usr/bin/env"], true).is_ok());
         assert_eq!(find(None, &["/usr/nowhere/chromium"], true), Err(Trouble::NotFound));
+    }
+
+    #[test]
+    fn runners_need_what_is_installed_beside_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = folder.path().join("node");
+        assert_eq!(runners(Some(folder.path())), Err(Trouble::Missing(node.clone())));
+        std::fs::create_dir(&node).unwrap();
+        std::fs::write(node.join(RUNNER), "").unwrap();
+        let real = node.canonicalize().unwrap();
+        assert_eq!(runners(Some(folder.path())), Err(Trouble::NotPrepared(real.clone())));
+        std::fs::create_dir_all(node.join("node_modules/playwright-core")).unwrap();
+        std::fs::write(node.join(LIBRARY), "{}").unwrap();
+        std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(runners(Some(folder.path())), Ok(real.clone()));
+        std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(runners(Some(folder.path())), Err(Trouble::NotExecutable(real)));
     }
 
     #[test]

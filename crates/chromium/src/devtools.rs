@@ -14,6 +14,14 @@ pub struct Endpoint {
     pub browser_path: String,
 }
 
+impl Endpoint {
+    /// Where the browser endpoint is, for clients inside the session.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}{}", self.port, self.browser_path)
+    }
+}
+
 /// Reads one line of Chromium's stderr (without its newline); `None` unless it is the announcement,
 /// whole and well formed.
 ///

@@ -28,7 +28,9 @@ use crate::drain::Drained;
 use crate::extensions::{self, Extensions};
 use crate::fs::{self, Files};
 use crate::logs::{self, LogStreams};
+use crate::playwright::{self, Playwright};
 use crate::process::{self, Processes};
+use crate::repl::{self, Repl};
 use crate::requests::{self, Requests};
 
 /// Connections served at one time; more wait to be accepted.
@@ -62,6 +64,10 @@ pub struct BrowserServices {
     pub curl: Curl,
     /// Extensions loaded into it.
     pub extensions: Extensions,
+    /// Playwright code.
+    pub playwright: Playwright,
+    /// The REPL.
+    pub repl: Repl,
 }
 
 /// The API document of the guest's routes, with paths as the guest serves them; the server nests
@@ -76,6 +82,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         computer::routes().into_openapi(),
         curl::routes().into_openapi(),
         extensions::routes().into_openapi(),
+        playwright::routes().into_openapi(),
+        repl::routes().into_openapi(),
     ] {
         document.merge(routes);
     }
@@ -92,7 +100,9 @@ pub fn router(services: Services) -> Router {
         routes = routes
             .merge(computer::routes().with_state(browser.computer))
             .merge(curl::routes().with_state(browser.curl))
-            .merge(extensions::routes().with_state(browser.extensions));
+            .merge(extensions::routes().with_state(browser.extensions))
+            .merge(playwright::routes().with_state(browser.playwright))
+            .merge(repl::routes().with_state(browser.repl));
     }
     let (router, _) = routes.split_for_parts();
     router

@@ -20,8 +20,11 @@ use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
 use crate::internal;
 use crate::logs::LogStreams;
+use crate::playwright::Playwright;
 use crate::process::{Processes, Retention};
+use crate::repl::Repl;
 use crate::replays::{self, Replays};
+use crate::runner::Kit;
 use crate::screen::Screen;
 use crate::session::{Places, Session};
 use crate::webdriver;
@@ -112,6 +115,7 @@ impl Guest {
             services.spawn(door::serve(listener, browser.clone()));
             browser
         });
+        let kit = Kit { session: Arc::clone(&session), groups: processes.groups() };
         let mut router = http::router(http::Services {
             processes: processes.clone(),
             files: Files::new(Arc::clone(&session)),
@@ -120,7 +124,9 @@ impl Guest {
             browser: browser.clone().map(|browser| http::BrowserServices {
                 computer: Computer::new(&session, browser.clone()),
                 curl: Curl::new(browser.clone()),
-                extensions: Extensions::new(Arc::clone(&session), browser),
+                extensions: Extensions::new(Arc::clone(&session), browser.clone()),
+                playwright: Playwright::new(kit.clone(), browser.clone()),
+                repl: Repl::new(kit, browser),
             }),
         });
         if let Some(browser) = &browser {

@@ -54,6 +54,8 @@ pub mod inside {
     /// Where the guest keeps its own log and those of Chromium, the X server and the driver, readable
     /// by everyone inside.
     pub const LOG_DIR: &str = "/var/log/browserd";
+    /// Where the runners for Node are, read-only.
+    pub const NODE_RUNNERS: &str = "/opt/browserd/runners/node";
 }
 
 /// File descriptors the guest inherits from the shim.
@@ -151,6 +153,13 @@ pub struct Programs {
     /// `pulseaudio`, for recordings with sound.
     #[serde(default)]
     pub pulseaudio: Option<PathBuf>,
+    /// `node`, for Playwright code and the REPL.
+    #[serde(default)]
+    pub node: Option<PathBuf>,
+    /// The host's folder of the runners for Node, prepared; the shim binds it at
+    /// [`inside::NODE_RUNNERS`].
+    #[serde(default)]
+    pub node_runners: Option<PathBuf>,
 }
 
 /// All a guest needs to know; the shim passes it as JSON in [`GUEST_SPEC_ENV`].

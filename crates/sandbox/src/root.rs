@@ -63,6 +63,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) guest_uid: u32,
     /// This very program, bound read-only as /.browserd/guest.
     pub(crate) program: &'a Path,
+    /// Folders of the host, bound read-only at absolute paths inside.
+    pub(crate) bound: &'a [(&'a Path, &'a str)],
     pub(crate) shm_bytes: u64,
 }
 
@@ -102,6 +104,9 @@ pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
         fs::File::create(&program).step("create /.browserd/guest")?;
     }
     bind_read_only(plan.program, &program)?;
+    for (host, inside) in plan.bound {
+        bind_read_only(host, &root.join(inside.trim_start_matches('/')))?;
+    }
     devices(plan, &root)?;
     proc(&root)?;
     let cpu = "sys/devices/system/cpu";
@@ -129,6 +134,9 @@ fn populate(plan: &Plan<'_>, at: &Path) -> Result<(), WallError> {
     }
     for folder in plan.guest_folders {
         owned_folder(plan, at, folder.trim_start_matches('/'), plan.guest_uid, 0o700)?;
+    }
+    for (_, inside) in plan.bound {
+        owned_folder(plan, at, inside.trim_start_matches('/'), plan.root_uid, 0o755)?;
     }
     owned_folder(plan, at, "run/user/1000", plan.user_uid, 0o700)?;
     for file in plan.planted {

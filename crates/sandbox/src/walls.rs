@@ -111,6 +111,8 @@ pub struct Plan<'a> {
     pub user_folders: &'a [&'a str],
     /// Folders only the guest may read.
     pub guest_folders: &'a [&'a str],
+    /// Folders of the host and where they are inside, read-only.
+    pub bound: &'a [(&'a Path, &'a str)],
     /// The program to run as PID 1, on the host.
     pub program: &'a Path,
     /// Its arguments, the first being its name.
@@ -292,6 +294,7 @@ fn become_guest(
         guest_folders: plan.guest_folders,
         guest_uid: identity.outside(guest),
         program: plan.program,
+        bound: plan.bound,
         shm_bytes: plan.shm_bytes,
     })?;
     if let Some(userns) = userns {

@@ -62,6 +62,7 @@ fn raise_and_run(script: &str) -> String {
         planted: &planted,
         user_folders: &["/home/kernel"],
         guest_folders: &["/var/lib/browserd"],
+        bound: &[(Path::new("/usr/share"), "/opt/bound/share")],
         program: Path::new("/bin/bash"),
         arguments: &["bash", "-c", script],
         environment: &[("PATH", "/usr/bin:/bin")],

@@ -114,6 +114,8 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
         .map_err(io::Error::other)
         .during("write the guest's spec")?;
     let planted = planted(spec)?;
+    let runners = spec.programs.node_runners.as_deref();
+    let bound: Vec<_> = runners.map(|host| (host, inside::NODE_RUNNERS)).into_iter().collect();
     let program = walls::own_program().during("find this program")?;
     let raised = walls::raise(&Plan {
         dir: &spec.dir,
@@ -125,6 +127,7 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
         planted: &planted,
         user_folders: &[inside::HOME, inside::USER_DATA_DIR, inside::DOWNLOADS],
         guest_folders: &[inside::STATE_DIR],
+        bound: &bound,
         program: &program,
         arguments: &["browserd", "guest"],
         environment: &[

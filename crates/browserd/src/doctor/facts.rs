@@ -18,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) chromium_version: Result<String, String>,
     /// The same of chromedriver.
     pub(crate) chromedriver_version: Result<String, String>,
+    /// The same of Node.
+    pub(crate) node_version: Result<String, String>,
     /// Languages Chromium's interface is installed in (`en-US`, `fr`).
     pub(crate) languages: Vec<String>,
     /// The language sessions get that ask for none.

@@ -38,6 +38,7 @@ pub(super) fn facts(settings: &Settings) -> Facts {
         kernel: kernel(),
         chromium_version: version(&programs.chromium),
         chromedriver_version: version(&programs.chromedriver),
+        node_version: version(&programs.node),
         languages: programs.chromium.as_deref().map(languages).unwrap_or_default(),
         locale: settings.locale.clone(),
         fonts: FONT_FOLDERS.iter().map(|folder| fonts(Path::new(folder))).sum(),

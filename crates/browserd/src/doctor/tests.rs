@@ -27,9 +27,12 @@ fn good() -> Facts {
             chromedriver: Ok("/usr/bin/chromedriver".into()),
             ffmpeg: Ok("/usr/bin/ffmpeg".into()),
             pulseaudio: Ok("/usr/bin/pulseaudio".into()),
+            node: Ok("/usr/bin/node".into()),
+            node_runners: Ok("/opt/browserd/runners/node".into()),
         },
         chromium_version: Ok("Chromium 156.0.8078.79".to_owned()),
         chromedriver_version: Ok("ChromeDriver 156.0.8078.79 (abc-refs/x)".to_owned()),
+        node_version: Ok("v18.20.4".to_owned()),
         languages: ["en-US", "en-GB", "fr", "pt-BR"].map(str::to_owned).to_vec(),
         locale: "en-US".to_owned(),
         fonts: 12,
@@ -111,9 +114,12 @@ fn every_line_that_is_not_ok_says_what_to_do() {
             chromedriver: Err(Trouble::NotFound),
             ffmpeg: Err(Trouble::NotFound),
             pulseaudio: Err(Trouble::NotFound),
+            node: Err(Trouble::NotFound),
+            node_runners: Err(Trouble::NotFound),
         },
         chromium_version: Err("not found".to_owned()),
         chromedriver_version: Err("not found".to_owned()),
+        node_version: Err("not found".to_owned()),
         languages: Vec::new(),
         fonts: 0,
         time_zones: false,
@@ -176,6 +182,14 @@ fn programs() {
     assert_only(&facts, "chromedriver", Level::Warn, "no WebDriver BiDi", "chromium-driver");
     let facts = but(|f| f.chromedriver_version = Ok("ChromeDriver 155.0.1.2 (x)".to_owned()));
     assert_only(&facts, "chromedriver", Level::Warn, "ChromeDriver 155.0.1.2 does not fit", "");
+
+    let facts = but(|f| f.programs.node = Err(Trouble::NotFound));
+    assert_only(&facts, "node", Level::Warn, "no Playwright code", "apt-get install -y nodejs");
+    let facts = but(|f| f.node_version = Ok("v16.20.2".to_owned()));
+    assert_only(&facts, "node", Level::Warn, "older than 18", "--node");
+    let bare = PathBuf::from("/opt/runners/node");
+    let facts = but(|f| f.programs.node_runners = Err(Trouble::NotPrepared(bare)));
+    assert_only(&facts, "runners", Level::Warn, "lacks the libraries", "scripts/runners");
 }
 
 #[test]

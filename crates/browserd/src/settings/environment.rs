@@ -15,7 +15,7 @@ use super::{LogFormat, SettingsError};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 20] = [
+pub(super) const VARIABLES: [&str; 22] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -30,6 +30,8 @@ pub(super) const VARIABLES: [&str; 20] = [
     "BROWSERD_FFMPEG",
     "BROWSERD_PULSEAUDIO",
     "BROWSERD_REPLAY_LIMIT_MIB",
+    "BROWSERD_NODE",
+    "BROWSERD_RUNNERS_DIR",
     "BROWSERD_TIMEZONE",
     "BROWSERD_LOCALE",
     "BROWSERD_PIDS_MAX",
@@ -77,6 +79,8 @@ impl Environment {
             ffmpeg: self.path("BROWSERD_FFMPEG"),
             pulseaudio: self.path("BROWSERD_PULSEAUDIO"),
             replay_limit_mib: self.parsed("BROWSERD_REPLAY_LIMIT_MIB")?,
+            node: self.path("BROWSERD_NODE"),
+            runners_dir: self.path("BROWSERD_RUNNERS_DIR"),
             timezone: self.text("BROWSERD_TIMEZONE")?.map(str::to_owned),
             locale: self.text("BROWSERD_LOCALE")?.map(str::to_owned),
             pids_max: self.parsed("BROWSERD_PIDS_MAX")?,

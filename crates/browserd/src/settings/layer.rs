@@ -83,6 +83,16 @@ pub(crate) struct Layer {
     /// MiB at which a recording ends [env: BROWSERD_REPLAY_LIMIT_MIB] [default: 2048]
     #[arg(long, value_name = "MIB")]
     pub(crate) replay_limit_mib: Option<u64>,
+    /// Node 18 or later, for Playwright code and the REPL, below /usr [env: BROWSERD_NODE]
+    /// [default: looked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) node: Option<PathBuf>,
+
+    /// Folder of the programs that run code inside sessions (prepared by scripts/runners) [env:
+    /// BROWSERD_RUNNERS_DIR] [default: `runners` beside this program or in the checkout it was
+    /// built in]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runners_dir: Option<PathBuf>,
 
     /// Time zone of sessions that ask for none, an IANA name [env: BROWSERD_TIMEZONE] [default:
     /// UTC]
@@ -130,6 +140,8 @@ impl Layer {
             ffmpeg: self.ffmpeg.or(below.ffmpeg),
             pulseaudio: self.pulseaudio.or(below.pulseaudio),
             replay_limit_mib: self.replay_limit_mib.or(below.replay_limit_mib),
+            node: self.node.or(below.node),
+            runners_dir: self.runners_dir.or(below.runners_dir),
             timezone: self.timezone.or(below.timezone),
             locale: self.locale.or(below.locale),
             pids_max: self.pids_max.or(below.pids_max),

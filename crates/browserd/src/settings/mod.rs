@@ -67,6 +67,10 @@ pub(crate) struct Settings {
     pub(crate) pulseaudio: Option<PathBuf>,
     /// Bytes at which a recording ends.
     pub(crate) replay_limit: u64,
+    /// Node, when it should not be looked for.
+    pub(crate) node: Option<PathBuf>,
+    /// The folder of runners, when it should not be looked for.
+    pub(crate) runners_dir: Option<PathBuf>,
     /// Time zone (IANA) of sessions that ask for none.
     pub(crate) timezone: String,
     /// Language (BCP 47) of sessions that ask for none.

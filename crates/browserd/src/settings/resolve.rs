@@ -119,6 +119,8 @@ pub(crate) fn resolve(
             1,
             MOST_REPLAY_LIMIT,
         )? << 20,
+        node: layer.node,
+        runners_dir: layer.runners_dir,
         timezone: timezone(layer.timezone.unwrap_or_else(|| "UTC".to_owned()))?,
         locale: locale(layer.locale.unwrap_or_else(|| "en-US".to_owned()))?,
         pids_max: in_range(

@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 20] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -126,6 +126,12 @@ const ROWS: [Row; 18] = [
     }),
     ("replay_limit_mib", "BROWSERD_REPLAY_LIMIT_MIB", ["1", "2", "3"], ["1", "2", "3"], |s| {
         (s.replay_limit >> 20).to_string()
+    }),
+    ("node", "BROWSERD_NODE", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.node.as_ref().unwrap().display().to_string()
+    }),
+    ("runners_dir", "BROWSERD_RUNNERS_DIR", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.runners_dir.as_ref().unwrap().display().to_string()
     }),
     (
         "timezone",

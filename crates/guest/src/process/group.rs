@@ -23,7 +23,7 @@ const KILL_ROUNDS: usize = 64;
 
 /// What holds a command and its descendants together.
 #[derive(Debug)]
-pub(super) enum Group {
+pub(crate) enum Group {
     /// A leaf cgroup.
     Leaf(Leaf),
     /// The tree under a supervisor; the start time tells the supervisor from a later process with
@@ -39,7 +39,7 @@ pub(super) struct Use {
 }
 
 /// Starts groups and clears away the empty ones.
-pub(super) struct Groups {
+pub(crate) struct Groups {
     session: Arc<Session>,
     names: Mutex<u64>,
     /// Leaves whose command has exited while something in them lives on.
@@ -69,7 +69,7 @@ impl Groups {
     /// # Errors
     ///
     /// [`LaunchError`]; nothing is left then.
-    pub(super) fn start(&self, launch: &mut Launch) -> Result<(Child, Group), LaunchError> {
+    pub(crate) fn start(&self, launch: &mut Launch) -> Result<(Child, Group), LaunchError> {
         let Some(leaves) = &self.session.leaves else {
             let child = self.session.children.start_supervised(launch)?;
             let root = child.tree.clone().ok_or_else(|| refused(&std::io::Error::other("")))?;
@@ -132,7 +132,7 @@ impl Groups {
     }
 
     /// Kills everything in the group. `pid` is the command, which may not have been reaped yet.
-    pub(super) fn kill(group: &Group, pid: i32) {
+    pub(crate) fn kill(group: &Group, pid: i32) {
         if let Some(pid) = Pid::from_raw(pid) {
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
         }
@@ -160,7 +160,7 @@ impl Groups {
 
     /// Lets go of a group whose command has exited: an empty leaf is removed now, any other as soon
     /// as the last process in it has ended.
-    pub(super) fn discard(&self, group: Group) {
+    pub(crate) fn discard(&self, group: Group) {
         let Group::Leaf(leaf) = group else { return };
         match leaf.remove() {
             Ok(true) => {}

@@ -42,6 +42,7 @@ use tokio::sync::watch;
 
 use crate::init::ExitStatus;
 
+pub(crate) use group::{Group, Groups};
 pub use registry::Processes;
 pub use routes::routes;
 pub use spool::Retention;

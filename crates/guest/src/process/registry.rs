@@ -81,6 +81,11 @@ impl Processes {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// What starts commands as groups, for others that do.
+    pub(crate) fn groups(&self) -> Arc<Groups> {
+        Arc::clone(&self.inner.groups)
+    }
+
     /// Takes one place for a process to start.
     ///
     /// # Errors

@@ -59,6 +59,8 @@ pub(crate) fn spec(config: SessionConfig) -> GuestSpec {
             chromedriver: Some("/usr/bin/chromedriver".into()),
             ffmpeg: Some("/usr/bin/ffmpeg".into()),
             pulseaudio: None,
+            node: None,
+            node_runners: None,
         },
         // Chromium refuses to run as root; as another user there is nobody to become.
         many_uids: rustix::process::geteuid().is_root(),

@@ -103,6 +103,8 @@ impl TestGuest {
                 chromedriver: None,
                 ffmpeg: None,
                 pulseaudio: None,
+                node: None,
+                node_runners: None,
             },
             many_uids: way == Way::Leaf,
             has_cgroup: cgroup.is_some(),

@@ -17,6 +17,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Check> {
         software::chromedriver(facts),
         software::ffmpeg(facts),
         software::pulseaudio(facts),
+        software::node(facts),
+        software::runners(facts),
         software::fonts(facts),
         software::time_zones(facts),
         kernel::version(facts),

@@ -10,6 +10,9 @@ const XVFB: [&str; 3] = ["xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb"];
 const CHROMEDRIVER: [&str; 3] = ["chromium-driver", "chromedriver", "chromium"];
 const FFMPEG: [&str; 3] = ["ffmpeg", "ffmpeg", "ffmpeg"];
 const PULSEAUDIO: [&str; 3] = ["pulseaudio", "pulseaudio", "pulseaudio"];
+const NODE: [&str; 3] = ["nodejs", "nodejs", "nodejs"];
+/// The oldest Node playwright-core runs on.
+const NODE_LEAST: u32 = 18;
 const FONTS: [&str; 3] =
     ["fonts-liberation fonts-noto-color-emoji", "liberation-fonts-all", "ttf-liberation"];
 
@@ -30,6 +33,9 @@ fn words(trouble: &Trouble) -> String {
         Trouble::Script(path) => {
             format!("{} is a wrapper script; the binary itself is needed", path.display())
         }
+        Trouble::NotPrepared(path) => {
+            format!("{} lacks the libraries it needs", path.display())
+        }
     }
 }
 
@@ -40,7 +46,7 @@ fn mend(facts: &Facts, trouble: &Trouble, flag: &str, install: String) -> String
         Trouble::Missing(_) | Trouble::Script(_) => {
             format!("leave out {flag} and its variable, so that it is looked for; or: {install}")
         }
-        Trouble::NotFound | Trouble::NotBelowUsr(_) => install,
+        Trouble::NotFound | Trouble::NotBelowUsr(_) | Trouble::NotPrepared(_) => install,
     }
 }
 
@@ -168,6 +174,48 @@ pub(super) fn pulseaudio(facts: &Facts) -> Check {
             let install = facts.install("PulseAudio", PULSEAUDIO);
             let fix = mend(facts, trouble, "--pulseaudio", install);
             let message = format!("PulseAudio: {}; no recordings with sound", words(trouble));
+            Check::warn(NAME, message, fix)
+        }
+    }
+}
+
+pub(super) fn node(facts: &Facts) -> Check {
+    const NAME: &str = "node";
+    const WITHOUT: &str = "no Playwright code and no REPL inside sessions";
+    let install = facts.install("Node", NODE);
+    match (&facts.programs.node, &facts.node_version) {
+        (Err(trouble), _) => {
+            let fix = mend(facts, trouble, "--node", install);
+            Check::warn(NAME, format!("Node: {}; {WITHOUT}", words(trouble)), fix)
+        }
+        (Ok(path), Err(why)) => {
+            let message = format!("{} does not start ({why}); {WITHOUT}", path.display());
+            Check::warn(NAME, message, install)
+        }
+        (Ok(path), Ok(version)) => {
+            let number = version.trim_start_matches('v').split('.').next().unwrap_or_default();
+            if number.parse().is_ok_and(|major: u32| major >= NODE_LEAST) {
+                return Check::ok(NAME, format!("Node {version} at {}", path.display()));
+            }
+            let message = format!(
+                "Node {version} at {} is older than {NODE_LEAST}; {WITHOUT}",
+                path.display()
+            );
+            Check::warn(NAME, message, format!("name a later one with --node; or: {install}"))
+        }
+    }
+}
+
+pub(super) fn runners(facts: &Facts) -> Check {
+    const NAME: &str = "runners";
+    match &facts.programs.node_runners {
+        Ok(path) => Check::ok(NAME, format!("runners for Node at {}", path.display())),
+        Err(trouble) => {
+            let fix = mend(facts, trouble, "--runners-dir", "scripts/runners".to_owned());
+            let message = format!(
+                "runners for Node: {}; no Playwright code and no REPL inside sessions",
+                words(trouble)
+            );
             Check::warn(NAME, message, fix)
         }
     }
