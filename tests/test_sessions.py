@@ -275,22 +275,18 @@ def test_the_window_changes_while_it_runs(kernel: Kernel, make: Callable[..., An
     assert kernel.browsers.retrieve(browser.session_id).viewport == changed.viewport
 
 
-def test_place_and_language_change_while_it_runs(kernel: Kernel, wire: httpx.Client, make: Callable[..., Any]) -> None:
-    browser = make()
-    with Cdp(browser.cdp_ws_url) as cdp:
-        pages = [first_page(cdp)]
-
-        def seen() -> list[Any]:
-            return [page.evaluate("[Intl.DateTimeFormat().resolvedOptions().timeZone, navigator.language]") for page in pages]
-
-        assert seen() == [["UTC", "en-US"]]
-        changed = kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "fr-FR"})
-        assert changed.location and (changed.location.timezone, changed.location.locale) == ("Asia/Tokyo", "fr-FR")
-        pages.append(new_page(cdp))
-        eventually(lambda: seen() == [["Asia/Tokyo", "fr-FR"]] * 2, "pages that are open and new ones are there")
-        # null goes back to the server's default
-        assert wire.patch(f"/browsers/{browser.session_id}", json={"location": {"timezone": None}}).status_code == 200
-        eventually(lambda: seen() == [["UTC", "fr-FR"]] * 2, "the time zone is the default again")
+def test_the_size_of_a_recorded_screen_needs_force(kernel: Kernel, wire: httpx.Client, make: Callable[..., Any]) -> None:
+    browser = make(headless=False, viewport={"width": 1024, "height": 768})
+    replay = kernel.browsers.replays.start(browser.session_id)
+    wanted = {"viewport": {"width": 800, "height": 600}}
+    refused = wire.patch(f"/browsers/{browser.session_id}", json=wanted)
+    assert (refused.status_code, refused.json()["code"]) == (409, "being_recorded")
+    assert refused.headers["x-should-retry"] == "false"
+    assert kernel.browsers.retrieve(browser.session_id).viewport.width == 1024
+    changed = kernel.browsers.update(browser.session_id, viewport={"width": 800, "height": 600, "force": True})
+    assert changed.viewport and changed.viewport.width == 800
+    kernel.browsers.replays.stop(replay.replay_id, id_or_name=browser.session_id)
+    assert kernel.browsers.update(browser.session_id, viewport={"width": 640, "height": 480}).viewport.width == 640
 
 
 def test_start_url_navigates_the_page_that_is_open(kernel: Kernel, make: Callable[..., Any], site: Site) -> None:
@@ -308,7 +304,7 @@ def test_start_url_navigates_the_page_that_is_open(kernel: Kernel, make: Callabl
     ("change", "field"),
     [
         ({"viewport": {"width": 1, "height": 600}}, "viewport.width"), ({"viewport": {"width": 800}}, "viewport.height"),
-        ({"location": {"timezone": "Mars/Olympus"}}, "location.timezone"), ({"start_url": "file:///etc/passwd"}, "start_url"), ({"name": "a/b"}, "name"),
+        ({"viewport": {"width": 800, "height": 600, "force": 1}}, "viewport.force"), ({"start_url": "file:///etc/passwd"}, "start_url"), ({"name": "a/b"}, "name"),
     ],
 )
 def test_bad_changes_are_refused_and_change_nothing(wire: httpx.Client, headless: Any, change: dict[str, Any], field: str) -> None:
@@ -321,7 +317,7 @@ def test_bad_changes_are_refused_and_change_nothing(wire: httpx.Client, headless
 @pytest.mark.parametrize(
     "change",
     [
-        {"timeout_seconds": 20}, {"stealth": True}, {"headless": False}, {"memory": "2GiB"},
+        {"timeout_seconds": 20}, {"location": {"timezone": "Asia/Tokyo"}}, {"stealth": True}, {"headless": False}, {"memory": "2GiB"},
         {"proxy": {"id": "p"}}, {"telemetry": {"browser": {"console": {"enabled": True}}}}, {"chrome_policy": {}},
     ],
 )

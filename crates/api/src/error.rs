@@ -42,6 +42,8 @@ pub enum ErrorCode {
     Ended,
     /// 409: the session has as many recordings under way as it may.
     TooManyReplays,
+    /// 409: the screen is being recorded; `force` goes on all the same.
+    BeingRecorded,
     /// 409: as many Playwright executors as a session may have; delete one.
     ExecutorLimit,
     /// 409: the thing asked for is busy; waiting helps.
@@ -99,6 +101,7 @@ impl ErrorCode {
         Self::ProcessExited,
         Self::Ended,
         Self::TooManyReplays,
+        Self::BeingRecorded,
         Self::ExecutorLimit,
         Self::Conflict,
         Self::PayloadTooLarge,
@@ -138,6 +141,7 @@ impl ErrorCode {
             | Self::ProcessExited
             | Self::Ended
             | Self::TooManyReplays
+            | Self::BeingRecorded
             | Self::ExecutorLimit
             | Self::Conflict => 409,
             Self::PayloadTooLarge => 413,
@@ -192,6 +196,7 @@ impl ErrorCode {
             Self::ProcessExited => "process_exited",
             Self::Ended => "ended",
             Self::TooManyReplays => "too_many_replays",
+            Self::BeingRecorded => "being_recorded",
             Self::ExecutorLimit => "executor_limit",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",

@@ -10,12 +10,14 @@ use async_trait::async_trait;
 use browserd_api::browser::{
     EndReason, LocationRequest, Memory, Region, SessionConfig, StatusFilter, Viewport,
 };
-use browserd_api::{SessionId, Timestamp};
+use browserd_api::{ReplayId, SessionId, Timestamp};
 use browserd_fleet::{
     BrowserSocket, Fleet, FleetError, Instance, ListSessions, NewSession, Runtime, RuntimeEvent,
     SessionPatch, StartError,
 };
-use browserd_store::{ApiKeyRow, SessionFilter, SessionRow, SqliteStore, Store, StoreError};
+use browserd_store::{
+    ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionRow, SqliteStore, Store, StoreError,
+};
 use tokio::sync::{Notify, mpsc};
 
 /// A runtime whose sessions start when told and end when asked.
@@ -307,6 +309,30 @@ impl Store for FullDisk {
         filter: &SessionFilter,
     ) -> Result<(Vec<SessionRow>, bool), StoreError> {
         self.store.list_sessions(filter).await
+    }
+
+    async fn insert_replay(&self, row: &ReplayRow) -> Result<(), StoreError> {
+        self.store.insert_replay(row).await
+    }
+
+    async fn end_replay(&self, id: &ReplayId, end: &ReplayEnd) -> Result<(), StoreError> {
+        self.store.end_replay(id, end).await
+    }
+
+    async fn replay(
+        &self,
+        session: &SessionId,
+        id: &ReplayId,
+    ) -> Result<Option<ReplayRow>, StoreError> {
+        self.store.replay(session, id).await
+    }
+
+    async fn replays(&self, session: &SessionId) -> Result<Vec<ReplayRow>, StoreError> {
+        self.store.replays(session).await
+    }
+
+    async fn open_replays(&self) -> Result<Vec<ReplayRow>, StoreError> {
+        self.store.open_replays().await
     }
 
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {

@@ -71,6 +71,7 @@ fn raise_and_run(script: &str) -> String {
         planted: &[],
         user_folders: &["/home/kernel"],
         guest_folders: &["/var/lib/browserd"],
+        bound: &[],
         program: Path::new("/bin/bash"),
         arguments: &["bash", "-c", script],
         environment: &[("PATH", "/usr/bin:/bin")],

@@ -32,10 +32,6 @@ pub struct SessionPatch {
     pub tags: Option<BTreeMap<String, String>>,
     /// New window size.
     pub viewport: Option<Viewport>,
-    /// New time zone asked for; `Some(None)` is the server's default again.
-    pub timezone: Option<Option<String>>,
-    /// New language asked for; `Some(None)` is the server's default again.
-    pub locale: Option<Option<String>>,
     /// The start URL last asked for.
     pub start_url: Option<String>,
 }

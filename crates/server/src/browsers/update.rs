@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::browser::Browser;
+use browserd_api::{ApiError, ErrorCode};
 use browserd_fleet::{SessionPatch, SessionView};
-use browserd_rest::{Optional, Result};
+use browserd_rest::{Error, Optional, Result};
 use serde_json::json;
 
 use super::validate::{Change, UpdateBrowser};
@@ -16,9 +17,9 @@ use crate::{refusal, relay};
 
 /// Change a browser session
 ///
-/// Name, tags, viewport, location and start URL of a running session. What is left out stays as it
+/// Name, tags, viewport and start URL of a running session. What is left out stays as it
 /// is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes are
-/// applied in this order: name, tags, viewport, location, start URL; where one fails, the earlier
+/// applied in this order: name, tags, viewport, start URL; where one fails, the earlier
 /// ones stay and the later ones are not made. Settings fixed at creation, and those a later version
 /// will change, are refused by name before anything changes.
 #[utoipa::path(patch, path = "/browsers/{id_or_name}", operation_id = "browsers.update", tag = "browsers",
@@ -40,11 +41,28 @@ pub(crate) async fn update(
     Ok(response)
 }
 
+async fn refuse_while_recorded(app: &App, id_or_name: &str) -> Result<()> {
+    let live = app.fleet.live(id_or_name).map_err(refusal::from_fleet)?;
+    let replays = app.fleet.store().replays(live.id()).await.map_err(Error::internal)?;
+    match replays.iter().find(|replay| replay.end.is_none()) {
+        None => Ok(()),
+        Some(replay) => Err(Error(
+            ApiError::new(
+                ErrorCode::BeingRecorded,
+                "the screen is being recorded; set viewport.force to change its size all the same",
+            )
+            .detail("replay_id", replay.id.to_string()),
+        )),
+    }
+}
+
 /// Makes a change step by step: first what may be refused and costs nothing, then the browser's
-/// part, each recorded once it is true. A location is recorded before it is applied, so that a
-/// browser that restarts in between has it.
+/// part, each recorded once it is true.
 async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionView> {
-    let SessionPatch { name, tags, viewport, timezone, locale, start_url } = change.patch;
+    let SessionPatch { name, tags, viewport, start_url } = change.patch;
+    if viewport.is_some() && !change.force {
+        refuse_while_recorded(app, id_or_name).await?;
+    }
     let record =
         async |id: &str, patch| app.fleet.update(id, patch).await.map_err(refusal::from_fleet);
     let labels = SessionPatch { name, tags, ..SessionPatch::default() };
@@ -55,16 +73,6 @@ async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionVie
         relay::ask(app, &live, "/internal/viewport", &json!(viewport)).await?;
         let patch = SessionPatch { viewport: Some(viewport), ..SessionPatch::default() };
         session = record(id.as_str(), patch).await?;
-    }
-    if timezone.is_some() || locale.is_some() {
-        session = record(id.as_str(), SessionPatch { timezone, locale, ..SessionPatch::default() })
-            .await?;
-        let asked = &session.config.location;
-        let in_force = json!({
-            "timezone": asked.timezone.as_ref().unwrap_or(&app.config.default_timezone),
-            "locale": asked.locale.as_ref().unwrap_or(&app.config.default_locale),
-        });
-        relay::ask(app, &live, "/internal/location", &in_force).await?;
     }
     if let Some(url) = start_url {
         relay::ask(app, &live, "/internal/start_url", &json!({ "url": url })).await?;

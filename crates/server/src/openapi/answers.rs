@@ -65,9 +65,11 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
             C::InvalidInput,
             C::BrowserNotFound,
             C::AlreadyExists,
+            C::BeingRecorded,
             C::PayloadTooLarge,
             C::UnsupportedMediaType,
             C::Internal,
+            C::UpstreamUnavailable,
         ],
         "browsers.replays.start" => &[
             C::BadRequest,
@@ -153,6 +155,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::StdinClosed => "the process has exited or its input is closed",
         ErrorCode::ProcessExited => "the process has exited",
         ErrorCode::Ended => "the session was ended while this request was under way",
+        ErrorCode::BeingRecorded => "the screen is being recorded; `viewport.force` goes on",
         ErrorCode::TooManyReplays => {
             "the session has as many recordings under way as it may; stop one"
         }

@@ -143,15 +143,6 @@ fn config_patch(patch: &SessionPatch) -> Option<String> {
         let viewport = json!({ "width": width, "height": height, "refresh_rate": refresh_rate });
         config.insert("viewport".to_owned(), viewport);
     }
-    let mut location = serde_json::Map::new();
-    for (field, asked) in [("timezone", &patch.timezone), ("locale", &patch.locale)] {
-        if let Some(asked) = asked {
-            location.insert(field.to_owned(), json!(asked));
-        }
-    }
-    if !location.is_empty() {
-        config.insert("location".to_owned(), location.into());
-    }
     if let Some(url) = &patch.start_url {
         config.insert("start_url".to_owned(), json!(url));
     }

@@ -13,35 +13,25 @@ pub(super) fn read(
     faults: &mut Faults,
     unknown: &mut Vec<String>,
 ) -> LocationRequest {
-    let (timezone, locale) = change(value, faults, unknown);
-    LocationRequest { timezone: timezone.flatten(), locale: locale.flatten() }
-}
-
-/// A field of a change: left out, taken back (null), or set.
-type Asked = Option<Option<String>>;
-
-/// Reads a change of `location`: time zone and language.
-pub(super) fn change(
-    value: &Value,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
-) -> (Asked, Asked) {
-    let Some(mut object) = Object::read("location", value, faults) else { return (None, None) };
-    let mut field = |name: &str, read: fn(&str) -> Option<String>, wanted: &str| -> Asked {
-        if value.get(name).is_some_and(Value::is_null) {
-            object.take(name);
-            return Some(None);
-        }
-        let read = read(object.text(name, faults)?);
-        if read.is_none() {
-            faults.add(object.path(name), wanted);
-        }
-        read.map(Some)
+    let Some(mut object) = Object::read("location", value, faults) else {
+        return LocationRequest::default();
     };
-    let timezone = field("timezone", zone, "must be an IANA time zone such as Europe/Paris");
-    let locale = field("locale", locale, "must be a BCP 47 language tag such as fr-FR");
+    let timezone = object.text("timezone", faults).and_then(|text| {
+        let zone = zone(text);
+        if zone.is_none() {
+            faults.add("location.timezone", "must be an IANA time zone such as Europe/Paris");
+        }
+        zone
+    });
+    let locale = object.text("locale", faults).and_then(|text| {
+        let locale = locale(text);
+        if locale.is_none() {
+            faults.add("location.locale", "must be a BCP 47 language tag such as fr-FR");
+        }
+        locale
+    });
     unknown.extend(object.unknown());
-    (timezone, locale)
+    LocationRequest { timezone, locale }
 }
 
 fn zone(text: &str) -> Option<String> {

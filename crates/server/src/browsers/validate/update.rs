@@ -8,7 +8,7 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, location, name, start_url, tags, unbuilt, viewport};
+use super::{Faults, Object, name, start_url, tags, unbuilt, viewport};
 
 /// Fields fixed when a session is created.
 const FIXED: [&str; 11] = [
@@ -36,8 +36,6 @@ pub(crate) struct UpdateBrowser {
     tags: Option<BTreeMap<String, String>>,
     /// New size of the window, at once and without a restart.
     viewport: Option<UpdateViewport>,
-    /// New time zone and language, for pages that are open and for those to come.
-    location: Option<UpdateLocation>,
     /// Navigates the active page, fire and forget. An empty string asks for nothing.
     #[schema(max_length = 2048)]
     start_url: Option<String>,
@@ -56,18 +54,9 @@ pub(crate) struct UpdateViewport {
     /// As in a creation.
     #[schema(minimum = 1, maximum = 60)]
     refresh_rate: Option<u32>,
-    /// Also while the screen is being recorded. Default false: 409 `conflict` then.
+    /// Also while the screen is being recorded, which is 409 `being_recorded` otherwise. Recordings
+    /// keep the size they began with; the new one is fitted into it. Default false.
     force: Option<bool>,
-}
-
-/// Time zone and language; null in a field goes back to the server's default.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; update() reads it")]
-pub(crate) struct UpdateLocation {
-    /// IANA name, e.g. `Europe/Paris`.
-    timezone: Option<String>,
-    /// BCP 47 tag, e.g. `fr-FR`.
-    locale: Option<String>,
 }
 
 /// A change that fits.
@@ -95,9 +84,6 @@ pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
         {
             patch.viewport = Some(asked.viewport);
             change.force = asked.force;
-        }
-        if let Some(value) = object.take("location") {
-            (patch.timezone, patch.locale) = location::change(value, &mut faults, &mut unknown);
         }
         patch.start_url = object
             .text("start_url", &mut faults)
@@ -146,14 +132,11 @@ mod tests {
         assert_eq!(update(&nothing).unwrap().0, Change::default());
         let (change, unknown) = update(&json!({
             "viewport": {"width": 800, "height": 600, "force": true, "depth": 24},
-            "location": {"timezone": "europe/paris", "locale": null},
             "start_url": "example.com",
         }))
         .unwrap();
         let viewport = Viewport { width: 800, height: 600, refresh_rate: Some(60) };
         assert_eq!((change.patch.viewport, change.force), (Some(viewport), true));
-        assert_eq!(change.patch.timezone, Some(Some("Europe/Paris".to_owned())));
-        assert_eq!(change.patch.locale, Some(None));
         assert_eq!(change.patch.start_url.as_deref(), Some("https://example.com/"));
         assert_eq!(unknown, ["viewport.depth"]);
     }
@@ -162,15 +145,15 @@ mod tests {
     fn everything_else_is_refused_by_name() {
         assert_eq!(
             blamed(&json!({
-                "viewport": {"width": 1}, "location": {"timezone": "Mars"}, "proxy": {"id": "x"},
+                "viewport": {"width": 1}, "location": {"timezone": "UTC"}, "proxy": {"id": "x"},
                 "timeout_seconds": 60, "headless": true, "tags": 1, "start_url": "ftp://x",
             })),
             [
                 "tags",
                 "viewport.height",
                 "viewport.width",
-                "location.timezone",
                 "start_url",
+                "location",
                 "proxy",
                 "headless",
                 "timeout_seconds"
