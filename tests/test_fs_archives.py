@@ -242,11 +242,12 @@ def test_packing_takes_no_memory_and_stops_with_its_reader(kernel: Kernel, headl
             stream.__exit__(None, None, None)
 
 
-def test_an_unreadable_file_breaks_the_archive_off(kernel: Kernel, headless: Any, one: Fs) -> None:
-    """Too deep to be walked stands for it: root may read everything."""
+def test_what_cannot_be_walked_breaks_the_archive_off(kernel: Kernel, headless: Any, one: Fs) -> None:
+    """Folders nested too deep, behind enough for bytes to be on their way; and alone."""
     script = f"import os; os.makedirs('{T}/deep'); os.chdir('{T}/deep'); [(os.mkdir('x'), os.chdir('x')) for _ in range(600)]"
-    assert sh(kernel, headless.session_id, f'python3 -c "{script}"').code == 0
+    assert sh(kernel, headless.session_id, f'python3 -c "{script}" && head -c 2000000 /dev/urandom > {T}/a').code == 0
     for route in ("download_dir_zip", "download_dir_zstd"):
         with pytest.raises(httpx.HTTPError):
             one.get(route, path=T)
+    refused(one.get("download_dir_zstd", path=f"{T}/deep"), 400, "invalid_input", "path")
     sh(kernel, headless.session_id, f"rm -rf {T}/deep")

@@ -1,6 +1,7 @@
 """Watching folders, and the downloads a browser makes."""
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from typing import Any, Callable, Iterator
@@ -32,7 +33,7 @@ class Subscriber(threading.Thread):
         assert self.ready.wait(30)
 
     def run(self) -> None:
-        with self.fs.http.stream("GET", f"/fs/watch/{self.watch_id}/events", timeout=None) as answer:
+        with contextlib.suppress(httpx.HTTPError), self.fs.http.stream("GET", f"/fs/watch/{self.watch_id}/events", timeout=None) as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"] == "text/event-stream"
             assert answer.headers["x-sse-content-type"] == "application/json"

@@ -1,7 +1,13 @@
 //! The refusals that routes have in common, for the API document.
 
 use browserd_api::ErrorBody;
-use utoipa::IntoResponses;
+use utoipa::{IntoResponses, ToSchema};
+
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only describes")]
+pub(crate) struct Binary(Vec<u8>);
 
 /// What any route may answer.
 #[derive(IntoResponses)]

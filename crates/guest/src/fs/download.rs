@@ -5,22 +5,24 @@ use std::os::fd::OwnedFd;
 
 use axum::extract::State;
 use axum::response::Response;
+use browserd_api::ErrorCode;
 use browserd_rest::{Error, Result};
 use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use super::archive::{self, Level, Outlet};
 use super::path::Given;
+use super::refuse::refuse_io;
 use super::{Files, blocking, place};
 use crate::query::Query;
-use crate::refusals::{FileRefusals, Refusals};
+use crate::refusals::{Binary, FileRefusals, Refusals};
 
 /// Download a folder as a zip archive.
 ///
 /// Streamed while it is packed. The folder's own name is no part of the names in it. Links are packed
 /// as links; pipes, sockets, devices, what is in /proc and /sys, and what vanishes meanwhile are left
-/// out. Should something be unreadable the connection breaks off: an archive that ends properly is
-/// whole. 400 when the path is no folder, 404 when it is not there, 429 while 8 archives are being
+/// out. Should something be unreadable it is 403, or, once bytes have been sent, the connection breaks
+/// off: an archive that ends properly is whole. 400 when the path is no folder, 404 when it is not there, 429 while 8 archives are being
 /// packed or unpacked.
 #[utoipa::path(
     get,
@@ -29,7 +31,7 @@ use crate::refusals::{FileRefusals, Refusals};
     tag = "browsers/fs",
     params(("path" = String, Query, description = "Absolute path of the folder.")),
     responses(
-        (status = 200, description = "The archive.", body = [u8], content_type = "application/zip"),
+        (status = 200, description = "The archive.", body = Binary, content_type = "application/zip"),
         Refusals, FileRefusals,
     ),
 )]
@@ -52,7 +54,7 @@ pub(super) async fn download_dir_zip(State(files): State<Files>, query: Query) -
         ("compression_level" = Option<String>, Query, description = "`fastest`, `default`, `better` or `best`."),
     ),
     responses(
-        (status = 200, description = "The archive.", body = [u8], content_type = "application/zstd"),
+        (status = 200, description = "The archive.", body = Binary, content_type = "application/zstd"),
         Refusals, FileRefusals,
     ),
 )]
@@ -78,8 +80,9 @@ async fn pack(
 ) -> Result<Response> {
     let slot = files.archive_slot()?;
     let tidy = given.tidy();
+    let field = given.clone();
     let dir = blocking(move || place::folder(&given)).await?;
-    let (mut outlet, pieces) = archive::outlet();
+    let (mut outlet, mut pieces) = archive::outlet();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = packer(dir, &mut outlet) {
             tracing::debug!(%error, "an archive was broken off");
@@ -87,7 +90,9 @@ async fn pack(
         }
         drop(slot);
     });
-    let mut response = Response::new(archive::body(pieces));
+    // What goes wrong before anything was sent can still be said.
+    let first = pieces.recv().await.transpose().map_err(|error| refuse(&field, &error))?;
+    let mut response = Response::new(archive::body(first, pieces));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     let name = tidy.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("root");
@@ -100,4 +105,18 @@ async fn pack(
         headers.insert(CONTENT_DISPOSITION, value);
     }
     Ok(response)
+}
+
+fn refuse(given: &Given, error: &io::Error) -> Error {
+    match error.kind() {
+        _ if error.raw_os_error().is_some() => refuse_io(&given.field, given, error),
+        io::ErrorKind::PermissionDenied => Error::new(
+            ErrorCode::Forbidden,
+            format!(
+                "{}: {given} has something in it that the session may not read: {error}",
+                given.field
+            ),
+        ),
+        _ => Error::internal(error),
+    }
 }

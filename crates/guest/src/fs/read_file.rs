@@ -20,7 +20,7 @@ use super::path::Given;
 use super::range::{Version, Wanted};
 use super::{blocking, place};
 use crate::query::Query;
-use crate::refusals::{FileRefusals, Refusals};
+use crate::refusals::{Binary, FileRefusals, Refusals};
 
 /// Bytes read at once.
 const CHUNK: u64 = 256 << 10;
@@ -39,8 +39,8 @@ const CHUNK: u64 = 256 << 10;
     tag = "browsers/fs",
     params(("path" = String, Query, description = "Absolute path of the file.")),
     responses(
-        (status = 200, description = "The file.", body = [u8], content_type = "application/octet-stream"),
-        (status = 206, description = "The part asked for.", body = [u8], content_type = "application/octet-stream"),
+        (status = 200, description = "The file.", body = Binary, content_type = "application/octet-stream"),
+        (status = 206, description = "The part asked for.", body = Binary, content_type = "application/octet-stream"),
         (status = 304, description = "The client has it already."),
         (status = 416, description = "The file ends before the part asked for; `Content-Range` has its size.", body = ErrorBody),
         Refusals, FileRefusals,

@@ -17,7 +17,7 @@ use super::refuse::refuse_io;
 use super::sink::{self, Sink};
 use super::{Files, Place, blocking};
 use crate::query::Query;
-use crate::refusals::{FileRefusals, Refusals, StorageRefusals};
+use crate::refusals::{Binary, FileRefusals, Refusals, StorageRefusals};
 
 /// Write a file.
 ///
@@ -36,7 +36,7 @@ use crate::refusals::{FileRefusals, Refusals, StorageRefusals};
         ("path" = String, Query, description = "Absolute path of the file."),
         ("mode" = Option<String>, Query, description = "Permissions in octal digits.", pattern = "^[0-7]{3,4}$"),
     ),
-    request_body(content = [u8], content_type = "application/octet-stream"),
+    request_body(content = Binary, content_type = "application/octet-stream"),
     responses((status = 201, description = "It is written."), Refusals, FileRefusals, StorageRefusals),
 )]
 pub(super) async fn write_file(

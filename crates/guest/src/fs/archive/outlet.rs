@@ -25,10 +25,10 @@ pub(in crate::fs) fn outlet() -> (Outlet, mpsc::Receiver<io::Result<Bytes>>) {
     (Outlet { piece: Vec::with_capacity(PIECE), pieces: sender }, receiver)
 }
 
-/// A response body of what comes out.
-pub(in crate::fs) fn body(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Body {
-    // The end of the body is the end of the channel, unless the last piece is an error.
-    Body::from_stream(ReceiverStream::new(pieces).map(|piece| piece))
+/// A response body of what comes out, `first` before the rest. An error breaks it off.
+pub(in crate::fs) fn body(first: Option<Bytes>, pieces: mpsc::Receiver<io::Result<Bytes>>) -> Body {
+    let first = tokio_stream::iter(first.map(Ok));
+    Body::from_stream(first.chain(ReceiverStream::new(pieces)))
 }
 
 impl Outlet {
