@@ -15,7 +15,7 @@ use super::Playwright;
 use super::executor::Executor;
 use crate::browser::{BrowserState, NoBrowser};
 use crate::init::ExitStatus;
-use crate::runner::{Event, HEAP_MIB, Text, Worker};
+use crate::runner::{Event, HEAP_MIB, Text, Worker, not_started};
 
 /// The runner's file.
 const RUNNER: &str = "playwright.mjs";
@@ -162,7 +162,7 @@ impl<'a> Call<'a> {
     ) -> Result<Result<Outcome, String>, Error> {
         if self.worker.is_none() {
             let started = Worker::start(&self.playwright.inner.kit, RUNNER, LINE_LIMIT);
-            self.worker = Some(started.map_err(Error::internal)?);
+            self.worker = Some(started.map_err(not_started)?);
         }
         self.last_id = fresh_id();
         let request = Request { id: self.last_id, code, endpoint, target, avoid };

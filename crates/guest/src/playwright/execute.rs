@@ -17,7 +17,7 @@ use crate::runner;
 ///
 /// The answer is 200 also when the script fails: `success` is false then, `error` says why, and the
 /// stack stands at the end of `stderr`. `result` is what the script returned, as JSON, at most
-/// 8 MiB; what JSON cannot carry (a cycle, a BigInt, a function) is an error of the script. Of
+/// 8 MiB; what JSON cannot carry (a cycle, a `BigInt`, a function) is an error of the script. Of
 /// `stdout` and `stderr` 1 MiB each is kept.
 ///
 /// Without `executor`, or with `default`, `page` is the tab that was active last, except the tabs

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::shown::Shown;
 use super::{Repl, Runtime};
 use crate::init::ExitStatus;
-use crate::runner::{Event, HEAP_MIB, Text, Worker};
+use crate::runner::{Event, HEAP_MIB, Text, Worker, not_started};
 
 /// The runner's file.
 const RUNNER: &str = "repl.mjs";
@@ -76,7 +76,7 @@ impl<'a> Cell<'a> {
             Some(known) => known,
             None => {
                 let worker = Worker::start(&repl.inner.kit, RUNNER, LINE_LIMIT);
-                Runtime { id: new_repl_id(), worker: worker.map_err(Error::internal)? }
+                Runtime { id: new_repl_id(), worker: worker.map_err(not_started)? }
             }
         };
         Ok(Self {

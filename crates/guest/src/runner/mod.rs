@@ -57,6 +57,13 @@ impl Kit {
     }
 }
 
+/// 502 for a worker that could not be started; the next attempt may find more memory or pids.
+pub(crate) fn not_started(error: std::io::Error) -> Error {
+    tracing::error!(%error, "a worker does not start");
+    let message = format!("Node could not be started in the session: {error}; try again");
+    Error::new(ErrorCode::UpstreamUnavailable, message)
+}
+
 /// `timeout_sec` of a request.
 ///
 /// # Errors
