@@ -240,3 +240,105 @@ async fn orphaned(mut peers: watch::Receiver<usize>, grace: Duration) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Child, Command, Stdio};
+
+    use browserd_protocol::Walls;
+    use browserd_sandbox::cgroup::{Hierarchies, Limits};
+    use browserd_sandbox::walls::{Identity, Raised};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    use super::*;
+
+    fn spec() -> SessionSpec {
+        serde_json::from_value(serde_json::json!({
+            "generation": GENERATION, "session_id": "a".repeat(24), "dir": "/", "skeleton": "/",
+            "cgroups": {"parent": ""}, "orphan_seconds": 60, "pids_max": 64, "cpu_weight": 100,
+            "config": {
+                "headless": true, "kiosk_mode": false, "viewport": {"width": 800, "height": 600},
+                "memory": "1GiB", "region": "us-east", "timeout_seconds": 60,
+            },
+            "timezone": "UTC", "locale": "en-US", "programs": {"chromium": "/"},
+            "egress": {}, "log": "",
+        }))
+        .unwrap()
+    }
+
+    /// Runs a session whose guest does as it is told here, without walls; how it ends.
+    fn end_of(guest: impl FnOnce(StdStream, &mut Child)) -> (EndReason, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new("/bin/cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let limits = Limits { memory: 1 << 30, pids: 64, cpu_weight: 100, cpu_max_pct: None };
+        let (ours, theirs) = StdStream::pair().unwrap();
+        let (log, _) = rustix::pipe::pipe().unwrap();
+        let session = Session {
+            raised: Raised {
+                pid,
+                pidfd: pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap(),
+                gateway: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+                overlay: false,
+            },
+            cgroup: cgroup::Session::create(&Hierarchies::default(), "", "", &limits, None)
+                .unwrap(),
+            walls: Walls::default(),
+            guest: ours,
+            guest_log: log,
+            control: std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap(),
+            _identity: Identity::Own { inside_uid: 1000 },
+        };
+        let (serve, shim_end) = StdStream::pair().unwrap();
+        guest(theirs, &mut child);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(live(&spec(), session, &shim_end)).unwrap();
+        drop(shim_end);
+        let said = io::read_to_string(serve).unwrap();
+        let last = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        assert!(child.try_wait().is_err(), "it has been reaped");
+        match last {
+            ShimReport::Ended { reason, detail } => (reason, detail),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_guest_that_hangs_up_and_stays_is_ended() {
+        let (reason, detail) = end_of(|line, _| drop(line));
+        assert_eq!(reason, EndReason::Crashed);
+        assert!(detail.contains("hung up"), "{detail}");
+    }
+
+    #[test]
+    fn a_guest_that_exits_is_told_from_one_that_hangs_up() {
+        let (reason, detail) = end_of(|line, child| {
+            drop(child.stdin.take());
+            drop(line);
+        });
+        assert_eq!(reason, EndReason::Crashed);
+        assert!(detail.contains("exited with status 0"), "{detail}");
+    }
+
+    #[test]
+    fn a_guest_may_say_how_it_failed_but_not_who_ended_it() {
+        for (said, believed) in [
+            (EndReason::OutOfMemory, EndReason::OutOfMemory),
+            (EndReason::FailedToStart, EndReason::FailedToStart),
+            (EndReason::Deleted, EndReason::Crashed),
+            (EndReason::ServerShutdown, EndReason::Crashed),
+        ] {
+            let report = GuestReport::Fatal { reason: said, detail: "words".to_owned() };
+            let mut text = serde_json::to_vec(&report).unwrap();
+            text.push(b'\n');
+            // The line stays open: that is not what ends it.
+            let mut open = None;
+            let end = end_of(|mut line, _| {
+                line.write_all(&text).unwrap();
+                open = Some(line);
+            });
+            assert_eq!(end, (believed, "words".to_owned()));
+        }
+    }
+}

@@ -86,3 +86,59 @@ async fn remove_folder(dir: &Path) -> io::Result<()> {
     }
     Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Child;
+
+    use browserd_api::SessionId;
+    use browserd_protocol::GENERATION;
+
+    use super::*;
+
+    fn sleeper() -> (Child, LedgerProcess) {
+        let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        (child, LedgerProcess { pid, start_ticks: proc::start_ticks(pid).unwrap() })
+    }
+
+    fn entry(shim: LedgerProcess, guest: Option<LedgerProcess>) -> LedgerEntry {
+        LedgerEntry {
+            generation: GENERATION,
+            session_id: SessionId::generate(),
+            shim_pid: shim.pid,
+            shim_start_ticks: shim.start_ticks,
+            guest,
+            cgroups: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn ends_a_guest_that_outlived_its_shim_and_nobody_else() {
+        let (mut shim, mut known_shim) = sleeper();
+        let (mut guest, known_guest) = sleeper();
+        // The shim's number is another process's by now.
+        known_shim.start_ticks -= 1;
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("session");
+        std::fs::create_dir(&dir).unwrap();
+        let entry = serde_json::to_vec(&entry(known_shim, Some(known_guest))).unwrap();
+        std::fs::write(dir.join(file::LEDGER), entry).unwrap();
+        clear_leftover(&dir).await.unwrap();
+        assert!(!dir.exists());
+        assert_eq!(guest.wait().unwrap().signal(), Some(9));
+        assert!(shim.try_wait().unwrap().is_none(), "another process is left alone");
+        shim.kill().unwrap();
+        shim.wait().unwrap();
+    }
+
+    #[test]
+    fn an_entry_of_before_there_was_a_guest_is_read() {
+        let nobody = LedgerProcess { pid: 0, start_ticks: 0 };
+        let mut old = serde_json::to_value(entry(nobody, None)).unwrap();
+        old.as_object_mut().unwrap().remove("guest");
+        let read: LedgerEntry = serde_json::from_value(old).unwrap();
+        assert_eq!(read.guest, None);
+    }
+}

@@ -96,7 +96,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// Bytes of the files in [`SHM`]; 0 where that is no filesystem of its own.
+/// Bytes of the files in [`SHM`], which is a filesystem of the session's own.
 fn files() -> u64 {
     let Ok(shm) = rustix::fs::statvfs(SHM) else { return 0 };
     shm.f_blocks.saturating_sub(shm.f_bfree).saturating_mul(shm.f_frsize)
