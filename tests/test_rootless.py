@@ -6,6 +6,7 @@ import pwd
 import subprocess
 from typing import Any, Iterator
 
+import httpx
 import pytest
 from kernel import APIError, Kernel
 

@@ -15,7 +15,7 @@ from harness.server import Server
 from harness.sessions import sh
 
 SEED = 20261123
-# How long it goes on drawing new requests once those that every run makes are made.
+# Longest it goes on drawing requests. Operations that answer 501 are left to test_wire.
 SECONDS = 180
 
 # Sessions are ended as they are made, so that there is always room for the next.
@@ -114,7 +114,7 @@ def test_schemathesis(fuzzed: Server, tmp_path: pathlib.Path) -> None:
             [
                 sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
                 "--wait-for-schema", "10",
-                "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-shrink",
+                "--phases", "examples,fuzzing", "--exclude-tag", "not built yet", "--continue-on-failure", "--no-shrink",
                 "--report", "json", "--report-json-path", str(report),
                 f"{fuzzed.base_url}/spec.json",
             ],

@@ -21,3 +21,20 @@ fn the_committed_document_is_up_to_date() {
          run BROWSERD_UPDATE_OPENAPI=1 cargo test -p browserd --test openapi and look at the difference"
     );
 }
+
+#[test]
+fn every_reference_of_it_leads_somewhere() {
+    let document = browserd_server::document(&browserd_guest::openapi());
+    let document = serde_json::to_value(&document).unwrap();
+    let mut todo = vec![&document];
+    while let Some(value) = todo.pop() {
+        if let Some(reference) = value.get("$ref").and_then(serde_json::Value::as_str) {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+        match value {
+            serde_json::Value::Object(map) => todo.extend(map.values()),
+            serde_json::Value::Array(items) => todo.extend(items),
+            _ => {}
+        }
+    }
+}

@@ -34,11 +34,17 @@ pub async fn method_not_allowed(request: Request) -> Error {
     )
 }
 
+/// Put on a response that is somebody else's: its status and body are passed on as they are, even
+/// where they look like a refusal of the framework's.
+#[derive(Debug, Clone, Copy)]
+pub struct Verbatim;
+
 /// Middleware: turns a refusal made by the framework (plain text, no code) into the one shape.
 pub async fn envelope(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let refusal = status.is_client_error() || status.is_server_error();
+    if !refusal || response.extensions().get::<Verbatim>().is_some() {
         return response;
     }
     let json = response

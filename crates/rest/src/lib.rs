@@ -8,7 +8,7 @@ mod fallback;
 mod json;
 
 pub use error::Error;
-pub use fallback::{envelope, method_not_allowed, route_not_found};
+pub use fallback::{Verbatim, envelope, method_not_allowed, route_not_found};
 pub use json::{Json, Optional};
 
 /// The result of a handler.

@@ -7,7 +7,7 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
 use browserd_api::curl::CurlMethod;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Result, Verbatim};
 use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
@@ -147,6 +147,7 @@ fn respond(answer: Answer) -> Result<Response> {
     let mut response = Response::new(Body::from_stream(pieces));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    response.extensions_mut().insert(Verbatim);
     Ok(response)
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod unbuilt;
 
 use browserd_api::browser::StatusFilter;
+use browserd_api::logs::{LogSource, LogStart};
 use http::Method;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{Components, Type};
@@ -60,7 +61,11 @@ pub fn document(guest: &OpenApi) -> OpenApi {
     }
     // Types that only parameters and shared answers mention, which nothing collects by itself.
     for (name, schema) in
-        schemas::<browserd_api::ErrorBody>().into_iter().chain(schemas::<StatusFilter>())
+        schemas::<browserd_api::ErrorBody>()
+            .into_iter()
+            .chain(schemas::<StatusFilter>())
+            .chain(schemas::<LogSource>())
+            .chain(schemas::<LogStart>())
     {
         components.schemas.entry(name).or_insert(schema);
     }
