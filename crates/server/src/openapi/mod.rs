@@ -60,12 +60,11 @@ pub fn document(guest: &OpenApi) -> OpenApi {
         }
     }
     // Types that only parameters and shared answers mention, which nothing collects by itself.
-    for (name, schema) in
-        schemas::<browserd_api::ErrorBody>()
-            .into_iter()
-            .chain(schemas::<StatusFilter>())
-            .chain(schemas::<LogSource>())
-            .chain(schemas::<LogStart>())
+    for (name, schema) in schemas::<browserd_api::ErrorBody>()
+        .into_iter()
+        .chain(schemas::<StatusFilter>())
+        .chain(schemas::<LogSource>())
+        .chain(schemas::<LogStart>())
     {
         components.schemas.entry(name).or_insert(schema);
     }
