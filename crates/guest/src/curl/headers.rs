@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(for_target(&headers, false).len(), 2);
         headers.remove("accept");
         let typed = ("content-type".to_owned(), "application/json".to_owned());
-        assert_eq!(for_target(&headers, true), [typed, mine]);
+        // A removal changes the order of a map.
+        let mut sent = for_target(&headers, true);
+        sent.sort();
+        assert_eq!(sent, [typed, mine]);
         headers.insert("user-agent", "curl/8".parse().unwrap());
         assert_eq!(for_target(&headers, false).len(), 3);
     }
