@@ -159,6 +159,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::TooManyReplays => {
             "the session has as many recordings under way as it may; stop one"
         }
+        ErrorCode::ExecutorLimit => {
+            "the session has as many Playwright executors as it may; delete one"
+        }
         ErrorCode::Conflict => "busy; waiting helps",
         ErrorCode::PayloadTooLarge => "the body is larger than this route takes",
         ErrorCode::UnsupportedMediaType => "the body is not of a type this route reads",

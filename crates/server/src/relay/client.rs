@@ -59,8 +59,9 @@ impl Guests {
     /// Sends a request to a session's guest and answers once the answer's head is there.
     ///
     /// A kept connection that turns out to be closed before anything of the request was written is
-    /// replaced and the request sent on another. Any other failure is the caller's to report: the
-    /// guest may have acted.
+    /// replaced and the request sent on another; so is one that breaks under a request which asks for
+    /// nothing to be done (RFC 9110, section 9.2.2), as it may have been closing meanwhile. Any other
+    /// failure is the caller's to report: the guest may have acted.
     pub(crate) async fn send(
         &self,
         session: &LiveSession,
@@ -69,9 +70,10 @@ impl Guests {
     ) -> Result<Answer, SendError> {
         let idle = self.idle(session);
         while let Some(mut connection) = idle.take() {
+            let again = repeatable(&request);
             match connection.exchange(request).await {
                 Ok(response) => return Ok(Answer { response, connection, idle, whole }),
-                Err(mut failed) => match failed.take_message() {
+                Err(mut failed) => match failed.take_message().or(again) {
                     Some(unsent) => request = unsent,
                     None => return Err(failed.into_error().into()),
                 },
@@ -100,6 +102,20 @@ impl Guests {
         });
         idle
     }
+}
+
+/// The same request once more, when it has no body and sending it twice does no harm.
+fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
+    let plain = request.method().is_safe()
+        && request.body().is_end_stream()
+        && !request.headers().contains_key(http::header::UPGRADE);
+    plain.then(|| {
+        let mut again = Request::new(Body::empty());
+        again.method_mut().clone_from(request.method());
+        again.uri_mut().clone_from(request.uri());
+        again.headers_mut().clone_from(request.headers());
+        again
+    })
 }
 
 /// Connections of one session that nobody uses just now.

@@ -261,6 +261,35 @@ async fn connections_to_a_guest_are_reused_and_replaced_when_stale() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_done_is_not_sent_twice() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+        .to_vec();
+    let serve = move |listener: UnixListener| {
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut buffer = vec![0; 65536];
+                // One answer a connection; the next request is read and never answered.
+                if matches!(stream.read(&mut buffer).await, Ok(1..)) {
+                    stream.write_all(&ok).await.unwrap();
+                    let _ = stream.read(&mut buffer).await;
+                }
+            }
+        })
+    };
+    house.runtime.replace_guest(&id(&session), serve);
+    let base = format!("/browsers/{}/process", id(&session));
+    // A request that changes nothing is sent again on another connection.
+    assert_eq!(house.get(&base).await.status, 200);
+    assert_eq!(house.get(&base).await.status, 200);
+    let answer = house.post(&format!("{base}/exec"), &json!({"command": "true"})).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "outcome_unknown"));
+    assert_eq!(answer.header("x-should-retry"), "false");
+}
+
+#[tokio::test]
 async fn attach_is_a_websocket_and_says_goodbye() {
     let house = House::build().await;
     let session = house.session().await;
