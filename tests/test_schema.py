@@ -120,7 +120,8 @@ def test_schemathesis(fuzzed: Server, tmp_path: pathlib.Path) -> None:
             ],
             capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", "SCHEMATHESIS_HOOKS": str(hooks)},
         )
-        assert ran.returncode == 0, f"{ran.stdout[-12000:]}\n{ran.stderr[-3000:]}"
+        why = [line for line in fuzzed.log().splitlines() if "did not answer" in line][-5:]
+        assert ran.returncode == 0, f"{ran.stdout[-12000:]}\n{ran.stderr[-3000:]}\n{why}"
         assert report.exists() and json.loads(report.read_text())
         # the session and the server are none the worse
         assert sh(kernel, browser.session_id, "true").code == 0
