@@ -114,7 +114,9 @@ def test_schemathesis(fuzzed: Server, tmp_path: pathlib.Path) -> None:
             [
                 sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
                 "--wait-for-schema", "10",
-                "--phases", "examples,fuzzing", "--exclude-tag", "not built yet", "--continue-on-failure", "--no-shrink",
+                "--phases", "examples,fuzzing", "--exclude-tag", "not built yet",
+                # Event streams have suites of their own; a client that hangs up in the middle proves nothing here.
+                "--exclude-path-regex", "(stdout/stream|/events|logs/stream)$", "--continue-on-failure", "--no-shrink",
                 "--report", "json", "--report-json-path", str(report),
                 f"{fuzzed.base_url}/spec.json",
             ],
