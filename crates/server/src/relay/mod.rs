@@ -15,6 +15,7 @@ pub(crate) use headers::harden;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::Body;
@@ -212,9 +213,7 @@ async fn unanswered(
     code: ErrorCode,
     cause: impl std::fmt::Display,
 ) -> Error {
-    // The guest dies before the end is recorded; a moment's patience gives the true answer.
-    let patience = std::time::Duration::from_millis(100);
-    if tokio::time::timeout(patience, session.wait_end()).await.is_ok() {
+    if over(session).await {
         return refusal::no_browser(session.id().as_str());
     }
     tracing::warn!(session = %session.id(), %cause, "the guest did not answer");
@@ -228,6 +227,20 @@ async fn unanswered(
             _ => "the session's guest did not answer; try again in a moment",
         },
     )
+}
+
+/// How long an end may take to be recorded once its guest is gone: what ran inside is killed and
+/// waited for first.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Whether the session is over. A guest that takes no connections any more is dead, and the end is
+/// about to be recorded.
+async fn over(session: &LiveSession) -> bool {
+    if session.ended().is_some() {
+        return true;
+    }
+    UnixStream::connect(session.guest_socket()).await.is_err()
+        && tokio::time::timeout(RECORDED_WITHIN, session.wait_end()).await.is_ok()
 }
 
 type SessionEnd = Pin<Box<dyn Future<Output = EndReason> + Send>>;
