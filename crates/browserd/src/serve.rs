@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
-use browserd_fleet::{Fleet, Runtime};
+use browserd_fleet::{Class, Fleet, FleetOptions, Runtime};
 use browserd_protocol::{EgressPolicy, Programs};
 use browserd_server::{ApiKeys, Recordings, Server, ServerConfig};
 use browserd_store::{DiskBlobs, SqliteStore};
@@ -44,6 +44,7 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode> {
     };
     raise_descriptor_limit();
     let state = StateDir::open(&settings.state_dir)?;
+    let screens = programs.xvfb.is_some();
     let local = LocalRuntime::prepare(local_config(&settings, &state, programs)?)
         .context("cannot prepare this host for sessions")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -52,7 +53,8 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode> {
         .build()
         .context("cannot start the async runtime")?;
     let local = Arc::new(local);
-    let served = runtime.block_on(serve(&settings, &state, Arc::clone(&local) as Arc<dyn Runtime>));
+    let served =
+        runtime.block_on(serve(&settings, screens, &state, Arc::clone(&local) as Arc<dyn Runtime>));
     // Also after a failure: what was prepared must not pile up over restarts.
     let dismantled = local.dismantle().context("cannot clear up after the last session");
     served.and(dismantled)?;
@@ -93,7 +95,12 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
     })
 }
 
-async fn serve(settings: &Settings, state: &StateDir, runtime: Arc<dyn Runtime>) -> Result<()> {
+async fn serve(
+    settings: &Settings,
+    screens: bool,
+    state: &StateDir,
+    runtime: Arc<dyn Runtime>,
+) -> Result<()> {
     let stop = stop::requested().context("cannot listen for signals")?;
     let store = SqliteStore::open(&state.path().join("browserd.db")).await?;
     let keys = first_key::establish(settings.api_key.as_ref(), &store, state.path()).await?;
@@ -102,8 +109,16 @@ async fn serve(settings: &Settings, state: &StateDir, runtime: Arc<dyn Runtime>)
     })?;
     let listen = listener.local_addr()?;
     let public_url = settings.public_url(listen);
-    let most = usize::try_from(settings.max_sessions).unwrap_or(usize::MAX);
-    let fleet = Fleet::start(Arc::new(store.clone()), runtime, most).await?;
+    let options = FleetOptions {
+        max_sessions: usize::try_from(settings.max_sessions).unwrap_or(usize::MAX),
+        pool: settings.pool.clone(),
+        classes: match screens {
+            true => vec![Class::HEADLESS, Class::HEADFUL],
+            false => vec![Class::HEADLESS],
+        },
+        standby_after: settings.standby_after,
+    };
+    let fleet = Fleet::start(Arc::new(store.clone()), runtime, options).await?;
 
     let blobs = DiskBlobs::open(state.path().join("blobs"))
         .context("cannot open the folder of recordings")?;

@@ -3,17 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use browserd_api::{SessionId, Timestamp};
 use browserd_store::{SessionRow, Store, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::owner::{Ask, Owner};
+use crate::pool::{Keeper, Pool};
+use crate::session::Stages;
 use crate::{
-    FleetError, ListSessions, LiveSession, NewSession, Page, Runtime, SessionPatch, SessionView,
+    Class, FleetError, ListSessions, LiveSession, NewSession, Page, PoolSize, Runtime,
+    SessionPatch, SessionView,
 };
 
 /// All sessions of this server. Cheap to clone.
@@ -24,8 +29,34 @@ pub struct Fleet {
     sessions: Arc<Sessions>,
     places: Arc<Semaphore>,
     max_sessions: usize,
+    standby_after: Option<Duration>,
+    pool: Pool,
+    /// Ends the pool's keeper.
+    stop_keeper: CancellationToken,
     tasks: TaskTracker,
     closing: Arc<AtomicBool>,
+}
+
+/// How a fleet is run.
+#[derive(Debug, Clone)]
+pub struct FleetOptions {
+    /// Sessions at a time.
+    pub max_sessions: usize,
+    /// How many are kept ready.
+    pub pool: PoolSize,
+    /// Classes [`PoolSize::Auto`] keeps ready.
+    pub classes: Vec<Class>,
+    /// Quiet time after which a session stands by; none: never.
+    pub standby_after: Option<Duration>,
+}
+
+impl FleetOptions {
+    /// Nothing is kept ready, and nothing stands by.
+    #[must_use]
+    pub fn cold(max_sessions: usize) -> Self {
+        let pool = PoolSize::Fixed(BTreeMap::new());
+        Self { max_sessions, pool, classes: Vec::new(), standby_after: None }
+    }
 }
 
 /// What is in memory of the sessions that have not ended.
@@ -84,12 +115,12 @@ impl Sessions {
 }
 
 impl Fleet {
-    /// Clears away what an earlier server left, records the loss, and is ready to hold
-    /// `max_sessions` at a time.
+    /// Clears away what an earlier server left, records the loss, and is ready for sessions; some
+    /// are started ahead in the background.
     pub async fn start(
         store: Arc<dyn Store>,
         runtime: Arc<dyn Runtime>,
-        max_sessions: usize,
+        options: FleetOptions,
     ) -> Result<Self, FleetError> {
         let found = runtime
             .reconcile()
@@ -104,20 +135,34 @@ impl Fleet {
                 "cleared away an earlier server's sessions"
             );
         }
-        Ok(Self {
+        let FleetOptions { max_sessions, pool: size, classes, standby_after } = options;
+        let fleet = Self {
             store,
             runtime,
             sessions: Arc::default(),
             places: Arc::new(Semaphore::new(max_sessions)),
             max_sessions,
+            standby_after,
+            pool: Pool::new(),
+            stop_keeper: CancellationToken::new(),
             tasks: TaskTracker::new(),
             closing: Arc::default(),
-        })
+        };
+        let keeper = Keeper {
+            pool: fleet.pool.clone(),
+            runtime: Arc::clone(&fleet.runtime),
+            size,
+            classes,
+            places: Arc::clone(&fleet.places),
+            stop: fleet.stop_keeper.clone(),
+        };
+        fleet.tasks.spawn(keeper.run());
+        Ok(fleet)
     }
 
     /// Creates a session and answers when clients can connect to it. A caller that goes away
     /// meanwhile ends the session.
-    pub async fn create(&self, new: NewSession) -> Result<SessionView, FleetError> {
+    pub async fn create(&self, new: NewSession) -> Result<(SessionView, Stages), FleetError> {
         if self.closing.load(Ordering::Acquire) {
             return Err(FleetError::ShuttingDown);
         }
@@ -127,8 +172,10 @@ impl Fleet {
                 self.max_sessions
             )));
         };
+        let waiting = self.pool.waiting();
+        let prepared = self.pool.claim(&new.config, self.runtime.programs_stamp());
         let row = SessionRow {
-            id: SessionId::generate(),
+            id: prepared.as_ref().map_or_else(SessionId::generate, |prepared| prepared.id.clone()),
             name: new.name,
             tags: new.tags,
             config: new.config,
@@ -142,6 +189,9 @@ impl Fleet {
         let owner = Owner {
             id: id.clone(),
             timeout_seconds: row.config.timeout_seconds,
+            standby_after: self.standby_after,
+            prepared,
+            waiting: Some(waiting),
             store: Arc::clone(&self.store),
             runtime: Arc::clone(&self.runtime),
             sessions: Arc::clone(&self.sessions),
@@ -232,6 +282,12 @@ impl Fleet {
         &self.store
     }
 
+    /// How many sessions of each class are ready for whoever asks.
+    #[must_use]
+    pub fn ready(&self) -> BTreeMap<Class, usize> {
+        self.pool.ready()
+    }
+
     /// Ids of the running sessions.
     #[must_use]
     pub fn active(&self) -> Vec<SessionId> {
@@ -241,6 +297,7 @@ impl Fleet {
     /// Refuses new sessions, ends all running ones and waits until nothing of them is left.
     pub async fn shutdown(&self) {
         self.closing.store(true, Ordering::Release);
+        self.stop_keeper.cancel();
         let owners: BTreeMap<SessionId, _> = self
             .sessions
             .maps

@@ -4,24 +4,27 @@
 //! the server reads through [`Fleet`] and [`LiveSession`] and asks, it never mutates.
 //!
 //! ```text
-//!  Fleet::create ─▶ row in the store ─▶ owner task ─▶ Runtime::start ─▶ LiveSession
+//!  Fleet::create ─▶ owner task ─▶ row in the store ─▶ from the pool, or Runtime::start ─▶ LiveSession
 //!                                          │  ▲
 //!       delete, idle, shutdown ── inbox ───┘  └── RuntimeEvent (lost, back, ended)
 //! ```
 
 mod error;
 mod fleet;
+mod host;
 mod life;
 mod live;
 pub mod local;
 mod owner;
+mod pool;
 mod runtime;
 mod session;
 
 pub use error::FleetError;
-pub use fleet::Fleet;
-pub use live::{Activity, BrowserSocket, LiveSession};
-pub use runtime::{Instance, Runtime, RuntimeEvent, StartError};
-pub use session::{NewSession, Page};
+pub use fleet::{Fleet, FleetOptions};
+pub use live::{Activity, BrowserSocket, LiveSession, StayAwake};
+pub use pool::{Class, PoolSize};
+pub use runtime::{Instance, Runtime, RuntimeEvent, StartError, Urgency};
+pub use session::{NewSession, Page, Stages};
 
 pub use browserd_store::{SessionFilter as ListSessions, SessionPatch, SessionRow as SessionView};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use browserd_api::SessionId;
 use browserd_api::browser::EndReason;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -31,7 +32,7 @@ pub(crate) struct Inner {
     pub(crate) guest_socket: std::path::PathBuf,
     pub(crate) instance: Box<dyn crate::Instance>,
     pub(crate) ended: watch::Receiver<Option<EndReason>>,
-    pub(crate) activity: ActivityCounter,
+    pub(crate) uses: Uses,
 }
 
 impl LiveSession {
@@ -74,34 +75,96 @@ impl LiveSession {
         while ended.changed().await.is_ok() {}
     }
 
-    /// Counts as activity until dropped: the session does not time out meanwhile.
+    /// Counts as activity until dropped: the session neither times out nor stands by meanwhile. One
+    /// that stands by goes on before this answers.
     #[must_use]
     pub fn activity(&self) -> Activity {
-        self.inner.activity.begin()
+        self.inner.uses.activity.send_modify(|count| *count += 1);
+        Activity { _awake: self.stay_awake(), session: self.clone() }
+    }
+
+    /// Until dropped the session does not stand by, though it may time out.
+    #[must_use]
+    pub fn stay_awake(&self) -> StayAwake {
+        self.inner.hold();
+        StayAwake(self.clone())
+    }
+
+    /// Whether it stands by.
+    #[must_use]
+    pub fn stands_by(&self) -> bool {
+        self.inner.uses.standing.lock().frozen
     }
 }
 
-/// How many things use a session, and since when nothing has.
-#[derive(Debug, Clone)]
-pub(crate) struct ActivityCounter(pub(crate) Arc<watch::Sender<usize>>);
+/// Who uses a session.
+pub(crate) struct Uses {
+    /// How many use it as clients do.
+    pub(crate) activity: watch::Sender<usize>,
+    /// How many want it awake.
+    pub(crate) holds: watch::Sender<usize>,
+    standing: Mutex<Standing>,
+}
 
-impl ActivityCounter {
+/// Whether it is frozen, decided by one at a time.
+#[derive(Default)]
+struct Standing {
+    holds: usize,
+    frozen: bool,
+}
+
+impl Uses {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+        Self {
+            activity: watch::Sender::new(0),
+            holds: watch::Sender::new(0),
+            standing: Mutex::default(),
+        }
+    }
+}
+
+impl Inner {
+    fn hold(&self) {
+        let mut standing = self.uses.standing.lock();
+        standing.holds += 1;
+        if standing.frozen {
+            standing.frozen = self.instance.freeze(false);
+        }
+        self.uses.holds.send_replace(standing.holds);
     }
 
-    fn begin(&self) -> Activity {
-        self.0.send_modify(|count| *count += 1);
-        Activity(self.clone())
+    fn release(&self) {
+        let mut standing = self.uses.standing.lock();
+        standing.holds -= 1;
+        self.uses.holds.send_replace(standing.holds);
+    }
+
+    /// Freezes the session unless someone wants it awake.
+    pub(crate) fn stand_by(&self) {
+        let mut standing = self.uses.standing.lock();
+        if standing.holds == 0 && !standing.frozen {
+            standing.frozen = self.instance.freeze(true);
+        }
     }
 }
 
 /// Held while a client uses a session.
-#[derive(Debug)]
-pub struct Activity(ActivityCounter);
+pub struct Activity {
+    _awake: StayAwake,
+    session: LiveSession,
+}
 
 impl Drop for Activity {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        self.session.inner.uses.activity.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Held while a session is not to stand by.
+pub struct StayAwake(LiveSession);
+
+impl Drop for StayAwake {
+    fn drop(&mut self) {
+        self.0.inner.release();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use browserd_api::browser::EndReason;
+use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::{SessionId, Timestamp};
 use browserd_store::{SessionRow, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -11,8 +11,13 @@ use tokio::time::Instant;
 
 use crate::fleet::{Sessions, name_taken};
 use crate::life::{Action, Event, State, next};
-use crate::live::{ActivityCounter, Inner};
-use crate::{FleetError, LiveSession, Runtime, RuntimeEvent, SessionPatch, StartError};
+use crate::live::{Inner, Uses};
+use crate::pool::{Events, Prepared, Waiting};
+use crate::session::Stages;
+use crate::{
+    FleetError, Instance, LiveSession, Runtime, RuntimeEvent, SessionPatch, StartError, StayAwake,
+    Urgency,
+};
 
 /// How often the end of a session is tried to be recorded once it has been cleared away, and the
 /// wait before the second time; it doubles. A full disk is the likely cause, and clearing the
@@ -21,7 +26,7 @@ const RECORD_TRIES: u32 = 6;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Tells the caller of `create` how the start went.
-type Created = oneshot::Sender<Result<SessionRow, FleetError>>;
+type Created = oneshot::Sender<Result<(SessionRow, Stages), FleetError>>;
 
 /// What others ask of an owner.
 #[derive(Debug)]
@@ -36,6 +41,12 @@ pub(crate) enum Ask {
 pub(crate) struct Owner {
     pub(crate) id: SessionId,
     pub(crate) timeout_seconds: u32,
+    /// Quiet time after which it stands by; none: never.
+    pub(crate) standby_after: Option<Duration>,
+    /// A running session to become this one, if there was one.
+    pub(crate) prepared: Option<Prepared>,
+    /// Until it runs, nothing is started for nobody.
+    pub(crate) waiting: Option<Waiting>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) sessions: Arc<Sessions>,
@@ -62,22 +73,36 @@ struct Running {
     activity: watch::Receiver<usize>,
     /// When the session times out; none while someone uses it.
     deadline: Option<Instant>,
+    holds: watch::Receiver<usize>,
+    /// When the session stands by; none while someone wants it awake, or it does already.
+    standby: Option<Instant>,
+    /// Processes inside want it awake.
+    asked_awake: Option<StayAwake>,
 }
 
 impl Owner {
     /// Runs the session from creation until nothing of it is left.
     pub(crate) async fn run(mut self, row: SessionRow) {
+        let mut stages = Stages { from_pool: self.prepared.is_some(), ..Stages::default() };
+        let began = Instant::now();
         if let Err(error) = self.store.insert_session(&row).await {
+            if let Some(mut prepared) = self.prepared.take() {
+                prepared.discard().await;
+            }
             self.sessions.forget(&self.id);
             let _ = self.created.send(Err(name_taken(error, row.name.as_deref())));
             return;
         }
-        let (events, mut happened) = mpsc::channel(16);
-        let runtime = Arc::clone(&self.runtime);
-        let (id, config) = (self.id.clone(), row.config.clone());
-        let mut starting = tokio::spawn(async move { runtime.start(&id, &config, events).await });
+        stages.stored = began.elapsed();
+        let mut starting = tokio::spawn(start(
+            Arc::clone(&self.runtime),
+            self.id.clone(),
+            row.config.clone(),
+            self.prepared.take(),
+        ));
         let mut state = State::Creating { end: None };
         let mut running: Option<Running> = None;
+        let mut events: Option<Events> = None;
         let mut created = Some(std::mem::replace(&mut self.created, oneshot::channel().0));
         let mut row = Some(row);
         while !matches!(state, State::Ended(_)) {
@@ -93,6 +118,7 @@ impl Owner {
                     match started {
                         Ok(ready) => {
                             instance = Some(ready);
+                            stages.started = began.elapsed().saturating_sub(stages.stored);
                             Event::Started
                         }
                         Err(error) => {
@@ -115,11 +141,17 @@ impl Owner {
                         Event::End(reason)
                     }
                     Ask::Update { patch, done } => {
+                        let retimed = patch.timeout_seconds.is_some();
                         let _ = done.send(self.update(state, patch).await);
+                        if let (true, Some(running)) = (retimed, &mut running)
+                            && running.deadline.is_some()
+                        {
+                            running.deadline = Some(deadline(self.timeout_seconds));
+                        }
                         continue;
                     }
                 },
-                Some(event) = happened.recv() => match event {
+                Some(event) = happened(events.as_mut()) => match event {
                     RuntimeEvent::Ended { reason, detail: why } => {
                         detail = why;
                         Event::Gone(reason)
@@ -132,20 +164,30 @@ impl Owner {
                         tracing::info!(session = %self.id, "the browser is back");
                         continue;
                     }
+                    RuntimeEvent::StayAwake(wanted) => {
+                        if let Some(running) = &mut running {
+                            running.asked_awake = wanted.then(|| running.live.stay_awake());
+                        }
+                        continue;
+                    }
                 },
-                event = idle(running.as_mut(), self.timeout_seconds),
-                    if matches!(state, State::Active) => match event {
-                        Some(reason) => Event::End(reason),
-                        None => continue,
+                idle = idle(running.as_mut(), self.timeout_seconds, self.standby_after),
+                    if matches!(state, State::Active) => match idle {
+                        Idle::TooLong => Event::End(EndReason::TimedOut),
+                        Idle::Standby | Idle::Changed => continue,
                     },
             };
             let action;
             (state, action) = next(state, event);
-            if let Some(instance) = instance {
+            if let Some((instance, from)) = instance {
+                events = Some(from);
                 running = Some(self.hold(instance));
+                self.waiting = None;
             }
             let abandoned = match (action, &running) {
-                (Action::Open, Some(running)) => self.open(running, created.take(), row.take()),
+                (Action::Open, Some(running)) => {
+                    self.open(running, created.take(), row.take(), stages)
+                }
                 _ => false,
             };
             self.act(action, detail, running.as_ref(), &mut created).await;
@@ -168,14 +210,24 @@ impl Owner {
     }
 
     /// Lets clients in and answers the caller of `create`; answers whether that caller is gone.
-    fn open(&self, running: &Running, created: Option<Created>, row: Option<SessionRow>) -> bool {
+    fn open(
+        &self,
+        running: &Running,
+        created: Option<Created>,
+        row: Option<SessionRow>,
+        stages: Stages,
+    ) -> bool {
         let (Some(created), Some(row)) = (created, row) else { return true };
         self.sessions.open(row.name.as_deref(), running.live.clone());
-        created.send(Ok(row)).is_err()
+        created.send(Ok((row, stages))).is_err()
     }
 
     /// Changes the row and what is in memory of it, one after the other and nobody in between.
-    async fn update(&self, state: State, patch: SessionPatch) -> Result<SessionRow, FleetError> {
+    async fn update(
+        &mut self,
+        state: State,
+        patch: SessionPatch,
+    ) -> Result<SessionRow, FleetError> {
         let gone = || FleetError::NotFound(self.id.to_string());
         if !matches!(state, State::Active) {
             return Err(gone());
@@ -186,26 +238,28 @@ impl Owner {
             Err(StoreError::NotFound) => return Err(gone()),
             Err(error) => return Err(name_taken(error, wanted.as_deref())),
         };
+        self.timeout_seconds = row.config.timeout_seconds;
         if renamed {
             self.sessions.rename(&self.id, row.name.as_deref());
         }
         Ok(row)
     }
 
-    fn hold(&self, instance: Box<dyn crate::Instance>) -> Running {
-        let activity = ActivityCounter::new();
-        let watch = activity.0.subscribe();
+    fn hold(&self, instance: Box<dyn Instance>) -> Running {
+        let uses = Uses::new();
+        let (activity, holds) = (uses.activity.subscribe(), uses.holds.subscribe());
         let live = LiveSession {
             inner: Arc::new(Inner {
                 id: self.id.clone(),
                 guest_socket: instance.guest_socket(),
                 instance,
                 ended: self.ended.subscribe(),
-                activity,
+                uses,
             }),
         };
         let deadline = Some(deadline(self.timeout_seconds));
-        Running { live, activity: watch, deadline }
+        let standby = self.standby_after.map(|after| Instant::now() + after);
+        Running { live, activity, deadline, holds, standby, asked_awake: None }
     }
 
     async fn act(
@@ -290,25 +344,75 @@ fn deadline(timeout_seconds: u32) -> Instant {
     Instant::now() + Duration::from_secs(u64::from(timeout_seconds))
 }
 
-/// Follows a session's use: `Some` when it has been idle for its timeout, `None` when its use
-/// changed and the deadline with it.
-async fn idle(running: Option<&mut Running>, timeout_seconds: u32) -> Option<EndReason> {
-    let Some(running) = running else { return std::future::pending().await };
-    let passed = async {
-        match running.deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = passed => Some(EndReason::TimedOut),
-        changed = running.activity.changed() => {
-            if changed.is_err() {
-                return std::future::pending().await;
+/// The next thing that happens to a running session.
+async fn happened(events: Option<&mut Events>) -> Option<RuntimeEvent> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Makes a session run: one from the pool, or a new one when there is none or it fails.
+async fn start(
+    runtime: Arc<dyn Runtime>,
+    id: SessionId,
+    config: SessionConfig,
+    prepared: Option<Prepared>,
+) -> Result<(Box<dyn Instance>, Events), StartError> {
+    if let Some(prepared) = prepared {
+        match prepared.assign(&config).await {
+            Ok(assigned) => return Ok(assigned),
+            Err(error) => {
+                tracing::warn!(session = %id, %error, "a prepared session is of no use; starting one");
             }
+        }
+    }
+    let (sender, events) = mpsc::channel(16);
+    let instance = runtime.start(&id, &config, Urgency::Now, sender).await?;
+    Ok((instance, events))
+}
+
+/// What came of nobody using a session, or somebody.
+enum Idle {
+    /// It has been idle for its timeout.
+    TooLong,
+    /// It stands by now, if it can.
+    Standby,
+    /// Its use changed, and the deadlines with it.
+    Changed,
+}
+
+/// Follows a session's use.
+async fn idle(
+    running: Option<&mut Running>,
+    timeout_seconds: u32,
+    standby_after: Option<Duration>,
+) -> Idle {
+    let Some(running) = running else { return std::future::pending().await };
+    tokio::select! {
+        () = at(running.deadline) => Idle::TooLong,
+        () = at(running.standby) => {
+            running.standby = None;
+            running.live.inner.stand_by();
+            Idle::Standby
+        }
+        Ok(()) = running.activity.changed() => {
             let used = *running.activity.borrow_and_update() > 0;
             running.deadline = (!used).then(|| deadline(timeout_seconds));
-            None
+            Idle::Changed
         }
+        Ok(()) = running.holds.changed() => {
+            let held = *running.holds.borrow_and_update() > 0;
+            let after = standby_after.filter(|_| !held);
+            running.standby = after.map(|after| Instant::now() + after);
+            Idle::Changed
+        }
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

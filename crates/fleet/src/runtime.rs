@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::live::BrowserSocket;
 
@@ -19,8 +20,13 @@ pub trait Runtime: Send + Sync + 'static {
         &self,
         id: &SessionId,
         config: &SessionConfig,
+        urgency: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError>;
+
+    /// Changes when the programs sessions run are replaced on disk: what was started before is not
+    /// what would be started now.
+    fn programs_stamp(&self) -> u64;
 
     /// Clears away what an earlier server left behind; answers with the sessions it found.
     async fn reconcile(&self) -> io::Result<Vec<SessionId>>;
@@ -35,8 +41,26 @@ pub trait Instance: Send + Sync + 'static {
     /// A fresh connection to Chromium's debugging port.
     async fn browser_socket(&self) -> io::Result<BrowserSocket>;
 
+    /// Makes an instance that was started [`Urgency::Ahead`] what `config` asks for. It differs
+    /// from what it was started with only in what [`crate::Class::serves`] allows.
+    async fn assign(&self, config: &SessionConfig) -> io::Result<()>;
+
+    /// Stops everything inside, or lets it go on, without waiting. Answers whether it is frozen
+    /// now: not everywhere can a session be.
+    fn freeze(&self, frozen: bool) -> bool;
+
     /// Asks for the end; [`RuntimeEvent::Ended`] follows once nothing is left.
     async fn end(&self, reason: EndReason);
+}
+
+/// Who waits for a session to start.
+#[derive(Debug, Clone)]
+pub enum Urgency {
+    /// A client.
+    Now,
+    /// Nobody yet: it takes only CPU that nobody else wants, until it is assigned. When the token is
+    /// cancelled, the start fails.
+    Ahead(CancellationToken),
 }
 
 /// What happens to a session while it runs.
@@ -46,6 +70,8 @@ pub enum RuntimeEvent {
     BrowserLost(String),
     /// Chromium is back.
     BrowserBack,
+    /// Processes inside want the session to stay awake, or none does any more.
+    StayAwake(bool),
     /// The session is over and nothing of it is left.
     Ended {
         /// Why.

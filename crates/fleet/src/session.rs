@@ -1,6 +1,7 @@
 //! What is asked of the fleet and what it answers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use browserd_api::browser::SessionConfig;
 
@@ -13,6 +14,17 @@ pub struct NewSession {
     pub name: Option<String>,
     /// Labels.
     pub tags: BTreeMap<String, String>,
+}
+
+/// How long the stages of a creation took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// Whether the session was taken out of the pool.
+    pub from_pool: bool,
+    /// Writing the row.
+    pub stored: Duration,
+    /// From there until clients can connect: starting it, or making a prepared one theirs.
+    pub started: Duration,
 }
 
 /// One page of a listing, newest first.

@@ -1,127 +1,27 @@
 //! A session's whole life, with a runtime made of channels and a real store.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use browserd_api::browser::{
-    EndReason, LocationRequest, Memory, Region, SessionConfig, StatusFilter, Viewport,
-};
+use browserd_api::browser::{EndReason, StatusFilter};
 use browserd_api::{ReplayId, SessionId, Timestamp};
-use browserd_fleet::{
-    BrowserSocket, Fleet, FleetError, Instance, ListSessions, NewSession, Runtime, RuntimeEvent,
-    SessionPatch, StartError,
-};
+use browserd_fleet::{Fleet, FleetError, FleetOptions, ListSessions, RuntimeEvent, SessionPatch};
 use browserd_store::{
     ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionRow, SqliteStore, Store, StoreError,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-/// A runtime whose sessions start when told and end when asked.
-#[derive(Default)]
-struct Fake {
-    /// Starts wait for this when set.
-    gate: Option<Arc<Notify>>,
-    /// Ends wait for this when set.
-    slow_end: Option<Arc<Notify>>,
-    fails: bool,
-    events: parking_lot::Mutex<BTreeMap<SessionId, mpsc::Sender<RuntimeEvent>>>,
-    running: Arc<AtomicUsize>,
-}
-
-struct FakeInstance {
-    events: mpsc::Sender<RuntimeEvent>,
-    slow_end: Option<Arc<Notify>>,
-    running: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Runtime for Fake {
-    async fn start(
-        &self,
-        id: &SessionId,
-        _: &SessionConfig,
-        events: mpsc::Sender<RuntimeEvent>,
-    ) -> Result<Box<dyn Instance>, StartError> {
-        if let Some(gate) = &self.gate {
-            gate.notified().await;
-        }
-        if self.fails {
-            return Err(StartError {
-                reason: EndReason::FailedToStart,
-                detail: "no chromium today".to_owned(),
-            });
-        }
-        self.running.fetch_add(1, Ordering::SeqCst);
-        self.events.lock().insert(id.clone(), events.clone());
-        Ok(Box::new(FakeInstance {
-            events,
-            slow_end: self.slow_end.clone(),
-            running: Arc::clone(&self.running),
-        }))
-    }
-
-    async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
-        Ok(Vec::new())
-    }
-}
-
-#[async_trait]
-impl Instance for FakeInstance {
-    fn guest_socket(&self) -> PathBuf {
-        "/nowhere/guest.sock".into()
-    }
-
-    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
-        Err(io::Error::other("no browser"))
-    }
-
-    async fn end(&self, reason: EndReason) {
-        let (events, slow, running) =
-            (self.events.clone(), self.slow_end.clone(), Arc::clone(&self.running));
-        tokio::spawn(async move {
-            if let Some(slow) = slow {
-                slow.notified().await;
-            }
-            running.fetch_sub(1, Ordering::SeqCst);
-            let _ = events.send(RuntimeEvent::Ended { reason, detail: None }).await;
-        });
-    }
-}
-
-fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {
-    NewSession {
-        config: SessionConfig {
-            headless: true,
-            viewport: Viewport::default(),
-            kiosk_mode: false,
-            start_url: None,
-            location: LocationRequest::default(),
-            chrome_policy: None,
-            memory: Memory::Gib1,
-            region: Region::UsEast,
-            timeout_seconds,
-        },
-        name: name.map(str::to_owned),
-        tags: BTreeMap::new(),
-    }
-}
-
-async fn fleet(fake: Fake, places: usize) -> (Fleet, Arc<Fake>) {
-    let fake = Arc::new(fake);
-    let store = Arc::new(SqliteStore::in_memory().await.unwrap());
-    (Fleet::start(store, Arc::clone(&fake) as _, places).await.unwrap(), fake)
-}
+use support::{Fake, fleet, new};
 
 #[tokio::test]
 async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
     let slow = Arc::new(Notify::new());
     let (fleet, fake) =
         fleet(Fake { slow_end: Some(Arc::clone(&slow)), ..Fake::default() }, 1).await;
-    let made = fleet.create(new(Some("one"), 60)).await.unwrap();
+    let (made, _) = fleet.create(new(Some("one"), 60)).await.unwrap();
     let live = fleet.live("one").unwrap();
     assert_eq!(live.id(), &made.id);
 
@@ -145,8 +45,8 @@ async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
 #[tokio::test]
 async fn idle_sessions_time_out_and_used_ones_do_not() {
     let (fleet, _) = fleet(Fake::default(), 4).await;
-    let idle = fleet.create(new(None, 1)).await.unwrap();
-    let used = fleet.create(new(None, 1)).await.unwrap();
+    let (idle, _) = fleet.create(new(None, 1)).await.unwrap();
+    let (used, _) = fleet.create(new(None, 1)).await.unwrap();
     let use_of_it = fleet.live(used.id.as_str()).unwrap().activity();
     let idle = fleet.live(idle.id.as_str()).unwrap();
     assert_eq!(idle.wait_end().await, EndReason::TimedOut);
@@ -192,13 +92,13 @@ async fn a_caller_that_goes_away_leaves_nothing() {
 #[tokio::test]
 async fn names_are_unique_among_running_sessions_only() {
     let (fleet, _) = fleet(Fake::default(), 4).await;
-    let first = fleet.create(new(Some("a"), 60)).await.unwrap();
+    let (first, _) = fleet.create(new(Some("a"), 60)).await.unwrap();
     assert!(matches!(fleet.create(new(Some("a"), 60)).await, Err(FleetError::NameTaken { .. })));
     let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
     fleet.update("a", rename).await.unwrap();
     assert!(fleet.live("a").is_err());
     assert_eq!(fleet.live("b").unwrap().id(), &first.id);
-    let second = fleet.create(new(Some("a"), 60)).await.unwrap();
+    let (second, _) = fleet.create(new(Some("a"), 60)).await.unwrap();
     fleet.delete("b").await.unwrap();
     let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
     assert_eq!(fleet.update("a", rename).await.unwrap().id, second.id);
@@ -209,7 +109,7 @@ async fn names_are_unique_among_running_sessions_only() {
 #[tokio::test]
 async fn what_the_runtime_says_of_an_end_is_what_is_recorded() {
     let (fleet, fake) = fleet(Fake::default(), 1).await;
-    let made = fleet.create(new(None, 60)).await.unwrap();
+    let (made, _) = fleet.create(new(None, 60)).await.unwrap();
     let live = fleet.live(made.id.as_str()).unwrap();
     let events = fake.events.lock().get(&made.id).cloned().unwrap();
     let ended =
@@ -349,8 +249,11 @@ async fn an_end_the_store_refuses_is_recorded_later() {
     let store = SqliteStore::in_memory().await.unwrap();
     let store = Arc::new(FullDisk { store, refusals: AtomicUsize::new(2) });
     let fake = Arc::new(Fake::default());
-    let fleet = Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, 1).await.unwrap();
-    let made = fleet.create(new(Some("one"), 60)).await.unwrap();
+    let fleet =
+        Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, FleetOptions::cold(1))
+            .await
+            .unwrap();
+    let (made, _) = fleet.create(new(Some("one"), 60)).await.unwrap();
     fleet.delete("one").await.unwrap();
     // Over for clients at once; recorded when the disk has room again.
     assert!(fleet.live("one").is_err());
@@ -364,7 +267,10 @@ async fn an_end_nobody_could_record_is_recorded_by_delete() {
     let store = SqliteStore::in_memory().await.unwrap();
     let store = Arc::new(FullDisk { store, refusals: AtomicUsize::new(usize::MAX) });
     let fake = Arc::new(Fake::default());
-    let fleet = Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, 1).await.unwrap();
+    let fleet =
+        Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, FleetOptions::cold(1))
+            .await
+            .unwrap();
     fleet.create(new(Some("one"), 60)).await.unwrap();
     fleet.delete("one").await.unwrap();
     while fake.running.load(Ordering::SeqCst) > 0 || fleet.delete("one").await.is_ok() {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
-use browserd_protocol::{GuestSpec, guest_fd};
+use browserd_protocol::{GuestCommand, GuestReport, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use rustix::process::DumpableBehavior;
@@ -17,7 +17,7 @@ use crate::door;
 use crate::extensions::Extensions;
 use crate::fs::Files;
 use crate::http;
-use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
+use crate::init::{Children, Commands, ShimLine, raise_descriptor_limit, termination};
 use crate::internal;
 use crate::logs::LogStreams;
 use crate::playwright::Playwright;
@@ -96,22 +96,16 @@ impl Guest {
             descriptor_limit,
         });
         let processes = Processes::new(Arc::clone(&session), self.retention)?;
-        let (shim, shim_gone) = match self.shim {
+        let (shim, commands) = match self.shim {
             Some(socket) => {
-                let (line, gone) = ShimLine::new(socket)?;
-                (line, Some(gone))
+                let (line, commands) = ShimLine::new(socket)?;
+                (line, Some(commands))
             }
             None => (ShimLine::nowhere(), None),
         };
-        let shim_gone = async move {
-            match shim_gone {
-                Some(gone) => gone.await,
-                None => std::future::pending().await,
-            }
-        };
         let mut services = tokio::task::JoinSet::new();
         let browser = self.door.map(|listener| {
-            let browser = Browser::start(Arc::clone(&session), shim);
+            let browser = Browser::start(Arc::clone(&session), shim.clone());
             services.spawn(door::serve(listener, browser.clone()));
             browser
         });
@@ -137,6 +131,7 @@ impl Guest {
             router = router.merge(replays::router(replays));
         }
         services.spawn(http::serve(self.http, router));
+        let shim_gone = obey(commands, shim, browser);
         let outcome = tokio::select! {
             () = asked_to_end => Ok(()),
             () = shim_gone => Ok(()),
@@ -149,5 +144,21 @@ impl Guest {
         processes.kill_all();
         session.children.kill_all();
         outcome
+    }
+}
+
+/// Does what the shim asks until it is gone; without a shim, for ever.
+async fn obey(commands: Option<Commands>, shim: ShimLine, browser: Option<Browser>) {
+    let Some(mut commands) = commands else { return std::future::pending().await };
+    while let Some(command) = commands.next().await {
+        match command {
+            GuestCommand::Assign(to) => {
+                let failure = match &browser {
+                    Some(browser) => browser.assign(to).await.err().map(|error| error.to_string()),
+                    None => Some("there is no browser".to_owned()),
+                };
+                shim.report(GuestReport::Assigned { failure }).await;
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! ```text
 //!  serve ──SessionSpec line, once──▶ shim ──GuestSpec (environment, once)──▶ guest
 //!  serve ◀──ShimReport lines──────── shim ◀──GuestReport lines── socketpair
-//!  serve ──ShimCommand lines───────▶ shim
+//!  serve ──ShimCommand lines───────▶ shim ──GuestCommand lines──▶ guest
 //!         └ a socket pair, the shim's stdin; a later serve connects to shim.sock instead
 //!  serve ──HTTP──▶ guest.sock (a listener the shim made and the guest inherited)
 //!  serve ──one Door byte──▶ door.sock ──HandoffReply + socket (SCM_RIGHTS)──▶ serve
@@ -19,12 +19,12 @@ pub mod replay;
 use std::path::PathBuf;
 
 use browserd_api::SessionId;
-use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_api::browser::{EndReason, SessionConfig, Viewport};
 use serde::{Deserialize, Serialize};
 
 /// Changes with every incompatible change of a type in this crate. A `serve` that meets a shim of
 /// another generation ends its session.
-pub const GENERATION: u32 = 1;
+pub const GENERATION: u32 = 2;
 
 /// Longest line either side may send, bytes.
 pub const LINE_LIMIT: usize = 64 * 1024;
@@ -60,7 +60,8 @@ pub mod inside {
 
 /// File descriptors the guest inherits from the shim.
 pub mod guest_fd {
-    /// Stream socket to the shim: `GuestReport` lines out, nothing in; its end is the guest's end.
+    /// Stream socket to the shim: `GuestReport` lines out, `GuestCommand` lines in; its end is the
+    /// guest's end.
     pub const SHIM: i32 = 3;
     /// Unix listener for the guest's HTTP API.
     pub const HTTP: i32 = 4;
@@ -206,6 +207,16 @@ pub enum GuestReport {
     },
     /// Chromium is back.
     BrowserBack,
+    /// The answer to [`GuestCommand::Assign`].
+    Assigned {
+        /// Why the session could not become what was asked for, in words; none: it is now.
+        failure: Option<String>,
+    },
+    /// Processes asked that the session stays awake, or none does any more.
+    StayAwake {
+        /// Whether one does.
+        wanted: bool,
+    },
     /// The guest gives up: the session cannot go on.
     Fatal {
         /// The reason to record.
@@ -247,14 +258,41 @@ pub enum ShimReport {
 }
 
 /// What `serve` asks of a shim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum ShimCommand {
+    /// For the guest.
+    Guest {
+        /// What it is told.
+        told: GuestCommand,
+    },
     /// End the session now; the shim answers `Ended` and exits.
     End {
         /// The reason to record.
         reason: EndReason,
     },
+}
+
+/// What the shim tells the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to_guest", rename_all = "snake_case")]
+pub enum GuestCommand {
+    /// A session that was started ahead of its client becomes that client's; answered with
+    /// [`GuestReport::Assigned`].
+    Assign(Assignment),
+}
+
+/// What a running session takes over from its client's wishes; everything else was settled when it
+/// was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Window size.
+    pub viewport: Viewport,
+    /// Hide the browser's own interface.
+    pub kiosk_mode: bool,
+    /// Page to open; its failure is nobody's failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_url: Option<String>,
 }
 
 /// Which walls stand around a session.
@@ -353,6 +391,8 @@ mod tests {
             GuestReport::Ready { after_ms: 7 },
             GuestReport::BrowserLost { detail: detail() },
             GuestReport::BrowserBack,
+            GuestReport::Assigned { failure: Some(detail()) },
+            GuestReport::StayAwake { wanted: true },
             GuestReport::Fatal { reason: EndReason::Crashed, detail: detail() },
         ];
         let hello =
@@ -364,8 +404,17 @@ mod tests {
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimReport>(&line).unwrap(), report);
         }
-        let end = ShimCommand::End { reason: EndReason::Deleted };
-        let line = serde_json::to_string(&end).unwrap();
-        assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), end);
+        let told = GuestCommand::Assign(Assignment {
+            viewport: Viewport::default(),
+            kiosk_mode: true,
+            start_url: Some(detail()),
+        });
+        for command in
+            [ShimCommand::End { reason: EndReason::Deleted }, ShimCommand::Guest { told }]
+        {
+            let line = serde_json::to_string(&command).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), command);
+        }
     }
 }

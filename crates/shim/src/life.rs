@@ -8,11 +8,12 @@ use std::time::Duration;
 use browserd_api::browser::EndReason;
 use browserd_egress::Gateway;
 use browserd_protocol::{
-    GENERATION, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
+    GENERATION, GuestCommand, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
 };
 use browserd_sandbox::cgroup;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -45,7 +46,7 @@ pub(crate) async fn live(
     raised.gateway.set_nonblocking(true)?;
     let inside = TcpListener::from_std(raised.gateway)?;
     guest.set_nonblocking(true)?;
-    let guest = UnixStream::from_std(guest)?;
+    let (guest, to_guest) = UnixStream::from_std(guest)?.into_split();
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     let serve = serve.try_clone()?;
@@ -93,6 +94,13 @@ pub(crate) async fn live(
             Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
                 ShimCommand::End { reason } => break End { reason, detail: String::new() },
+                // The guest has room for the few lines it is ever told, or it has stopped reading.
+                ShimCommand::Guest { told } => if let Err(error) = tell(&to_guest, &told) {
+                    break End {
+                        reason: EndReason::Crashed,
+                        detail: format!("the guest takes no commands: {error}"),
+                    };
+                },
             },
             report = next_report(&mut lines, &mut text) => match report {
                 Ok(Some(GuestReport::Fatal { reason, detail })) => {
@@ -136,6 +144,16 @@ pub(crate) async fn live(
     Ok(())
 }
 
+/// Writes a command as one line, at once or not at all.
+fn tell(guest: &OwnedWriteHalf, told: &GuestCommand) -> io::Result<()> {
+    let mut line = serde_json::to_vec(told)?;
+    line.push(b'\n');
+    match guest.try_write(&line)? {
+        whole if whole == line.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
 /// The next to connect, but nobody before `from`.
 async fn accept(listener: &UnixListener, from: Instant) -> io::Result<UnixStream> {
     sleep_until(from).await;
@@ -165,7 +183,7 @@ fn clear(cgroup: &cgroup::Session, pidfd: &OwnedFd) -> io::Result<()> {
 
 /// The guest's next report; `None` when it hung up.
 async fn next_report(
-    lines: &mut BufReader<UnixStream>,
+    lines: &mut BufReader<OwnedReadHalf>,
     text: &mut Vec<u8>,
 ) -> io::Result<Option<GuestReport>> {
     // Cancel-safe: what was read of a line stays in `text` until the line is whole.

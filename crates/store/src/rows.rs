@@ -34,6 +34,8 @@ pub struct SessionPatch {
     pub viewport: Option<Viewport>,
     /// The start URL last asked for.
     pub start_url: Option<String>,
+    /// New time without activity after which it ends, seconds.
+    pub timeout_seconds: Option<u32>,
 }
 
 /// Which rows to list.

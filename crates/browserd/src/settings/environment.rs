@@ -10,12 +10,13 @@ use clap::ValueEnum;
 use secrecy::SecretString;
 
 use super::layer::{Layer, region};
+use super::pool::pool;
 use super::{LogFormat, SettingsError};
 
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 22] = [
+pub(super) const VARIABLES: [&str; 24] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -23,6 +24,8 @@ pub(super) const VARIABLES: [&str; 22] = [
     "BROWSERD_PUBLIC_URL",
     "BROWSERD_REGION",
     "BROWSERD_MAX_SESSIONS",
+    "BROWSERD_POOL",
+    "BROWSERD_STANDBY_SECONDS",
     "BROWSERD_ALLOWED_PRIVATE_HOSTS",
     "BROWSERD_CHROMIUM",
     "BROWSERD_XVFB",
@@ -72,6 +75,8 @@ impl Environment {
             public_url: self.text("BROWSERD_PUBLIC_URL")?.map(str::to_owned),
             region: self.read("BROWSERD_REGION", region)?,
             max_sessions: self.parsed("BROWSERD_MAX_SESSIONS")?,
+            pool: self.read("BROWSERD_POOL", pool)?,
+            standby_seconds: self.parsed("BROWSERD_STANDBY_SECONDS")?,
             allowed_private_hosts: self.text("BROWSERD_ALLOWED_PRIVATE_HOSTS")?.map(list),
             chromium: self.path("BROWSERD_CHROMIUM"),
             xvfb: self.path("BROWSERD_XVFB"),

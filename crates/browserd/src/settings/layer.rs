@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::LogFormat;
+use super::pool::{PoolSize, pool};
 
 /// What the command line adds to a [`Layer`].
 #[derive(Debug, Default, Args)]
@@ -50,6 +51,17 @@ pub(crate) struct Layer {
     /// for each GiB of the host's memory, 1 to 1000]
     #[arg(long, value_name = "N")]
     pub(crate) max_sessions: Option<u32>,
+
+    /// Sessions that are started ahead and wait, frozen, for whoever asks: auto (as many as were asked
+    /// for at a time lately, within a quarter of the free memory), off, or how many of each kind, like
+    /// headless=4,headful=1 [env: BROWSERD_POOL] [default: auto]
+    #[arg(long, value_name = "SIZE", value_parser = pool)]
+    pub(crate) pool: Option<PoolSize>,
+
+    /// Seconds without a client, a call or a recording after which a session stands by, frozen until
+    /// the next one; 0: never [env: BROWSERD_STANDBY_SECONDS] [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) standby_seconds: Option<u32>,
 
     /// Private destinations sessions may reach nevertheless, separated by commas: host, host:port,
     /// IP, IP:port, CIDR or *.suffix [env: BROWSERD_ALLOWED_PRIVATE_HOSTS] [default: none]
@@ -133,6 +145,8 @@ impl Layer {
             public_url: self.public_url.or(below.public_url),
             region: self.region.or(below.region),
             max_sessions: self.max_sessions.or(below.max_sessions),
+            pool: self.pool.or(below.pool),
+            standby_seconds: self.standby_seconds.or(below.standby_seconds),
             allowed_private_hosts: self.allowed_private_hosts.or(below.allowed_private_hosts),
             chromium: self.chromium.or(below.chromium),
             xvfb: self.xvfb.or(below.xvfb),

@@ -11,12 +11,14 @@
 
 mod environment;
 mod layer;
+mod pool;
 mod resolve;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use browserd_api::browser::Region;
 use clap::ValueEnum;
@@ -53,6 +55,10 @@ pub(crate) struct Settings {
     pub(crate) region: Region,
     /// Most sessions at once.
     pub(crate) max_sessions: u32,
+    /// Sessions that are kept ready.
+    pub(crate) pool: browserd_fleet::PoolSize,
+    /// Quiet time after which a session stands by; none: never.
+    pub(crate) standby_after: Option<Duration>,
     /// Private destinations sessions may reach.
     pub(crate) allowed_private_hosts: Vec<String>,
     /// Chromium's binary, when it should not be looked for.

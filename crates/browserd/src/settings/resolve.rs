@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use browserd_egress::policy::Policy;
 use browserd_fleet::local::STATE_DIR_LIMIT;
@@ -17,6 +18,8 @@ use super::{LogFormat, Settings};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
 const DEFAULT_PIDS_MAX: u64 = 2048;
+/// Seconds, as the original.
+const DEFAULT_STANDBY: u32 = 5;
 /// MiB.
 const DEFAULT_REPLAY_LIMIT: u64 = 2048;
 /// A TiB.
@@ -106,6 +109,11 @@ pub(crate) fn resolve(
             Some(0) => return Err(SettingsError::new("max_sessions", "must be at least 1")),
             Some(most) => most,
             None => default_max_sessions(host.memory),
+        },
+        pool: layer.pool.unwrap_or_default().0,
+        standby_after: match layer.standby_seconds.unwrap_or(DEFAULT_STANDBY) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.into())),
         },
         allowed_private_hosts: private_hosts(layer.allowed_private_hosts.unwrap_or_default())?,
         chromium: layer.chromium,

@@ -6,19 +6,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use browserd_api::browser::EndReason;
-use browserd_protocol::{Door, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file};
+use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_protocol::{
+    Assignment, Door, GuestCommand, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file,
+};
+use browserd_sandbox::cgroup::Controls;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::{handoff, ledger};
+use super::{CPU_WEIGHT, handoff, ledger};
 use crate::{BrowserSocket, Instance, RuntimeEvent};
 
 /// How long a shim may take to end its session before it is killed and its cgroup with it.
 const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a running session may take to become what a client asked for.
+const ASSIGN_WITHIN: Duration = Duration::from_secs(5);
 
 /// A shim this server started.
 pub(super) struct Shim {
@@ -46,18 +52,30 @@ impl Shim {
     }
 }
 
+/// What is asked of the one who follows a session.
+enum Ask {
+    End(EndReason),
+    Assign(Assignment, oneshot::Sender<io::Result<()>>),
+}
+
 /// A running session on this host.
 pub(super) struct LocalInstance {
     dir: PathBuf,
-    ends: mpsc::Sender<EndReason>,
+    controls: Controls,
+    asks: mpsc::Sender<Ask>,
 }
 
 impl LocalInstance {
     /// Takes over a ready session; its events go to `events`.
-    pub(super) fn new(shim: Shim, dir: PathBuf, events: mpsc::Sender<RuntimeEvent>) -> Self {
-        let (ends, asked) = mpsc::channel(1);
+    pub(super) fn new(
+        shim: Shim,
+        dir: PathBuf,
+        controls: Controls,
+        events: mpsc::Sender<RuntimeEvent>,
+    ) -> Self {
+        let (asks, asked) = mpsc::channel(2);
         tokio::spawn(follow(shim, dir.clone(), asked, events));
-        Self { dir, ends }
+        Self { dir, controls, asks }
     }
 }
 
@@ -77,8 +95,38 @@ impl Instance for LocalInstance {
         })
     }
 
+    async fn assign(&self, config: &SessionConfig) -> io::Result<()> {
+        self.controls.weigh(CPU_WEIGHT).map_err(io::Error::other)?;
+        let to = Assignment {
+            viewport: config.viewport,
+            kiosk_mode: config.kiosk_mode,
+            start_url: config.start_url.clone(),
+        };
+        let (done, answer) = oneshot::channel();
+        let gone = || io::Error::other("the session has ended");
+        self.asks.send(Ask::Assign(to, done)).await.map_err(|_| gone())?;
+        match tokio::time::timeout(ASSIGN_WITHIN, answer).await {
+            Ok(answer) => answer.map_err(|_| gone())?,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    fn freeze(&self, frozen: bool) -> bool {
+        if !self.controls.can_freeze() {
+            return false;
+        }
+        match self.controls.freeze(frozen) {
+            Ok(()) => frozen,
+            // Gone with its session, whose end is about to be told.
+            Err(error) => {
+                tracing::debug!(%error, frozen, "the session's state stays as it is");
+                !frozen
+            }
+        }
+    }
+
     async fn end(&self, reason: EndReason) {
-        let _ = self.ends.send(reason).await;
+        let _ = self.asks.send(Ask::End(reason)).await;
     }
 }
 
@@ -86,11 +134,12 @@ impl Instance for LocalInstance {
 async fn follow(
     mut shim: Shim,
     dir: PathBuf,
-    mut asked: mpsc::Receiver<EndReason>,
+    mut asked: mpsc::Receiver<Ask>,
     events: mpsc::Sender<RuntimeEvent>,
 ) {
     let host_ooms = host_oom_kills();
     let mut deadline = None;
+    let mut assigned: Option<oneshot::Sender<io::Result<()>>> = None;
     let (reason, detail) = loop {
         let late = async {
             match deadline {
@@ -107,12 +156,29 @@ async fn follow(
                 Ok(Some(ShimReport::Guest { said: GuestReport::BrowserBack })) => {
                     let _ = events.send(RuntimeEvent::BrowserBack).await;
                 }
+                Ok(Some(ShimReport::Guest { said: GuestReport::StayAwake { wanted } })) => {
+                    let _ = events.send(RuntimeEvent::StayAwake(wanted)).await;
+                }
+                Ok(Some(ShimReport::Guest { said: GuestReport::Assigned { failure } })) => {
+                    if let Some(assigned) = assigned.take() {
+                        let _ = assigned.send(failure.map_or(Ok(()), |why| Err(io::Error::other(why))));
+                    }
+                }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break shim_death(&mut shim.child, host_ooms).await,
             },
-            Some(reason) = asked.recv(), if deadline.is_none() => {
-                deadline = Some(tokio::time::Instant::now() + END_WITHIN);
-                let mut line = serde_json::to_vec(&ShimCommand::End { reason }).unwrap_or_default();
+            Some(ask) = asked.recv(), if deadline.is_none() => {
+                let command = match ask {
+                    Ask::End(reason) => {
+                        deadline = Some(tokio::time::Instant::now() + END_WITHIN);
+                        ShimCommand::End { reason }
+                    }
+                    Ask::Assign(to, done) => {
+                        assigned = Some(done);
+                        ShimCommand::Guest { told: GuestCommand::Assign(to) }
+                    }
+                };
+                let mut line = serde_json::to_vec(&command).unwrap_or_default();
                 line.push(b'\n');
                 // A shim that cannot be told is dead or will be killed at the deadline.
                 let _ = shim.commands.write_all(&line).await;

@@ -8,6 +8,7 @@ mod instance;
 mod ledger;
 mod rescue;
 mod spawn;
+mod stamp;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -21,7 +22,7 @@ use browserd_sandbox::cgroup::{self, Hierarchies};
 use browserd_sandbox::{WallError, skeleton};
 use tokio::sync::mpsc;
 
-use crate::{Instance, Runtime, RuntimeEvent, StartError};
+use crate::{Instance, Runtime, RuntimeEvent, StartError, Urgency};
 
 pub use rescue::{RESCUED, rescued};
 
@@ -55,6 +56,11 @@ pub struct LocalConfig {
     /// Log filter of shims and guests.
     pub log: String,
 }
+
+/// CPU weight of a session, on the scale of cgroup v2.
+const CPU_WEIGHT: u64 = 100;
+/// That of one that is started ahead of its client: the least there is.
+const AHEAD_CPU_WEIGHT: u64 = 1;
 
 /// Runs sessions on this host.
 pub struct LocalRuntime {
@@ -93,7 +99,7 @@ impl LocalRuntime {
         self.config.state_dir.join("sessions").join(id.as_str())
     }
 
-    fn spec(&self, id: &SessionId, config: &SessionConfig) -> SessionSpec {
+    fn spec(&self, id: &SessionId, config: &SessionConfig, urgency: &Urgency) -> SessionSpec {
         let location = &config.location;
         SessionSpec {
             generation: GENERATION,
@@ -108,7 +114,10 @@ impl LocalRuntime {
             },
             orphan_seconds: ORPHAN_SECONDS,
             pids_max: self.config.pids_max,
-            cpu_weight: 100,
+            cpu_weight: match urgency {
+                Urgency::Now => CPU_WEIGHT,
+                Urgency::Ahead(_) => AHEAD_CPU_WEIGHT,
+            },
             cpu_max_pct: self.config.cpu_max_pct,
             timezone: location.timezone.clone().unwrap_or_else(|| self.config.timezone.clone()),
             locale: location.locale.clone().unwrap_or_else(|| self.config.locale.clone()),
@@ -126,11 +135,18 @@ impl Runtime for LocalRuntime {
         &self,
         id: &SessionId,
         config: &SessionConfig,
+        urgency: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
-        let spec = self.spec(id, config);
-        let instance = spawn::start(&self.config.program, spec, events).await?;
+        let spec = self.spec(id, config, &urgency);
+        let instance = spawn::start(&self.config.program, spec, urgency, events).await?;
         Ok(Box::new(instance))
+    }
+
+    fn programs_stamp(&self) -> u64 {
+        let programs = &self.config.programs;
+        let files = [Some(&programs.chromium), programs.xvfb.as_ref(), Some(&self.config.program)];
+        stamp::of(files.into_iter().flatten())
     }
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {

@@ -9,31 +9,48 @@ use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use browserd_protocol::{GuestReport, SessionSpec, ShimReport, file};
+use browserd_sandbox::cgroup::{Controls, Hierarchies};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::instance::{LocalInstance, Shim};
 use super::ledger;
-use crate::{RuntimeEvent, StartError};
+use crate::{RuntimeEvent, StartError, Urgency};
 
 /// How long a session may take to become ready; below the 60 s after which the official SDKs give
 /// up on a request and send it again.
 const READY_WITHIN: Duration = Duration::from_secs(50);
+/// The same where nobody waits, and others have the CPU first.
+const AHEAD_WITHIN: Duration = Duration::from_secs(600);
 
 /// Starts a session and answers once it is ready. On failure nothing of it is left.
 pub(super) async fn start(
     program: &Path,
     spec: SessionSpec,
+    urgency: Urgency,
     events: mpsc::Sender<RuntimeEvent>,
 ) -> Result<LocalInstance, StartError> {
+    let (within, unless) = match urgency {
+        Urgency::Now => (READY_WITHIN, CancellationToken::new()),
+        Urgency::Ahead(unless) => (AHEAD_WITHIN, unless),
+    };
     let dir = spec.dir.clone();
     let outcome = match launch(program, &spec).await {
         Ok(mut shim) => {
-            let ready = tokio::time::timeout(READY_WITHIN, ready(&mut shim)).await;
-            match ready.unwrap_or_else(|_| Err(failed("it was not ready in time"))) {
-                Ok(()) => return Ok(LocalInstance::new(shim, dir, events)),
+            let ready = tokio::select! {
+                ready = tokio::time::timeout(within, ready(&mut shim)) => {
+                    ready.unwrap_or_else(|_| Err(failed("it was not ready in time")))
+                }
+                () = unless.cancelled() => Err(failed("nobody wants it any more")),
+            };
+            match ready {
+                Ok(()) => {
+                    let controls = controls(&spec);
+                    return Ok(LocalInstance::new(shim, dir, controls, events));
+                }
                 Err(error) => {
                     let _ = shim.child.start_kill();
                     let _ = shim.child.wait().await;
@@ -48,6 +65,15 @@ pub(super) async fn start(
         tracing::error!(%error, dir = %dir.display(), "a session that failed could not be cleared away");
     }
     Err(outcome)
+}
+
+fn controls(spec: &SessionSpec) -> Controls {
+    let hierarchies = Hierarchies {
+        v2: spec.cgroups.v2.clone(),
+        v2_controllers: spec.cgroups.v2_controllers,
+        v1: spec.cgroups.v1.clone(),
+    };
+    Controls::of(&hierarchies, &spec.cgroups.parent, spec.session_id.as_str())
 }
 
 fn failed(detail: impl ToString) -> StartError {

@@ -84,7 +84,7 @@ fn launch(session: &Session, standing: &Standing) -> io::Result<Launch> {
         headless: spec.config.headless,
         width: viewport.width,
         height: viewport.height,
-        kiosk: spec.config.kiosk_mode,
+        kiosk: standing.kiosk(),
         locale: &spec.locale,
         user_data_dir: &session.places.user_data,
         proxy: Some(inside::PROXY_ADDR),

@@ -14,6 +14,7 @@
 //! state, or wait for the next running browser with [`Browser::connect`].
 
 mod active;
+mod assign;
 mod chromium;
 mod lines;
 mod logs;
@@ -22,6 +23,7 @@ mod randr;
 mod resize;
 mod restarts;
 mod standing;
+mod start_page;
 mod supervisor;
 mod window_manager;
 mod xserver;

@@ -95,6 +95,20 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Lets every window fill the screen without the browser's own interface, and every later
+    /// Chromium of the session.
+    pub(crate) async fn enter_kiosk(&self) -> Result<(), ResizeError> {
+        let _one = self.resizing.lock().await;
+        self.standing.keep_kiosk(true);
+        let cdp = self.running().await?.cdp;
+        for (_, window) in windows(&cdp).await? {
+            set_bounds(&cdp, &window, json!({ "windowState": "fullscreen" })).await?;
+        }
+        Ok(())
+    }
+}
+
 /// `screen.width` and the like, for all pages, open and to come.
 async fn resize_headless_screen(cdp: &Cdp, to: Viewport) -> Result<(), CdpError> {
     let screens: Screens = cdp.call(None, "Emulation.getScreenInfos", json!({})).await?;
@@ -128,14 +142,7 @@ async fn windows(cdp: &Cdp) -> Result<Vec<(bool, Window)>, CdpError> {
 
 /// A full window takes no size: it is made normal for it, and full again.
 async fn resize_window(cdp: &Cdp, window: &Window, to: Viewport) -> Result<(), CdpError> {
-    let set = async |bounds: Value| {
-        let params = json!({ "windowId": window.window_id, "bounds": bounds });
-        match cdp.call::<_, Value>(None, "Browser.setWindowBounds", params).await {
-            // Closed meanwhile.
-            Ok(_) | Err(CdpError::Refused { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    };
+    let set = async |bounds: Value| set_bounds(cdp, window, bounds).await;
     let state = window.bounds.window_state.as_str();
     if state != "normal" {
         set(json!({ "windowState": "normal" })).await?;
@@ -145,4 +152,13 @@ async fn resize_window(cdp: &Cdp, window: &Window, to: Viewport) -> Result<(), C
         set(json!({ "windowState": state })).await?;
     }
     Ok(())
+}
+
+async fn set_bounds(cdp: &Cdp, window: &Window, bounds: Value) -> Result<(), CdpError> {
+    let params = json!({ "windowId": window.window_id, "bounds": bounds });
+    match cdp.call::<_, Value>(None, "Browser.setWindowBounds", params).await {
+        // Closed meanwhile.
+        Ok(_) | Err(CdpError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }

@@ -2,6 +2,7 @@
 //! starts later.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use browserd_api::browser::{SessionConfig, Viewport};
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ const EXTENSIONS: usize = 200;
 /// What holds now.
 pub(crate) struct Standing {
     viewport: Mutex<Viewport>,
+    kiosk: AtomicBool,
     /// Largest size of the screen.
     screen: (u32, u32),
     extensions: Mutex<Vec<PathBuf>>,
@@ -23,6 +25,7 @@ impl Standing {
     pub(super) fn new(config: &SessionConfig) -> Self {
         Self {
             viewport: Mutex::new(config.viewport),
+            kiosk: AtomicBool::new(config.kiosk_mode),
             screen: randr::largest(config.viewport),
             extensions: Mutex::default(),
         }
@@ -31,6 +34,16 @@ impl Standing {
     /// The size of windows and screen.
     pub(crate) fn viewport(&self) -> Viewport {
         *self.viewport.lock()
+    }
+
+    /// Whether the browser's own interface is hidden.
+    pub(super) fn kiosk(&self) -> bool {
+        self.kiosk.load(Ordering::Relaxed)
+    }
+
+    /// Changes it.
+    pub(super) fn keep_kiosk(&self, kiosk: bool) {
+        self.kiosk.store(kiosk, Ordering::Relaxed);
     }
 
     /// The largest size of the X screen.

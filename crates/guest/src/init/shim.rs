@@ -1,10 +1,11 @@
-//! The line to the shim: reports out, one JSON document a line; its end is the guest's end.
+//! The line to the shim: reports out, commands in, one JSON document a line; its end is the guest's
+//! end.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
-use browserd_protocol::GuestReport;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use browserd_protocol::{GuestCommand, GuestReport, LINE_LIMIT};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
@@ -19,13 +20,13 @@ pub struct ShimLine {
 }
 
 impl ShimLine {
-    /// Takes over the socket; starts the task that writes to it. The other half, read, tells when
-    /// the shim is gone.
+    /// Takes over the socket; starts the task that writes to it. The other half, read, says what is
+    /// asked of the guest.
     ///
     /// # Errors
     ///
     /// When the socket cannot be registered with the runtime.
-    pub fn new(socket: StdStream) -> io::Result<(Self, impl Future<Output = ()>)> {
+    pub fn new(socket: StdStream) -> io::Result<(Self, Commands)> {
         socket.set_nonblocking(true)?;
         let (read, mut write) = UnixStream::from_std(socket)?.into_split();
         let (reports, mut queue) = mpsc::channel::<GuestReport>(QUEUE);
@@ -38,7 +39,7 @@ impl ShimLine {
                 }
             }
         });
-        Ok((Self { reports }, wait_gone(read)))
+        Ok((Self { reports }, Commands { lines: BufReader::new(read), text: Vec::new() }))
     }
 
     /// A line that leads nowhere, for a guest without a shim.
@@ -59,9 +60,27 @@ impl ShimLine {
     }
 }
 
-/// Resolves when the shim has closed its end. The shim sends nothing yet: bytes are read and
-/// left alone.
-async fn wait_gone(mut read: OwnedReadHalf) {
-    let mut bytes = [0; 256];
-    while matches!(read.read(&mut bytes).await, Ok(1..)) {}
+/// What the shim asks of the guest.
+pub struct Commands {
+    lines: BufReader<OwnedReadHalf>,
+    text: Vec<u8>,
+}
+
+impl Commands {
+    /// The next; `None` when the shim is gone. Safe to cancel.
+    pub async fn next(&mut self) -> Option<GuestCommand> {
+        loop {
+            let room = LINE_LIMIT.saturating_sub(self.text.len());
+            (&mut self.lines).take(room as u64).read_until(b'\n', &mut self.text).await.ok()?;
+            if self.text.last() != Some(&b'\n') {
+                return None;
+            }
+            let command = serde_json::from_slice(&self.text);
+            self.text.clear();
+            match command {
+                Ok(command) => return Some(command),
+                Err(error) => tracing::warn!(%error, "the shim says what nobody understands"),
+            }
+        }
+    }
 }

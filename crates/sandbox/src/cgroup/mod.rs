@@ -20,6 +20,7 @@
 mod clear;
 mod hierarchies;
 mod parent;
+mod running;
 mod session;
 
 use std::fs;
@@ -32,6 +33,7 @@ use crate::error::Step;
 pub use clear::clear;
 pub use hierarchies::Hierarchies;
 pub use parent::{Trial, children, prepare_parent, remove_parent, trial};
+pub use running::Controls;
 pub use session::{Limits, Session};
 
 /// Turns memory and pids on for the children of `folder`, and cpu where it can be had.

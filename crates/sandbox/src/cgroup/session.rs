@@ -241,9 +241,7 @@ fn limit_v1(controller: &str, folder: &Path, limits: &Limits) -> Result<(), Wall
         }
         "pids" => write(&folder.join("pids.max"), &limits.pids.to_string()),
         "cpu" => {
-            // Shares are 1024 where the v2 weight is 100.
-            let shares = (limits.cpu_weight * 1024 / 100).clamp(2, 262_144);
-            write(&folder.join("cpu.shares"), &shares.to_string())?;
+            write(&folder.join("cpu.shares"), &shares(limits.cpu_weight).to_string())?;
             match limits.cpu_max_pct {
                 Some(pct) => {
                     write(&folder.join("cpu.cfs_quota_us"), &(u64::from(pct) * 1000).to_string())
@@ -253,6 +251,11 @@ fn limit_v1(controller: &str, folder: &Path, limits: &Limits) -> Result<(), Wall
         }
         _ => Ok(()),
     }
+}
+
+/// Shares of version 1: 1024 where the weight of version 2 is 100.
+pub(super) fn shares(weight: u64) -> u64 {
+    (weight * 1024 / 100).clamp(2, 262_144)
 }
 
 /// Lets `owner` make leaves below `folder` and move its own processes among them

@@ -1,10 +1,14 @@
 //! `POST /browsers`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use browserd_api::browser::Browser;
+use browserd_fleet::Stages;
 use browserd_rest::{Optional, Result};
+use http::{HeaderName, HeaderValue};
 
 use super::validate::{CreateBrowser, Defaults};
 use super::{Unchecked, ignored, validate, view};
@@ -21,17 +25,34 @@ use crate::wire::log::AboutSession;
 #[utoipa::path(post, path = "/browsers", operation_id = "browsers.create", tag = "browsers",
     request_body(content = Option<CreateBrowser>, description = "What the session shall be."),
     responses((status = 200, description = "The session, ready for clients.", body = Browser,
-        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."),
+            ("server-timing" = String, description = "Milliseconds of each stage: `store`, and `claim` of a session that was ready or `start` of a new one.")))))]
 pub(crate) async fn create(
     State(app): State<App>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let defaults = Defaults { region: app.config.region_default };
     let (new, unknown) = validate::create(&body, &defaults)?;
-    let session = app.fleet.create(new).await.map_err(refusal::from_fleet)?;
+    let (session, stages) = app.fleet.create(new).await.map_err(refusal::from_fleet)?;
     let browser: Browser = view::show(&app, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
+    response.headers_mut().insert(SERVER_TIMING, server_timing(&stages));
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
+}
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// What a creation's time went into, milliseconds (W3C Server Timing).
+fn server_timing(stages: &Stages) -> HeaderValue {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let start = if stages.from_pool { "claim" } else { "start" };
+    let text = format!(
+        "store;dur={:.2}, {start};dur={:.2}, total;dur={:.2}",
+        ms(stages.stored),
+        ms(stages.started),
+        ms(stages.stored + stages.started),
+    );
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("total"))
 }

@@ -17,9 +17,9 @@ use crate::{refusal, relay};
 
 /// Change a browser session
 ///
-/// Name, tags, viewport and start URL of a running session. What is left out stays as it
+/// Name, tags, timeout, viewport and start URL of a running session. What is left out stays as it
 /// is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes are
-/// applied in this order: name, tags, viewport, start URL; where one fails, the earlier
+/// applied in this order: name, tags, timeout, viewport, start URL; where one fails, the earlier
 /// ones stay and the later ones are not made. Settings fixed at creation, and those a later version
 /// will change, are refused by name before anything changes.
 #[utoipa::path(patch, path = "/browsers/{id_or_name}", operation_id = "browsers.update", tag = "browsers",
@@ -59,13 +59,13 @@ async fn refuse_while_recorded(app: &App, id_or_name: &str) -> Result<()> {
 /// Makes a change step by step: first what may be refused and costs nothing, then the browser's
 /// part, each recorded once it is true.
 async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionView> {
-    let SessionPatch { name, tags, viewport, start_url } = change.patch;
+    let SessionPatch { name, tags, viewport, start_url, timeout_seconds } = change.patch;
     if viewport.is_some() && !change.force {
         refuse_while_recorded(app, id_or_name).await?;
     }
     let record =
         async |id: &str, patch| app.fleet.update(id, patch).await.map_err(refusal::from_fleet);
-    let labels = SessionPatch { name, tags, ..SessionPatch::default() };
+    let labels = SessionPatch { name, tags, timeout_seconds, ..SessionPatch::default() };
     let mut session = record(id_or_name, labels).await?;
     let id = session.id.clone();
     let live = app.fleet.live(id.as_str()).map_err(refusal::from_fleet)?;

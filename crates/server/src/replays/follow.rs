@@ -33,6 +33,8 @@ pub(super) fn spawn(app: &App, session: LiveSession, row: ReplayRow) {
 async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
     let path = format!("{ROUTES}/{}", row.id);
     let mut ended = None;
+    // Nothing would be recorded of a session that stands by.
+    let awake = session.stay_awake();
     let asked =
         guest::ask_patiently::<()>(app, session, Method::GET, &format!("{path}/end"), None).await;
     if let Ok(answer) = asked
@@ -50,6 +52,7 @@ async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: 
             }
         }
     }
+    drop(awake);
     // The session is over, or will be; then its files are moved out.
     let finished_at = {
         session.wait_end().await;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
-use browserd_fleet::{BrowserSocket, Fleet, Instance, Runtime, RuntimeEvent, StartError};
+use browserd_fleet::{
+    BrowserSocket, Fleet, FleetOptions, Instance, Runtime, RuntimeEvent, StartError, Urgency,
+};
 use browserd_server::{ApiKeys, Server, ServerConfig, TokenSecret};
 use browserd_store::SqliteStore;
 use parking_lot::Mutex;
@@ -45,8 +47,13 @@ impl House {
             guests: Mutex::default(),
         });
         let store = Arc::new(SqliteStore::in_memory().await.unwrap());
-        let fleet =
-            Fleet::start(store, Arc::clone(&runtime) as Arc<dyn Runtime>, places).await.unwrap();
+        let fleet = Fleet::start(
+            store,
+            Arc::clone(&runtime) as Arc<dyn Runtime>,
+            FleetOptions::cold(places),
+        )
+        .await
+        .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}").parse().unwrap();
@@ -152,6 +159,7 @@ impl Runtime for FakeRuntime {
         &self,
         id: &SessionId,
         _: &SessionConfig,
+        _: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
         let socket = self.socket(id);
@@ -159,6 +167,10 @@ impl Runtime for FakeRuntime {
         self.guests.lock().insert(id.clone(), guest::serve(listener));
         self.events.lock().insert(id.clone(), events.clone());
         Ok(Box::new(FakeInstance { socket, port: self.chromium.port, events }))
+    }
+
+    fn programs_stamp(&self) -> u64 {
+        0
     }
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
@@ -184,6 +196,14 @@ impl Instance for FakeInstance {
             host: format!("127.0.0.1:{}", self.port),
             browser_path: "/devtools/browser/11111111-2222-3333-4444-555555555555".into(),
         })
+    }
+
+    async fn assign(&self, _: &SessionConfig) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn freeze(&self, _: bool) -> bool {
+        false
     }
 
     async fn end(&self, reason: EndReason) {

@@ -113,6 +113,9 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
         if let Some(url) = &patch.start_url {
             row.config.start_url = Some(url.clone());
         }
+        if let Some(seconds) = patch.timeout_seconds {
+            row.config.timeout_seconds = seconds;
+        }
         let answer = store.update_session(&row.id, patch).await.expect("nothing in the way");
         assert_eq!(answer, row);
         assert_eq!(read(store, &row.id).await, row);
@@ -122,6 +125,7 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
     update(SessionPatch { viewport: viewport(None), ..SessionPatch::default() }).await;
     let url = Some("https://example.com/?q='\"".to_owned());
     update(SessionPatch { start_url: url, ..SessionPatch::default() }).await;
+    update(SessionPatch { timeout_seconds: Some(77), ..SessionPatch::default() }).await;
 }
 
 pub(super) async fn the_first_end_stands(store: &dyn Store) {

@@ -146,6 +146,9 @@ fn config_patch(patch: &SessionPatch) -> Option<String> {
     if let Some(url) = &patch.start_url {
         config.insert("start_url".to_owned(), json!(url));
     }
+    if let Some(seconds) = patch.timeout_seconds {
+        config.insert("timeout_seconds".to_owned(), json!(seconds));
+    }
     (!config.is_empty()).then(|| serde_json::Value::Object(config).to_string())
 }
 

@@ -10,7 +10,7 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, location, name, region, start_url, tags, unbuilt, viewport};
+use super::{Faults, Object, TIMEOUT, location, name, region, start_url, tags, unbuilt, viewport};
 
 const TIMEOUT_DEFAULT: u32 = 60;
 
@@ -104,7 +104,7 @@ fn read(mut object: Object<'_>, faults: &mut Faults, unknown: &mut Vec<String>) 
         headless: object.bool("headless", faults),
         name: object.text("name", faults).and_then(|text| name(text, faults)),
         tags: object.take("tags").and_then(|value| tags(value, faults)),
-        timeout_seconds: object.number("timeout_seconds", 10, 259_200, faults),
+        timeout_seconds: object.number("timeout_seconds", TIMEOUT.0, TIMEOUT.1, faults),
         viewport: object
             .take("viewport")
             .and_then(|value| viewport::read(value, false, faults, unknown))

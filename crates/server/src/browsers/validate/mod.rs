@@ -28,6 +28,8 @@ pub(crate) const TAGS_MAX: usize = 50;
 const TAG_KEY_MAX: usize = 128;
 const TAG_VALUE_MAX: usize = 512;
 const NAME_MAX: usize = 255;
+/// Least and most `timeout_seconds`.
+const TIMEOUT: (u32, u32) = (10, 259_200);
 
 /// A region label.
 pub(crate) fn region(field: &str, text: &str, faults: &mut Faults) -> Option<Region> {

@@ -8,15 +8,14 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, name, start_url, tags, unbuilt, viewport};
+use super::{Faults, Object, TIMEOUT, name, start_url, tags, unbuilt, viewport};
 
 /// Fields fixed when a session is created.
-const FIXED: [&str; 11] = [
+const FIXED: [&str; 10] = [
     "headless",
     "stealth",
     "gpu",
     "kiosk_mode",
-    "timeout_seconds",
     "memory",
     "video_memory",
     "region",
@@ -39,6 +38,9 @@ pub(crate) struct UpdateBrowser {
     /// Navigates the active page, fire and forget. An empty string asks for nothing.
     #[schema(max_length = 2048)]
     start_url: Option<String>,
+    /// Extension: new time without activity after which the session ends, counted from the last one.
+    #[schema(minimum = 10, maximum = 259_200)]
+    timeout_seconds: Option<u32>,
 }
 
 /// A window size, pixels.
@@ -89,6 +91,7 @@ pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
             .text("start_url", &mut faults)
             .filter(|text| !text.is_empty())
             .and_then(|text| start_url::read(text, &mut faults));
+        patch.timeout_seconds = object.number("timeout_seconds", TIMEOUT.0, TIMEOUT.1, &mut faults);
         unbuilt::refuse_in_update(&mut object, &mut faults);
         for field in FIXED {
             if object.take(field).is_some() {
@@ -132,12 +135,13 @@ mod tests {
         assert_eq!(update(&nothing).unwrap().0, Change::default());
         let (change, unknown) = update(&json!({
             "viewport": {"width": 800, "height": 600, "force": true, "depth": 24},
-            "start_url": "example.com",
+            "start_url": "example.com", "timeout_seconds": 90,
         }))
         .unwrap();
         let viewport = Viewport { width: 800, height: 600, refresh_rate: Some(60) };
         assert_eq!((change.patch.viewport, change.force), (Some(viewport), true));
         assert_eq!(change.patch.start_url.as_deref(), Some("https://example.com/"));
+        assert_eq!(change.patch.timeout_seconds, Some(90));
         assert_eq!(unknown, ["viewport.depth"]);
     }
 
@@ -146,17 +150,17 @@ mod tests {
         assert_eq!(
             blamed(&json!({
                 "viewport": {"width": 1}, "location": {"timezone": "UTC"}, "proxy": {"id": "x"},
-                "timeout_seconds": 60, "headless": true, "tags": 1, "start_url": "ftp://x",
+                "timeout_seconds": 9, "headless": true, "tags": 1, "start_url": "ftp://x",
             })),
             [
                 "tags",
                 "viewport.height",
                 "viewport.width",
                 "start_url",
+                "timeout_seconds",
                 "location",
                 "proxy",
-                "headless",
-                "timeout_seconds"
+                "headless"
             ]
         );
         assert_eq!(blamed(&json!([])), ["body"]);

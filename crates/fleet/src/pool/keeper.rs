@@ -1,0 +1,175 @@
+//! The task that keeps the pool's size right.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use browserd_api::SessionId;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::sizing::{Room, targets};
+use super::{Class, Pool, PoolSize, Prepared};
+use crate::host::Host;
+use crate::{Runtime, Urgency};
+
+/// How often demand, memory and programs are looked at again without an event.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The wait after a start that failed; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Everything the keeper needs.
+pub(crate) struct Keeper {
+    pub(crate) pool: Pool,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) size: PoolSize,
+    /// Classes this host can start, for [`PoolSize::Auto`].
+    pub(crate) classes: Vec<Class>,
+    /// Sessions that may still be made.
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What there is to do.
+enum Step {
+    Start(Class),
+    Discard(Box<Prepared>),
+    Wait,
+}
+
+impl Keeper {
+    /// Keeps the number right until told to stop, and leaves nothing behind.
+    pub(crate) async fn run(self) {
+        let discards = TaskTracker::new();
+        let mut pause = Duration::ZERO;
+        while !self.stop.is_cancelled() {
+            match self.next_step() {
+                Step::Discard(mut one) => {
+                    discards.spawn(async move { one.discard().await });
+                }
+                Step::Start(class) if pause.is_zero() => {
+                    if self.start(class).await {
+                        continue;
+                    }
+                    pause = PAUSE;
+                }
+                Step::Start(_) => {
+                    self.wait(pause, &discards).await;
+                    pause = match pause * 2 {
+                        longer if longer < LONGEST_PAUSE => longer,
+                        _ => LONGEST_PAUSE,
+                    };
+                    // Tried once, whatever comes of it.
+                    if let Step::Start(class) = self.next_step()
+                        && self.start(class).await
+                    {
+                        pause = Duration::ZERO;
+                    }
+                }
+                Step::Wait => self.wait(LOOK_AGAIN, &discards).await,
+            }
+        }
+        let left = std::mem::take(&mut self.pool.shared.state.lock().ready);
+        for mut one in left {
+            discards.spawn(async move { one.discard().await });
+        }
+        discards.close();
+        discards.wait().await;
+    }
+
+    /// Waits until something may be to do, `longest` at most.
+    async fn wait(&self, longest: Duration, discards: &TaskTracker) {
+        tokio::select! {
+            () = self.pool.shared.changed.notified() => {}
+            mut one = self.spoilt() => {
+                tracing::warn!(session = %one.id, "a session was lost before anyone had it");
+                discards.spawn(async move { one.discard().await });
+            }
+            () = tokio::time::sleep(longest) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    fn next_step(&self) -> Step {
+        let stamp = self.runtime.programs_stamp();
+        let now = self.pool.shared.began.elapsed();
+        let mut state = self.pool.shared.state.lock();
+        if let Some(stale) = state.ready.iter().position(|one| one.stamp != stamp) {
+            return discard(state.ready.remove(stale));
+        }
+        let mut have: BTreeMap<Class, usize> = BTreeMap::new();
+        let mut held = 0;
+        for one in &state.ready {
+            *have.entry(one.class).or_default() += 1;
+            held += one.class.idle_bytes();
+        }
+        let room = Room {
+            memory: Host::now().memory_for_sessions().saturating_add(held),
+            places: self.places.available_permits(),
+        };
+        let wanted = targets(&self.size, &self.classes, &state.demand, now, room);
+        let of = |counts: &BTreeMap<Class, usize>, class| counts.get(class).copied().unwrap_or(0);
+        if let Some((class, _)) = have.iter().find(|(class, count)| **count > of(&wanted, class)) {
+            let surplus = state.ready.iter().position(|one| one.class == *class);
+            return discard(surplus.and_then(|at| state.ready.remove(at)));
+        }
+        drop(state);
+        if self.pool.shared.waiting.load(Ordering::Acquire) > 0 {
+            return Step::Wait;
+        }
+        let short = wanted.iter().filter(|(class, count)| **count > of(&have, class));
+        // The class that has least of what it should have.
+        let emptiest = short.min_by_key(|(class, count)| of(&have, class) * 1000 / **count);
+        emptiest.map_or(Step::Wait, |(class, _)| Step::Start(*class))
+    }
+
+    /// Starts one and puts it into the pool; answers whether that went well.
+    async fn start(&self, class: Class) -> bool {
+        let (id, stamp) = (SessionId::generate(), self.runtime.programs_stamp());
+        let (sender, events) = mpsc::channel(16);
+        let (runtime, template) = (Arc::clone(&self.runtime), class.template());
+        let (name, unless) = (id.clone(), Urgency::Ahead(self.stop.clone()));
+        // Of its own, so that a start is never broken off half way.
+        let starting =
+            tokio::spawn(async move { runtime.start(&name, &template, unless, sender).await });
+        let instance = match starting.await {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(_)) if self.stop.is_cancelled() => return false,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, ?class, "no session could be started ahead");
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(%error, ?class, "no session could be started ahead");
+                return false;
+            }
+        };
+        let frozen = instance.freeze(true);
+        tracing::debug!(session = %id, ?class, frozen, "a session is ready for whoever comes");
+        let one = Prepared { id, class, stamp, instance, events };
+        self.pool.shared.state.lock().ready.push_back(one);
+        true
+    }
+
+    /// Resolves when something happened to a session in the pool, which is then out of it.
+    async fn spoilt(&self) -> Prepared {
+        poll_fn(|cx| {
+            let mut state = self.pool.shared.state.lock();
+            let spoilt = state.ready.iter_mut().position(|one| one.poll_spoilt(cx).is_ready());
+            match spoilt.and_then(|at| state.ready.remove(at)) {
+                Some(one) => Poll::Ready(one),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+fn discard(one: Option<Prepared>) -> Step {
+    one.map_or(Step::Wait, |one| Step::Discard(Box::new(one)))
+}

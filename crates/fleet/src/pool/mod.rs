@@ -1,0 +1,102 @@
+//! Sessions started ahead of their clients: CDP-ready, frozen, one task to keep their number right.
+//!
+//! ```text
+//!            keeper: one start at a time, at the lowest CPU weight, while nobody waits for another
+//!  Runtime::start(Ahead) ─▶ freeze ─▶ [ready] ──claim: thaw, assign──▶ a client's session
+//!                                       │
+//!                                       └─ died, too many, programs replaced ─▶ discarded
+//! ```
+//!
+//! What is taken out of the pool is a session of its own, started from nothing like any other: its
+//! id, uids, folders and machine id were made for it, and no two share any of it.
+
+mod class;
+mod keeper;
+mod prepared;
+mod sizing;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use browserd_api::browser::SessionConfig;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use class::Class;
+pub(crate) use keeper::Keeper;
+pub(crate) use prepared::{Events, Prepared};
+use sizing::Demand;
+pub use sizing::PoolSize;
+
+/// The sessions that are ready. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told when the keeper may have something to do.
+    changed: Notify,
+    /// Clients whose session is being started or assigned just now.
+    waiting: AtomicUsize,
+    began: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Prepared>,
+    demand: BTreeMap<Class, Demand>,
+}
+
+/// Held while a client waits for a session: the keeper starts nothing meanwhile.
+pub(crate) struct Waiting(Pool);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.0.shared.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.shared.changed.notify_one();
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn new() -> Self {
+        let shared = Shared {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            began: Instant::now(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A ready session that can become `config`, the one that waited longest. `stamp` is what
+    /// programs are now.
+    pub(crate) fn claim(&self, config: &SessionConfig, stamp: u64) -> Option<Prepared> {
+        let class = Class::serves(config)?;
+        let now = self.shared.began.elapsed();
+        let mut state = self.shared.state.lock();
+        state.demand.entry(class).or_default().asked(now);
+        let fits = |one: &Prepared| one.class == class && one.stamp == stamp;
+        let found = state.ready.iter().position(fits)?;
+        state.ready.remove(found)
+    }
+
+    /// Says that a client waits for a session.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.shared.waiting.fetch_add(1, Ordering::AcqRel);
+        Waiting(self.clone())
+    }
+
+    /// How many of each class are ready.
+    pub(crate) fn ready(&self) -> BTreeMap<Class, usize> {
+        let mut counts = BTreeMap::new();
+        for one in &self.shared.state.lock().ready {
+            *counts.entry(one.class).or_default() += 1;
+        }
+        counts
+    }
+}

@@ -1,0 +1,168 @@
+//! How many sessions of each class are kept ready: the pure core of the pool.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Class;
+
+/// What the operator wants kept ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PoolSize {
+    /// As many as were asked for in a short time lately, within a share of the host's memory.
+    Auto,
+    /// These, whatever the demand.
+    Fixed(BTreeMap<Class, usize>),
+}
+
+/// The most [`PoolSize::Auto`] keeps of one class.
+const MOST: usize = 16;
+/// Share of the memory free for new sessions that [`PoolSize::Auto`] may hold, as a divisor.
+const MEMORY_SHARE: u64 = 4;
+/// Creates within this time of each other are one burst.
+const BURST: Duration = Duration::from_secs(10);
+/// Time in which a remembered burst halves.
+const HALF_LIFE: Duration = Duration::from_secs(300);
+
+/// What was asked for lately, of one class.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Demand {
+    /// Size of the burst under way, and when it began.
+    burst: Option<(Duration, usize)>,
+    /// The largest burst lately, and when that was.
+    peak: Option<(Duration, f64)>,
+}
+
+impl Demand {
+    /// A session was asked for at `now` (since any fixed moment).
+    pub(super) fn asked(&mut self, now: Duration) {
+        let count = match self.burst {
+            Some((began, count)) if now.saturating_sub(began) <= BURST => {
+                self.burst = Some((began, count + 1));
+                count + 1
+            }
+            _ => {
+                self.burst = Some((now, 1));
+                1
+            }
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a count of sessions is small")]
+        let count = count as f64;
+        if count >= self.peak(now) {
+            self.peak = Some((now, count));
+        }
+    }
+
+    fn peak(&self, now: Duration) -> f64 {
+        self.peak.map_or(0.0, |(at, count)| {
+            let halvings = now.saturating_sub(at).as_secs_f64() / HALF_LIFE.as_secs_f64();
+            count * (-halvings).exp2()
+        })
+    }
+
+    /// How many to keep ready for the next burst: as many as the last one, one at least.
+    fn wanted(&self, now: Duration) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the number of sessions"
+        )]
+        let peak = self.peak(now).round() as usize;
+        peak.clamp(1, MOST)
+    }
+}
+
+/// What there is room for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Memory that is available, with what the pool holds already counted as available, bytes.
+    pub(super) memory: u64,
+    /// Sessions that may still be made.
+    pub(super) places: usize,
+}
+
+/// How many of each class to keep ready.
+pub(super) fn targets(
+    size: &PoolSize,
+    classes: &[Class],
+    demand: &BTreeMap<Class, Demand>,
+    now: Duration,
+    room: Room,
+) -> BTreeMap<Class, usize> {
+    let wanted: BTreeMap<Class, usize> = match size {
+        PoolSize::Fixed(counts) => counts.clone(),
+        PoolSize::Auto => {
+            let idle = Demand::default();
+            let of = |class: &Class| demand.get(class).unwrap_or(&idle).wanted(now);
+            classes.iter().map(|class| (*class, of(class))).collect()
+        }
+    };
+    let mut memory = match size {
+        PoolSize::Auto => room.memory / MEMORY_SHARE,
+        PoolSize::Fixed(_) => room.memory,
+    };
+    let mut places = room.places;
+    let mut targets: BTreeMap<Class, usize> = BTreeMap::new();
+    // One of each in turn, so that none takes the room of all.
+    for round in 0..wanted.values().copied().max().unwrap_or(0) {
+        for (class, _) in wanted.iter().filter(|(_, count)| **count > round) {
+            if places > 0 && memory >= class.idle_bytes() {
+                places -= 1;
+                memory -= class.idle_bytes();
+                *targets.entry(*class).or_default() += 1;
+            }
+        }
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOTH: [Class; 2] = [Class::HEADLESS, Class::HEADFUL];
+    const PLENTY: Room = Room { memory: 64 << 30, places: 100 };
+
+    fn burst(count: usize, at: u64) -> BTreeMap<Class, Demand> {
+        let mut demand = Demand::default();
+        (0..count).for_each(|_| demand.asked(Duration::from_secs(at)));
+        BTreeMap::from([(Class::HEADLESS, demand)])
+    }
+
+    fn auto(demand: &BTreeMap<Class, Demand>, at: u64, room: Room) -> BTreeMap<Class, usize> {
+        targets(&PoolSize::Auto, &BOTH, demand, Duration::from_secs(at), room)
+    }
+
+    #[test]
+    fn one_of_each_waits_before_anyone_asks() {
+        let one_each = BTreeMap::from([(Class::HEADLESS, 1), (Class::HEADFUL, 1)]);
+        assert_eq!(auto(&BTreeMap::new(), 0, PLENTY), one_each);
+    }
+
+    #[test]
+    fn the_pool_grows_to_the_last_burst_and_shrinks_again() {
+        let demand = burst(8, 100);
+        let of = |at| auto(&demand, at, PLENTY)[&Class::HEADLESS];
+        assert_eq!((of(100), of(400), of(700), of(10_000)), (8, 4, 2, 1));
+    }
+
+    #[test]
+    fn little_memory_keeps_nothing_ready() {
+        assert!(auto(&burst(8, 0), 0, Room { memory: 512 << 20, places: 100 }).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_fits(count in 0usize..40, memory in 0u64..(16 << 30), places in 0usize..40, fixed in 0usize..40) {
+            let room = Room { memory, places };
+            let sizes = [PoolSize::Auto, PoolSize::Fixed(BOTH.map(|class| (class, fixed)).into())];
+            for size in sizes {
+                let kept = targets(&size, &BOTH, &burst(count, 0), Duration::ZERO, room);
+                prop_assert!(kept.values().sum::<usize>() <= places);
+                let bytes: u64 = kept.iter().map(|(class, n)| class.idle_bytes() * *n as u64).sum();
+                prop_assert!(bytes <= memory);
+            }
+        }
+    }
+}

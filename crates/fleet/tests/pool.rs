@@ -1,0 +1,183 @@
+//! Sessions that are started ahead, and sessions that stand by, with a runtime made of channels.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use browserd_api::browser::{EndReason, LocationRequest};
+use browserd_fleet::{
+    Class, Fleet, FleetOptions, NewSession, PoolSize, RuntimeEvent, SessionPatch,
+};
+
+use support::{Fake, fleet_with, new};
+
+fn keeping(headless: usize) -> FleetOptions {
+    let pool = PoolSize::Fixed(BTreeMap::from([(Class::HEADLESS, headless)]));
+    FleetOptions { pool, ..FleetOptions::cold(8) }
+}
+
+/// Waits until `count` sessions are ready.
+async fn ready(fleet: &Fleet, count: usize) {
+    while fleet.ready().get(&Class::HEADLESS).copied().unwrap_or(0) != count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_ready_session_is_taken_thawed_and_replaced() {
+    let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
+    ready(&fleet, 1).await;
+    assert_eq!(fake.frozen.lock().len(), 1, "what waits is frozen");
+    let (made, stages) = fleet.create(new(Some("one"), 60)).await.unwrap();
+    assert!(stages.from_pool);
+    assert!(!fake.frozen.lock().contains(&made.id));
+    assert_eq!(fake.started_now.load(Ordering::SeqCst), 0);
+    assert_eq!(fleet.live("one").unwrap().id(), &made.id);
+    ready(&fleet, 1).await;
+    let (second, _) = fleet.create(new(None, 60)).await.unwrap();
+    assert_ne!(second.id, made.id);
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0, "the pool is cleared away too");
+}
+
+#[tokio::test]
+async fn what_no_ready_session_can_become_is_started() {
+    let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
+    ready(&fleet, 1).await;
+    let NewSession { mut config, name, tags } = new(None, 60);
+    config.location = LocationRequest { timezone: Some("Asia/Tokyo".into()), locale: None };
+    let (_, stages) = fleet.create(NewSession { config, name, tags }).await.unwrap();
+    assert!(!stages.from_pool);
+    assert_eq!(fake.started_now.load(Ordering::SeqCst), 1);
+    fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_that_fails_its_client_is_replaced_by_a_fresh_one() {
+    let fake = Fake { fails_to_assign: true, ..Fake::default() };
+    let (fleet, fake) = fleet_with(fake, keeping(1)).await;
+    ready(&fleet, 1).await;
+    let (made, _) = fleet.create(new(None, 60)).await.unwrap();
+    assert_eq!(fake.started_now.load(Ordering::SeqCst), 1);
+    fleet.live(made.id.as_str()).unwrap();
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn one_that_dies_waiting_is_given_to_nobody() {
+    let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
+    ready(&fleet, 1).await;
+    let (dead, events) = fake.events.lock().pop_first().unwrap();
+    let ended = RuntimeEvent::Ended { reason: EndReason::Crashed, detail: None };
+    events.send(ended).await.unwrap();
+    drop(events);
+    while fake.started_ahead.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    ready(&fleet, 1).await;
+    let (made, stages) = fleet.create(new(None, 60)).await.unwrap();
+    assert!(stages.from_pool);
+    assert_ne!(made.id, dead);
+    fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn replaced_programs_empty_the_pool() {
+    let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
+    ready(&fleet, 1).await;
+    let old = fake.events.lock().keys().next().cloned().unwrap();
+    fake.stamp.store(7, Ordering::SeqCst);
+    // Nobody gets the old one, even before the keeper has looked.
+    let (made, stages) = fleet.create(new(None, 60)).await.unwrap();
+    assert!(!stages.from_pool);
+    assert_ne!(made.id, old);
+    while fake.started_ahead.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    ready(&fleet, 1).await;
+    let (_, stages) = fleet.create(new(None, 60)).await.unwrap();
+    assert!(stages.from_pool);
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn the_pool_takes_no_place_of_a_client() {
+    let options = FleetOptions { max_sessions: 2, ..keeping(2) };
+    let (fleet, fake) = fleet_with(Fake::default(), options).await;
+    ready(&fleet, 2).await;
+    for _ in 0..2 {
+        fleet.create(new(None, 60)).await.unwrap();
+    }
+    ready(&fleet, 0).await;
+    assert_eq!(fake.started_ahead.load(Ordering::SeqCst), 2, "there is no room to refill");
+    fleet.shutdown().await;
+}
+
+fn standing_by() -> FleetOptions {
+    FleetOptions { standby_after: Some(Duration::from_millis(1)), ..FleetOptions::cold(2) }
+}
+
+#[tokio::test]
+async fn a_quiet_session_is_frozen_until_it_is_used() {
+    let (fleet, fake) = fleet_with(Fake::default(), standing_by()).await;
+    let (made, _) = fleet.create(new(None, 60)).await.unwrap();
+    let live = fleet.live(made.id.as_str()).unwrap();
+    let frozen = || fake.frozen.lock().contains(&made.id);
+    for round in 0..3 {
+        while !live.stands_by() {
+            tokio::task::yield_now().await;
+        }
+        assert!(frozen(), "round {round}");
+        let used = live.activity();
+        assert!(!frozen(), "the use itself wakes it");
+        let awake = live.stay_awake();
+        drop(used);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!frozen() && !live.stands_by(), "someone wants it awake");
+        drop(awake);
+    }
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn processes_inside_may_ask_to_stay_awake() {
+    let (fleet, fake) = fleet_with(Fake::default(), standing_by()).await;
+    let (made, _) = fleet.create(new(None, 60)).await.unwrap();
+    let live = fleet.live(made.id.as_str()).unwrap();
+    let events = fake.events.lock().get(&made.id).cloned().unwrap();
+    events.send(RuntimeEvent::StayAwake(true)).await.unwrap();
+    while live.stands_by() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!live.stands_by());
+    events.send(RuntimeEvent::StayAwake(false)).await.unwrap();
+    while !live.stands_by() {
+        tokio::task::yield_now().await;
+    }
+    fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_that_stands_by_times_out_all_the_same() {
+    let (fleet, fake) = fleet_with(Fake::default(), standing_by()).await;
+    let (made, _) = fleet.create(new(None, 3600)).await.unwrap();
+    let live = fleet.live(made.id.as_str()).unwrap();
+    while !live.stands_by() {
+        tokio::task::yield_now().await;
+    }
+    // Another time without activity takes the place of the first at once.
+    let sooner = SessionPatch { timeout_seconds: Some(1), ..SessionPatch::default() };
+    let row = fleet.update(made.id.as_str(), sooner).await.unwrap();
+    assert_eq!(row.config.timeout_seconds, 1);
+    assert_eq!(live.wait_end().await, EndReason::TimedOut);
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+    drop(Arc::clone(&fake));
+}
