@@ -52,6 +52,10 @@ pub struct SpawnRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 65535)]
     pub cols: Option<u16>,
+    /// Extension: while the process runs, the session does not stand by, so that it goes on without a
+    /// client. It still times out.
+    #[serde(default)]
+    pub keep_awake: bool,
 }
 
 /// What a finished `exec` left.

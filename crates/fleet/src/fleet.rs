@@ -17,7 +17,7 @@ use crate::owner::{Ask, Owner};
 use crate::pool::{Keeper, Pool};
 use crate::session::Stages;
 use crate::{
-    Class, FleetError, ListSessions, LiveSession, NewSession, Page, PoolSize, Runtime,
+    Class, FleetError, ListSessions, LiveSession, Metrics, NewSession, Page, PoolSize, Runtime,
     SessionPatch, SessionView,
 };
 
@@ -30,6 +30,7 @@ pub struct Fleet {
     places: Arc<Semaphore>,
     max_sessions: usize,
     standby_after: Option<Duration>,
+    metrics: Metrics,
     pool: Pool,
     /// Ends the pool's keeper.
     stop_keeper: CancellationToken,
@@ -82,11 +83,11 @@ impl Sessions {
         maps.live.insert(live.id().clone(), live);
     }
 
-    /// Shuts clients out.
-    pub(crate) fn close(&self, id: &SessionId) {
+    /// Shuts clients out; answers whether they were in.
+    pub(crate) fn close(&self, id: &SessionId) -> bool {
         let mut maps = self.maps.write();
-        maps.live.remove(id);
         maps.names.retain(|_, holder| holder != id);
+        maps.live.remove(id).is_some()
     }
 
     /// Drops the owner's address once it is done.
@@ -136,6 +137,7 @@ impl Fleet {
             );
         }
         let FleetOptions { max_sessions, pool: size, classes, standby_after } = options;
+        let metrics = Metrics::default();
         let fleet = Self {
             store,
             runtime,
@@ -143,7 +145,8 @@ impl Fleet {
             places: Arc::new(Semaphore::new(max_sessions)),
             max_sessions,
             standby_after,
-            pool: Pool::new(),
+            pool: Pool::new(metrics.clone()),
+            metrics,
             stop_keeper: CancellationToken::new(),
             tasks: TaskTracker::new(),
             closing: Arc::default(),
@@ -194,11 +197,13 @@ impl Fleet {
             waiting: Some(waiting),
             store: Arc::clone(&self.store),
             runtime: Arc::clone(&self.runtime),
+            metrics: self.metrics.clone(),
             sessions: Arc::clone(&self.sessions),
             inbox,
             created,
             place,
             ended: watch::Sender::new(None),
+            closed: None,
             unrecorded: None,
         };
         // The owner writes the row, so that a caller who goes away cannot leave one without owner.
@@ -280,6 +285,12 @@ impl Fleet {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How many sessions of each class are ready for whoever asks.

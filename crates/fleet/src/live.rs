@@ -3,12 +3,15 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use browserd_api::SessionId;
 use browserd_api::browser::EndReason;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+
+use crate::Metrics;
 
 /// A fresh connection to Chromium's debugging port inside the session.
 #[derive(Debug)]
@@ -104,6 +107,7 @@ pub(crate) struct Uses {
     /// How many want it awake.
     pub(crate) holds: watch::Sender<usize>,
     standing: Mutex<Standing>,
+    metrics: Metrics,
 }
 
 /// Whether it is frozen, decided by one at a time.
@@ -114,11 +118,12 @@ struct Standing {
 }
 
 impl Uses {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: Metrics) -> Self {
         Self {
             activity: watch::Sender::new(0),
             holds: watch::Sender::new(0),
             standing: Mutex::default(),
+            metrics,
         }
     }
 }
@@ -128,7 +133,11 @@ impl Inner {
         let mut standing = self.uses.standing.lock();
         standing.holds += 1;
         if standing.frozen {
+            let began = Instant::now();
             standing.frozen = self.instance.freeze(false);
+            if !standing.frozen {
+                self.uses.metrics.thawed(Some(began.elapsed()));
+            }
         }
         self.uses.holds.send_replace(standing.holds);
     }
@@ -144,6 +153,17 @@ impl Inner {
         let mut standing = self.uses.standing.lock();
         if standing.holds == 0 && !standing.frozen {
             standing.frozen = self.instance.freeze(true);
+            if standing.frozen {
+                self.uses.metrics.froze();
+            }
+        }
+    }
+}
+
+impl Drop for Uses {
+    fn drop(&mut self) {
+        if self.standing.get_mut().frozen {
+            self.metrics.thawed(None);
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::live::{Inner, Uses};
 use crate::pool::{Events, Prepared, Waiting};
 use crate::session::Stages;
 use crate::{
-    FleetError, Instance, LiveSession, Runtime, RuntimeEvent, SessionPatch, StartError, StayAwake,
-    Urgency,
+    FleetError, Instance, LiveSession, Metrics, Runtime, RuntimeEvent, SessionPatch, StartError,
+    StayAwake, Urgency,
 };
 
 /// How often the end of a session is tried to be recorded once it has been cleared away, and the
@@ -49,6 +49,7 @@ pub(crate) struct Owner {
     pub(crate) waiting: Option<Waiting>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) metrics: Metrics,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) inbox: mpsc::Receiver<Ask>,
     /// Told how the start went; its end going away means nobody waits any more.
@@ -56,6 +57,8 @@ pub(crate) struct Owner {
     /// The session's place on this host, held until nothing of it is left.
     pub(crate) place: OwnedSemaphorePermit,
     pub(crate) ended: watch::Sender<Option<EndReason>>,
+    /// When it was over for clients.
+    pub(crate) closed: Option<Instant>,
     /// An end that the store did not take yet.
     pub(crate) unrecorded: Option<Unrecorded>,
 }
@@ -123,6 +126,7 @@ impl Owner {
                         }
                         Err(error) => {
                             tracing::warn!(session = %self.id, %error, "the session did not start");
+                            self.metrics.failed();
                             if let Some(created) = created.take() {
                                 let _ = created.send(Err(FleetError::StartFailed(error.detail.clone())));
                             }
@@ -200,6 +204,9 @@ impl Owner {
                 let _ = done.send(());
             }
         }
+        if let Some(closed) = self.closed {
+            self.metrics.gone(closed.elapsed());
+        }
         drop(running);
         self.sessions.forget(&self.id);
         // Whoever asked something just now is not to wait for a store that may never answer.
@@ -219,6 +226,7 @@ impl Owner {
     ) -> bool {
         let (Some(created), Some(row)) = (created, row) else { return true };
         self.sessions.open(row.name.as_deref(), running.live.clone());
+        self.metrics.opened(&stages);
         created.send(Ok((row, stages))).is_err()
     }
 
@@ -246,7 +254,7 @@ impl Owner {
     }
 
     fn hold(&self, instance: Box<dyn Instance>) -> Running {
-        let uses = Uses::new();
+        let uses = Uses::new(self.metrics.clone());
         let (activity, holds) = (uses.activity.subscribe(), uses.holds.subscribe());
         let live = LiveSession {
             inner: Arc::new(Inner {
@@ -287,7 +295,11 @@ impl Owner {
         detail: Option<String>,
         created: &mut Option<Created>,
     ) {
-        self.sessions.close(&self.id);
+        if self.sessions.close(&self.id) {
+            self.metrics.closed();
+        }
+        self.metrics.ended(reason);
+        self.closed = Some(Instant::now());
         self.ended.send_replace(Some(reason));
         if let Some(created) = created.take() {
             let _ = created.send(Err(match reason {

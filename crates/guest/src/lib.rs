@@ -6,6 +6,7 @@
 
 mod accounts;
 mod archive;
+pub mod awake;
 pub mod browser;
 pub mod computer;
 pub mod curl;

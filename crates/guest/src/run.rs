@@ -10,6 +10,7 @@ use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use rustix::process::DumpableBehavior;
 
+use crate::awake::Awake;
 use crate::browser::Browser;
 use crate::computer::Computer;
 use crate::curl::Curl;
@@ -93,6 +94,7 @@ impl Guest {
             places: self.places,
             children: Children::new()?,
             leaves: self.cgroup.map(Leaves::new),
+            awake: Awake::default(),
             descriptor_limit,
         });
         let processes = Processes::new(Arc::clone(&session), self.retention)?;
@@ -103,6 +105,7 @@ impl Guest {
             }
             None => (ShimLine::nowhere(), None),
         };
+        tokio::spawn(session.awake.clone().report(shim.clone()));
         let mut services = tokio::task::JoinSet::new();
         let browser = self.door.map(|listener| {
             let browser = Browser::start(Arc::clone(&session), shim.clone());

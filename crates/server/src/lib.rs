@@ -22,6 +22,7 @@ mod config;
 mod contract;
 mod docs;
 mod keys;
+mod metrics;
 mod openapi;
 mod query;
 mod refusal;

@@ -137,7 +137,7 @@ async fn follow(
     mut asked: mpsc::Receiver<Ask>,
     events: mpsc::Sender<RuntimeEvent>,
 ) {
-    let host_ooms = host_oom_kills();
+    let mut host_ooms = host_oom_kills();
     let mut deadline = None;
     let mut assigned: Option<oneshot::Sender<io::Result<()>>> = None;
     let (reason, detail) = loop {
@@ -175,6 +175,8 @@ async fn follow(
                     }
                     Ask::Assign(to, done) => {
                         assigned = Some(done);
+                        // What the host killed while nobody had this session says nothing of it.
+                        host_ooms = host_oom_kills();
                         ShimCommand::Guest { told: GuestCommand::Assign(to) }
                     }
                 };

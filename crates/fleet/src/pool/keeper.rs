@@ -74,8 +74,9 @@ impl Keeper {
                 Step::Wait => self.wait(LOOK_AGAIN, &discards).await,
             }
         }
-        let left = std::mem::take(&mut self.pool.shared.state.lock().ready);
-        for mut one in left {
+        loop {
+            let one = self.pool.take(&mut self.pool.shared.state.lock(), 0);
+            let Some(mut one) = one else { break };
             discards.spawn(async move { one.discard().await });
         }
         discards.close();
@@ -87,6 +88,7 @@ impl Keeper {
         tokio::select! {
             () = self.pool.shared.changed.notified() => {}
             mut one = self.spoilt() => {
+                self.pool.shared.metrics.discarded();
                 tracing::warn!(session = %one.id, "a session was lost before anyone had it");
                 discards.spawn(async move { one.discard().await });
             }
@@ -100,7 +102,7 @@ impl Keeper {
         let now = self.pool.shared.began.elapsed();
         let mut state = self.pool.shared.state.lock();
         if let Some(stale) = state.ready.iter().position(|one| one.stamp != stamp) {
-            return discard(state.ready.remove(stale));
+            return self.discard(self.pool.take(&mut state, stale));
         }
         let mut have: BTreeMap<Class, usize> = BTreeMap::new();
         let mut held = 0;
@@ -116,7 +118,7 @@ impl Keeper {
         let of = |counts: &BTreeMap<Class, usize>, class| counts.get(class).copied().unwrap_or(0);
         if let Some((class, _)) = have.iter().find(|(class, count)| **count > of(&wanted, class)) {
             let surplus = state.ready.iter().position(|one| one.class == *class);
-            return discard(surplus.and_then(|at| state.ready.remove(at)));
+            return self.discard(surplus.and_then(|at| self.pool.take(&mut state, at)));
         }
         drop(state);
         if self.pool.shared.waiting.load(Ordering::Acquire) > 0 {
@@ -126,6 +128,11 @@ impl Keeper {
         // The class that has least of what it should have.
         let emptiest = short.min_by_key(|(class, count)| of(&have, class) * 1000 / **count);
         emptiest.map_or(Step::Wait, |(class, _)| Step::Start(*class))
+    }
+
+    fn discard(&self, one: Option<Prepared>) -> Step {
+        self.pool.shared.metrics.discarded();
+        one.map_or(Step::Wait, |one| Step::Discard(Box::new(one)))
     }
 
     /// Starts one and puts it into the pool; answers whether that went well.
@@ -152,7 +159,7 @@ impl Keeper {
         let frozen = instance.freeze(true);
         tracing::debug!(session = %id, ?class, frozen, "a session is ready for whoever comes");
         let one = Prepared { id, class, stamp, instance, events };
-        self.pool.shared.state.lock().ready.push_back(one);
+        self.pool.put(one);
         true
     }
 
@@ -161,15 +168,11 @@ impl Keeper {
         poll_fn(|cx| {
             let mut state = self.pool.shared.state.lock();
             let spoilt = state.ready.iter_mut().position(|one| one.poll_spoilt(cx).is_ready());
-            match spoilt.and_then(|at| state.ready.remove(at)) {
+            match spoilt.and_then(|at| self.pool.take(&mut state, at)) {
                 Some(one) => Poll::Ready(one),
                 None => Poll::Pending,
             }
         })
         .await
     }
-}
-
-fn discard(one: Option<Prepared>) -> Step {
-    one.map_or(Step::Wait, |one| Step::Discard(Box::new(one)))
 }

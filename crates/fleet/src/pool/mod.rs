@@ -24,6 +24,8 @@ use browserd_api::browser::SessionConfig;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::Metrics;
+
 pub use class::Class;
 pub(crate) use keeper::Keeper;
 pub(crate) use prepared::{Events, Prepared};
@@ -43,6 +45,7 @@ struct Shared {
     /// Clients whose session is being started or assigned just now.
     waiting: AtomicUsize,
     began: Instant,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -63,12 +66,13 @@ impl Drop for Waiting {
 }
 
 impl Pool {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: Metrics) -> Self {
         let shared = Shared {
             state: Mutex::default(),
             changed: Notify::new(),
             waiting: AtomicUsize::new(0),
             began: Instant::now(),
+            metrics,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -82,7 +86,20 @@ impl Pool {
         state.demand.entry(class).or_default().asked(now);
         let fits = |one: &Prepared| one.class == class && one.stamp == stamp;
         let found = state.ready.iter().position(fits)?;
-        state.ready.remove(found)
+        self.take(&mut state, found)
+    }
+
+    /// Takes one out.
+    fn take(&self, state: &mut State, at: usize) -> Option<Prepared> {
+        let one = state.ready.remove(at)?;
+        self.shared.metrics.ready(one.class.headless, -1);
+        Some(one)
+    }
+
+    /// Puts one in.
+    fn put(&self, one: Prepared) {
+        self.shared.metrics.ready(one.class.headless, 1);
+        self.shared.state.lock().ready.push_back(one);
     }
 
     /// Says that a client waits for a session.

@@ -19,6 +19,7 @@ use super::input::{Input, Target};
 use super::pump::{Streams, output_pipe};
 use super::registry::Place;
 use super::{End, Ending, Process, Processes, cpu, request, terminal};
+use crate::awake::Hold;
 use crate::init::Child;
 use crate::refusals::{BodyRefusals, Refusals};
 
@@ -52,14 +53,16 @@ pub(super) struct Flat {
     rows: Option<u16>,
     #[serde(default)]
     cols: Option<u16>,
+    #[serde(default)]
+    keep_awake: bool,
 }
 
 impl From<Flat> for SpawnRequest {
     fn from(flat: Flat) -> Self {
         let Flat { command, args, cwd, env, as_user, as_root, timeout_sec, .. } = flat;
         let exec = ExecRequest { command, args, cwd, env, as_user, as_root, timeout_sec };
-        let Flat { allocate_tty, rows, cols, .. } = flat;
-        Self { exec, allocate_tty, rows, cols }
+        let Flat { allocate_tty, rows, cols, keep_awake, .. } = flat;
+        Self { exec, allocate_tty, rows, cols, keep_awake }
     }
 }
 
@@ -68,7 +71,8 @@ impl From<Flat> for SpawnRequest {
 /// Answers once the program runs. The command rules are those of `exec`. With `allocate_tty` the
 /// process gets a pseudo-terminal of the given size (default 24 rows, 80 columns) and
 /// `TERM=xterm-256color`. `timeout_sec` kills the process and everything it started; its
-/// `exit_code` is then 124. The process runs until it exits, is killed, or the session ends.
+/// `exit_code` is then 124. With `keep_awake` (an extension) the session does not stand by while it
+/// runs. The process runs until it exits, is killed, or the session ends.
 /// What it wrote can be read from `stdout/stream` at any time, up to 512 MiB a process and 2 GiB a
 /// session; the oldest output is dropped first, that of exited processes before that of running
 /// ones. 4096 processes may run at one time (429), the status of the last 2000 exited ones is kept.
@@ -108,6 +112,7 @@ fn start(processes: &Processes, request: SpawnRequest, place: Place) -> Result<A
     let inner = &processes.inner;
     let size = terminal_size(&request)?;
     let mut plan = request::plan(&inner.session, &request.exec, size.is_some())?;
+    let awake = request.keep_awake.then(|| inner.session.awake.hold());
     let ends = match size {
         Some((rows, cols)) => with_terminal(&mut plan, rows, cols),
         None => with_pipes(&mut plan),
@@ -146,6 +151,7 @@ fn start(processes: &Processes, request: SpawnRequest, place: Place) -> Result<A
         streams: ends.streams,
         timeout: plan.timeout,
         ended,
+        _awake: awake,
         _place: place,
     };
     tokio::spawn(run.follow());
@@ -228,6 +234,7 @@ struct Run {
     streams: Streams,
     timeout: Option<std::time::Duration>,
     ended: watch::Sender<Option<End>>,
+    _awake: Option<Hold>,
     _place: Place,
 }
 

@@ -111,6 +111,7 @@ impl Guest {
             leaves: cgroup
                 .as_ref()
                 .map(|path| Leaves::new(std::fs::File::open(path).unwrap().into())),
+            awake: browserd_guest::awake::Awake::default(),
             descriptor_limit: raise_descriptor_limit(),
         });
         let (ours, theirs) = UnixStream::pair().unwrap();

@@ -18,7 +18,7 @@ use utoipa::openapi::{Info, License, ObjectBuilder, OpenApi, OpenApiBuilder, Ref
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::config::ServerConfig;
-use crate::{browsers, cdp, contract, docs, replays, status, webdriver};
+use crate::{browsers, cdp, contract, docs, metrics, replays, status, webdriver};
 
 /// Name of the scheme for API keys.
 const KEY: &str = "apiKey";
@@ -126,6 +126,7 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
         cdp::routes(),
         webdriver::routes(),
         status::routes(),
+        metrics::routes(),
         docs::routes(),
     ] {
         document.merge(routes.split_for_parts().1);

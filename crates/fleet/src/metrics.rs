@@ -1,0 +1,198 @@
+//! Figures of the fleet, as Prometheus takes them.
+
+use std::time::Duration;
+
+use browserd_api::browser::EndReason;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::session::Stages;
+
+/// Upper bounds of durations, seconds: from a claim of a ready session to a start on a busy host.
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    /// `pool` or `start`.
+    source: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    /// `headless` or `headful`.
+    kind: &'static str,
+}
+
+/// What is counted. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    created: Family<Source, Histogram, fn() -> Histogram>,
+    failed: Counter,
+    ended: Family<Reason, Counter>,
+    gone: Histogram,
+    active: Gauge,
+    standing_by: Gauge,
+    thawed: Histogram,
+    ready: Family<Kind, Gauge>,
+    discarded: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let ready: Family<Kind, Gauge> = Family::default();
+        // Also while none has ever been there.
+        for headless in [true, false] {
+            drop(ready.get_or_create(&kind(headless)));
+        }
+        Self {
+            created: Family::new_with_constructor(seconds),
+            failed: Counter::default(),
+            ended: Family::default(),
+            gone: seconds(),
+            active: Gauge::default(),
+            standing_by: Gauge::default(),
+            thawed: seconds(),
+            ready,
+            discarded: Counter::default(),
+        }
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+fn kind(headless: bool) -> Kind {
+    Kind { kind: if headless { "headless" } else { "headful" } }
+}
+
+impl Metrics {
+    /// Puts all of them into a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("browserd");
+        registry.register_with_unit(
+            "session_create",
+            "From the request for a session until clients can connect, by where it came from",
+            Unit::Seconds,
+            self.created.clone(),
+        );
+        registry.register(
+            "session_create_failures",
+            "Sessions that were asked for and did not come to be",
+            self.failed.clone(),
+        );
+        registry.register("sessions_ended", "Sessions that ended, by reason", self.ended.clone());
+        registry.register_with_unit(
+            "session_clear",
+            "From the end of a session until nothing of it is left",
+            Unit::Seconds,
+            self.gone.clone(),
+        );
+        registry.register("sessions_active", "Sessions clients can use", self.active.clone());
+        registry.register(
+            "sessions_standby",
+            "Those of them that stand by, frozen",
+            self.standing_by.clone(),
+        );
+        registry.register_with_unit(
+            "session_thaw",
+            "Letting a frozen session go on",
+            Unit::Seconds,
+            self.thawed.clone(),
+        );
+        registry.register("pool_ready", "Sessions that wait for whoever asks", self.ready.clone());
+        registry.register(
+            "pool_discarded",
+            "Sessions that were started ahead and given to nobody",
+            self.discarded.clone(),
+        );
+    }
+
+    pub(crate) fn opened(&self, stages: &Stages) {
+        let source = if stages.from_pool { "pool" } else { "start" };
+        let took = (stages.stored + stages.started).as_secs_f64();
+        self.created.get_or_create(&Source { source }).observe(took);
+        self.active.inc();
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failed.inc();
+    }
+
+    pub(crate) fn ended(&self, reason: EndReason) {
+        let name = serde_json::to_value(reason).ok();
+        let reason = name.as_ref().and_then(|name| name.as_str()).unwrap_or("other").to_owned();
+        self.ended.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A session that was open is over for clients.
+    pub(crate) fn closed(&self) {
+        self.active.dec();
+    }
+
+    pub(crate) fn gone(&self, after: Duration) {
+        self.gone.observe(after.as_secs_f64());
+    }
+
+    pub(crate) fn froze(&self) {
+        self.standing_by.inc();
+    }
+
+    /// A session that stood by does so no more; with the time its thaw took, unless it ended.
+    pub(crate) fn thawed(&self, took: Option<Duration>) {
+        self.standing_by.dec();
+        if let Some(took) = took {
+            self.thawed.observe(took.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn ready(&self, headless: bool, by: i64) {
+        self.ready.get_or_create(&kind(headless)).inc_by(by);
+    }
+
+    pub(crate) fn discarded(&self) {
+        self.discarded.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_is_in_the_text() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let took = Duration::from_millis(3);
+        metrics.opened(&Stages { from_pool: true, stored: took, started: took });
+        metrics.froze();
+        metrics.thawed(Some(took));
+        metrics.ended(EndReason::TimedOut);
+        metrics.ready(true, 2);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "browserd_session_create_seconds_count{source=\"pool\"} 1",
+            "browserd_session_create_seconds_bucket{le=\"0.01\",source=\"pool\"} 1",
+            "browserd_sessions_ended_total{reason=\"timed_out\"} 1",
+            "browserd_sessions_active 1",
+            "browserd_sessions_standby 0",
+            "browserd_session_thaw_seconds_count 1",
+            "browserd_pool_ready{kind=\"headless\"} 2",
+            "browserd_pool_ready{kind=\"headful\"} 0",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} is not in:\n{text}");
+        }
+    }
+}

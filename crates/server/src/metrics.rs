@@ -1,0 +1,35 @@
+//! `GET /metrics`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use browserd_rest::{Error, Result};
+use http::header;
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// What the text is (OpenMetrics 1.0, section 4).
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// Figures for Prometheus
+///
+/// Extension. Creations by where the session came from, ends by reason, thaws, and how many sessions
+/// are active, stand by, or wait in the pool. Durations are in seconds. Give Prometheus an API key as
+/// its bearer token.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "server",
+    responses((status = 200, description = "OpenMetrics text.", body = String,
+        content_type = "application/openmetrics-text")))]
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response> {
+    let mut registry = Registry::default();
+    app.fleet.metrics().register(&mut registry);
+    let mut body = String::new();
+    text::encode(&mut body, &registry).map_err(Error::internal)?;
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], body).into_response())
+}
