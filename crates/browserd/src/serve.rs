@@ -89,6 +89,7 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
         locale: settings.locale.clone(),
         pids_max: settings.pids_max,
         cpu_max_pct: settings.cpu_max_pct,
+        disk_limit: settings.session_disk,
         log: settings.log.clone(),
     })
 }

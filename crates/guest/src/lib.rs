@@ -9,6 +9,7 @@ mod archive;
 pub mod browser;
 pub mod computer;
 pub mod curl;
+pub mod disk;
 pub mod door;
 mod drain;
 pub mod environment;

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
-use browserd_protocol::{GuestSpec, guest_fd};
+use browserd_protocol::{DiskLimit, GuestOrder, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use rustix::process::DumpableBehavior;
@@ -13,6 +13,7 @@ use rustix::process::DumpableBehavior;
 use crate::browser::Browser;
 use crate::computer::Computer;
 use crate::curl::Curl;
+use crate::disk::Disk;
 use crate::door;
 use crate::extensions::Extensions;
 use crate::fs::Files;
@@ -88,7 +89,15 @@ impl Guest {
     pub async fn run(self) -> io::Result<()> {
         let asked_to_end = termination()?;
         let descriptor_limit = raise_descriptor_limit();
+        let (shim, orders) = match self.shim {
+            Some(socket) => {
+                let (line, orders) = ShimLine::new(socket)?;
+                (line, Some(orders))
+            }
+            None => (ShimLine::nowhere(), None),
+        };
         let session = Arc::new(Session {
+            disk: Disk::new(DiskLimit::of(self.spec.disk_limit), shim.clone()),
             spec: self.spec,
             places: self.places,
             children: Children::new()?,
@@ -96,19 +105,6 @@ impl Guest {
             descriptor_limit,
         });
         let processes = Processes::new(Arc::clone(&session), self.retention)?;
-        let (shim, shim_gone) = match self.shim {
-            Some(socket) => {
-                let (line, gone) = ShimLine::new(socket)?;
-                (line, Some(gone))
-            }
-            None => (ShimLine::nowhere(), None),
-        };
-        let shim_gone = async move {
-            match shim_gone {
-                Some(gone) => gone.await,
-                None => std::future::pending().await,
-            }
-        };
         let mut services = tokio::task::JoinSet::new();
         let browser = self.door.map(|listener| {
             let browser = Browser::start(Arc::clone(&session), shim);
@@ -137,6 +133,12 @@ impl Guest {
             router = router.merge(replays::router(replays));
         }
         services.spawn(http::serve(self.http, router));
+        let shim_gone = async {
+            match orders {
+                Some(orders) => orders.follow(|order| obey(order, &session, &processes, &browser)).await,
+                None => std::future::pending().await,
+            }
+        };
         let outcome = tokio::select! {
             () = asked_to_end => Ok(()),
             () = shim_gone => Ok(()),
@@ -149,5 +151,17 @@ impl Guest {
         processes.kill_all();
         session.children.kill_all();
         outcome
+    }
+}
+
+/// Does what the shim says.
+fn obey(order: GuestOrder, session: &Session, processes: &Processes, browser: &Option<Browser>) {
+    let GuestOrder::Disk { bytes, files, question, end_processes } = order;
+    session.disk.counted(bytes, files, question);
+    if end_processes {
+        if let (Some(browser), Some(full)) = (browser, session.disk.is_full()) {
+            browser.logs().event(&format!("processes are killed: {full}"));
+        }
+        processes.kill_all();
     }
 }

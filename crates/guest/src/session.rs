@@ -6,6 +6,7 @@ use browserd_protocol::{GuestSpec, inside};
 use browserd_sandbox::child::{Ids, Limit};
 use browserd_sandbox::leaf::Leaves;
 
+use crate::disk::Disk;
 use crate::init::Children;
 
 /// Fixed places; the defaults are those of [`inside`], tests use folders of their own.
@@ -48,6 +49,8 @@ pub struct Session {
     pub children: Children,
     /// Leaf cgroups, where the session has a cgroup of its own.
     pub leaves: Option<Leaves>,
+    /// What may still be written to the disk.
+    pub disk: Disk,
     /// The limit of open descriptors that programs get (the guest has raised its own).
     pub descriptor_limit: Limit,
 }

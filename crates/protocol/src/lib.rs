@@ -5,6 +5,7 @@
 //! ```text
 //!  serve ──SessionSpec line, once──▶ shim ──GuestSpec (environment, once)──▶ guest
 //!  serve ◀──ShimReport lines──────── shim ◀──GuestReport lines── socketpair
+//!                                    shim ──GuestOrder lines──▶ the same
 //!  serve ──ShimCommand lines───────▶ shim
 //!         └ a socket pair, the shim's stdin; a later serve connects to shim.sock instead
 //!  serve ──HTTP──▶ guest.sock (a listener the shim made and the guest inherited)
@@ -103,6 +104,9 @@ pub struct SessionSpec {
     /// Upper bound of CPU in percent of one core; none: the host's.
     #[serde(default)]
     pub cpu_max_pct: Option<u32>,
+    /// What the session may have on the disk, bytes; 0 is no limit.
+    #[serde(default)]
+    pub disk_limit: u64,
     /// What the session is.
     pub config: SessionConfig,
     /// Time zone in force (IANA).
@@ -183,8 +187,46 @@ pub struct GuestSpec {
     /// Memory limit the guest watches itself because no cgroup enforces it, bytes.
     #[serde(default)]
     pub watch_memory: Option<u64>,
+    /// What the session may have on the disk, bytes; 0 is no limit. See [`DiskLimit`].
+    #[serde(default)]
+    pub disk_limit: u64,
     /// Log filter.
     pub log: String,
+}
+
+/// What a session may have on the host's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskLimit {
+    /// Bytes, in blocks.
+    pub bytes: u64,
+    /// Names of files and folders.
+    pub files: u64,
+}
+
+impl DiskLimit {
+    /// The limit of `bytes`, and of as many files as a file system of this size is made for; none
+    /// for 0.
+    #[must_use]
+    pub fn of(bytes: u64) -> Option<Self> {
+        (bytes > 0).then(|| Self { bytes, files: (bytes / (16 << 10)).max(1 << 16) })
+    }
+}
+
+/// What the shim tells the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum GuestOrder {
+    /// So much does the session have on the disk.
+    Disk {
+        /// Bytes.
+        bytes: u64,
+        /// Names of files and folders.
+        files: u64,
+        /// The last [`GuestReport::MeasureDisk`] that came before this was counted.
+        question: u64,
+        /// What clients have started is to be killed: it writes past the limit.
+        end_processes: bool,
+    },
 }
 
 /// Environment variable with the [`GuestSpec`]; the guest removes it from what children see.
@@ -206,6 +248,11 @@ pub enum GuestReport {
     },
     /// Chromium is back.
     BrowserBack,
+    /// The guest asks what is on the disk. For the shim only.
+    MeasureDisk {
+        /// A number the answer repeats; the next one is larger.
+        question: u64,
+    },
     /// The guest gives up: the session cannot go on.
     Fatal {
         /// The reason to record.
@@ -236,6 +283,11 @@ pub enum ShimReport {
     Guest {
         /// What it said.
         said: GuestReport,
+    },
+    /// The session is over its limit on the disk, and what clients started in it is killed.
+    DiskOver {
+        /// How much there is, in words.
+        detail: String,
     },
     /// The session is over; the shim exits after this line.
     Ended {
@@ -353,13 +405,15 @@ mod tests {
             GuestReport::Ready { after_ms: 7 },
             GuestReport::BrowserLost { detail: detail() },
             GuestReport::BrowserBack,
+            GuestReport::MeasureDisk { question: 3 },
             GuestReport::Fatal { reason: EndReason::Crashed, detail: detail() },
         ];
         let hello =
             ShimReport::Hello { generation: GENERATION, session_id, pid: 1, ready: true, walls };
         let ended = ShimReport::Ended { reason: EndReason::OutOfMemory, detail: detail() };
         let reports = said.into_iter().map(|said| ShimReport::Guest { said });
-        for report in reports.chain([hello, ended]) {
+        let over = ShimReport::DiskOver { detail: detail() };
+        for report in reports.chain([hello, over, ended]) {
             let line = serde_json::to_string(&report).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimReport>(&line).unwrap(), report);
@@ -367,5 +421,8 @@ mod tests {
         let end = ShimCommand::End { reason: EndReason::Deleted };
         let line = serde_json::to_string(&end).unwrap();
         assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), end);
+        let order = GuestOrder::Disk { bytes: 1, files: 2, question: 3, end_processes: true };
+        let line = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<GuestOrder>(&line).unwrap(), order);
     }
 }

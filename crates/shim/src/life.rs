@@ -8,11 +8,12 @@ use std::time::Duration;
 use browserd_api::browser::EndReason;
 use browserd_egress::Gateway;
 use browserd_protocol::{
-    GENERATION, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
+    DiskLimit, GENERATION, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
 };
 use browserd_sandbox::cgroup;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::raise::Session;
+use crate::disk::{self, Disk};
 use crate::{control, guest_log, host_memory};
 
 /// How long a guest that has hung up may take to be gone.
@@ -71,6 +73,7 @@ pub(crate) async fn live(
     others.spawn(async move { gateway.serve(inside).await });
     others.spawn(guest_log::relay(guest_log));
 
+    let (guest, to_guest) = guest.into_split();
     let mut lines = BufReader::new(guest);
     let mut text = Vec::new();
     // Listening starts before the first look, so that no exit falls in between.
@@ -78,6 +81,10 @@ pub(crate) async fn live(
     tokio::pin!(exit);
     let orphaned = orphaned(peers.subscribe(), Duration::from_secs(spec.orphan_seconds));
     tokio::pin!(orphaned);
+    let (measure, questions) = watch::channel(0);
+    let disk = Disk::new(&spec.dir, raised.overlay, raised.pid, DiskLimit::of(spec.disk_limit));
+    let disk = disk::watch(disk, questions, to_guest, reports.clone());
+    tokio::pin!(disk);
     let mut ready = false;
     let mut accept_from = Instant::now();
     let host_kills = host_memory::kills();
@@ -98,6 +105,9 @@ pub(crate) async fn live(
                 Ok(Some(GuestReport::Fatal { reason, detail })) => {
                     break End { reason: believable(reason), detail };
                 }
+                Ok(Some(GuestReport::MeasureDisk { question })) => {
+                    measure.send_replace(question);
+                }
                 Ok(Some(report)) => {
                     ready |= matches!(report, GuestReport::Ready { .. });
                     let _ = reports.send(ShimReport::Guest { said: report });
@@ -116,6 +126,7 @@ pub(crate) async fn live(
                 },
             },
             how = &mut exit => break death(how, &cgroup, host_kills),
+            detail = &mut disk => break End { reason: EndReason::DiskFull, detail },
             () = &mut orphaned => break End {
                 reason: EndReason::HostLost,
                 detail: "no server was connected to the session any more".to_owned(),
@@ -165,7 +176,7 @@ fn clear(cgroup: &cgroup::Session, pidfd: &OwnedFd) -> io::Result<()> {
 
 /// The guest's next report; `None` when it hung up.
 async fn next_report(
-    lines: &mut BufReader<UnixStream>,
+    lines: &mut BufReader<OwnedReadHalf>,
     text: &mut Vec<u8>,
 ) -> io::Result<Option<GuestReport>> {
     // Cancel-safe: what was read of a line stays in `text` until the line is whole.

@@ -15,7 +15,7 @@ use super::{LogFormat, SettingsError};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 22] = [
+pub(super) const VARIABLES: [&str; 23] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -36,6 +36,7 @@ pub(super) const VARIABLES: [&str; 22] = [
     "BROWSERD_LOCALE",
     "BROWSERD_PIDS_MAX",
     "BROWSERD_CPU_MAX_PCT",
+    "BROWSERD_SESSION_DISK_MIB",
     "BROWSERD_LOG",
     "BROWSERD_LOG_FORMAT",
 ];
@@ -85,6 +86,7 @@ impl Environment {
             locale: self.text("BROWSERD_LOCALE")?.map(str::to_owned),
             pids_max: self.parsed("BROWSERD_PIDS_MAX")?,
             cpu_max_pct: self.parsed("BROWSERD_CPU_MAX_PCT")?,
+            session_disk_mib: self.parsed("BROWSERD_SESSION_DISK_MIB")?,
             log: self.text("BROWSERD_LOG")?.map(str::to_owned),
             log_format: self
                 .read("BROWSERD_LOG_FORMAT", |text| LogFormat::from_str(text, false))?,

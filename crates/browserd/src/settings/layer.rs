@@ -113,6 +113,11 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "PERCENT")]
     pub(crate) cpu_max_pct: Option<u32>,
 
+    /// MiB a session may have on the disk, 64 or more, and a file for each 16 KiB of it; 0 is no
+    /// limit [env: BROWSERD_SESSION_DISK_MIB] [default: 10240]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) session_disk_mib: Option<u64>,
+
     /// Which log lines are written, in the syntax of RUST_LOG: info,browserd_fleet=debug [env:
     /// BROWSERD_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -146,6 +151,7 @@ impl Layer {
             locale: self.locale.or(below.locale),
             pids_max: self.pids_max.or(below.pids_max),
             cpu_max_pct: self.cpu_max_pct.or(below.cpu_max_pct),
+            session_disk_mib: self.session_disk_mib.or(below.session_disk_mib),
             log: self.log.or(below.log),
             log_format: self.log_format.or(below.log_format),
         }

@@ -79,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) pids_max: u64,
     /// Most CPU a session may use, in percent of one core; none: the host's.
     pub(crate) cpu_max_pct: Option<u32>,
+    /// Bytes a session may have on the disk; 0 is no limit.
+    pub(crate) session_disk: u64,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub(crate) log: String,
     /// How they are written.

@@ -21,6 +21,12 @@ const DEFAULT_PIDS_MAX: u64 = 2048;
 const DEFAULT_REPLAY_LIMIT: u64 = 2048;
 /// A TiB.
 const MOST_REPLAY_LIMIT: u64 = 1 << 20;
+/// MiB.
+const DEFAULT_SESSION_DISK: u64 = 10 << 10;
+/// Chromium's profile alone has some tens.
+const LEAST_SESSION_DISK: u64 = 64;
+/// A PiB.
+const MOST_SESSION_DISK: u64 = 1 << 30;
 /// Below this Chromium does not start reliably.
 const LEAST_PIDS: u64 = 256;
 /// The kernel's own limit of pids on 64-bit machines.
@@ -133,6 +139,10 @@ pub(crate) fn resolve(
             .cpu_max_pct
             .map(|percent| in_range("cpu_max_pct", percent, 1, 100_000))
             .transpose()?,
+        session_disk: match layer.session_disk_mib.unwrap_or(DEFAULT_SESSION_DISK) {
+            0 => 0,
+            mib => in_range("session_disk_mib", mib, LEAST_SESSION_DISK, MOST_SESSION_DISK)? << 20,
+        },
         log: log_filter(layer.log.unwrap_or_else(|| "info".to_owned()))?,
         log_format: layer.log_format.unwrap_or(if host.stderr_is_terminal {
             LogFormat::Text

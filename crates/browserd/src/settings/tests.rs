@@ -153,6 +153,13 @@ const ROWS: [Row; 20] = [
     ("cpu_max_pct", "BROWSERD_CPU_MAX_PCT", ["1", "2", "3"], ["1", "2", "3"], |s| {
         s.cpu_max_pct.unwrap().to_string()
     }),
+    (
+        "session_disk_mib",
+        "BROWSERD_SESSION_DISK_MIB",
+        ["64", "0", "66"],
+        ["64", "0", "66"],
+        |s| (s.session_disk >> 20).to_string(),
+    ),
     ("log", "BROWSERD_LOG", ["warn", "debug", "a=trace"], ["warn", "debug", "a=trace"], |s| {
         s.log.clone()
     }),
@@ -168,7 +175,7 @@ const ROWS: [Row; 20] = [
 /// A line of the file for `key`, with the value in its type.
 fn toml_line(key: &str, value: &str) -> String {
     match key {
-        "max_sessions" | "pids_max" | "cpu_max_pct" | "replay_limit_mib" => {
+        "max_sessions" | "pids_max" | "cpu_max_pct" | "replay_limit_mib" | "session_disk_mib" => {
             format!("{key} = {value}\n")
         }
         "allowed_private_hosts" => {

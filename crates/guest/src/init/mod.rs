@@ -8,5 +8,5 @@ mod shim;
 mod signals;
 
 pub use children::{Child, Children, ExitStatus, TreeRoot};
-pub use shim::ShimLine;
+pub use shim::{Orders, ShimLine};
 pub use signals::{raise_descriptor_limit, termination};

@@ -3,8 +3,8 @@
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
-use browserd_protocol::GuestReport;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use browserd_protocol::{GuestOrder, GuestReport, LINE_LIMIT};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
@@ -19,13 +19,12 @@ pub struct ShimLine {
 }
 
 impl ShimLine {
-    /// Takes over the socket; starts the task that writes to it. The other half, read, tells when
-    /// the shim is gone.
+    /// Takes over the socket; starts the task that writes to it. The other half is what the shim says.
     ///
     /// # Errors
     ///
     /// When the socket cannot be registered with the runtime.
-    pub fn new(socket: StdStream) -> io::Result<(Self, impl Future<Output = ()>)> {
+    pub fn new(socket: StdStream) -> io::Result<(Self, Orders)> {
         socket.set_nonblocking(true)?;
         let (read, mut write) = UnixStream::from_std(socket)?.into_split();
         let (reports, mut queue) = mpsc::channel::<GuestReport>(QUEUE);
@@ -38,7 +37,7 @@ impl ShimLine {
                 }
             }
         });
-        Ok((Self { reports }, wait_gone(read)))
+        Ok((Self { reports }, Orders(read)))
     }
 
     /// A line that leads nowhere, for a guest without a shim.
@@ -59,9 +58,24 @@ impl ShimLine {
     }
 }
 
-/// Resolves when the shim has closed its end. The shim sends nothing yet: bytes are read and
-/// left alone.
-async fn wait_gone(mut read: OwnedReadHalf) {
-    let mut bytes = [0; 256];
-    while matches!(read.read(&mut bytes).await, Ok(1..)) {}
+/// What the shim says.
+#[derive(Debug)]
+pub struct Orders(OwnedReadHalf);
+
+impl Orders {
+    /// Hands every order to `act`, until the shim is gone.
+    pub async fn follow(self, mut act: impl FnMut(GuestOrder)) {
+        let mut read = BufReader::new(self.0);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match (&mut read).take(LINE_LIMIT as u64).read_until(b'\n', &mut line).await {
+                Ok(1..) => match serde_json::from_slice(&line) {
+                    Ok(order) => act(order),
+                    Err(error) => tracing::warn!(%error, "unreadable order"),
+                },
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
 }
