@@ -171,7 +171,7 @@ def test_a_deleted_file_that_is_open_counts(client: Kernel, browser: Any, fs: Fs
         browser.session_id, command="/bin/sh", args=["-c", "exec 3> ~/gone; head -c 200M /dev/zero >&3; rm ~/gone; echo hidden > ~/ready; exec sleep 600"])
     eventually(lambda: "ready" in fs.names(HOME), "the file is hidden", 60)
     refused(fs.write(f"{HOME}/not", b"x" * (100 * MIB)), 507, "insufficient_storage")
-    client.browsers.process.kill(started.process_id or "", id=browser.session_id, signal="KILL")
+    client.browsers.process.kill(started.process_id or "", id_or_name=browser.session_id, signal="KILL")
     eventually(lambda: fs.write(f"{HOME}/now", b"x" * (100 * MIB)).status_code == 201, "there is room again", 30)
 
 
@@ -192,7 +192,7 @@ def test_a_process_that_writes_past_it_is_killed_and_the_session_lives(small: Se
     other = sessions.create(client)
     started = client.browsers.process.spawn(browser.session_id, command="dd", args=["if=/dev/zero", f"of={HOME}/dd", "bs=1M", "count=4000", "oflag=dsync"])
     idle = client.browsers.process.spawn(other.session_id, command="sleep", args=["600"])
-    status = lambda: client.browsers.process.status(started.process_id or "", id=browser.session_id)
+    status = lambda: client.browsers.process.status(started.process_id or "", id_or_name=browser.session_id)
     eventually(lambda: status().state == "exited", "dd is killed", 90)
     assert status().exit_code == 137
     assert on_disk(small, browser.session_id) > LIMIT + SLACK
@@ -205,7 +205,7 @@ def test_a_process_that_writes_past_it_is_killed_and_the_session_lives(small: Se
     assert fs.put("delete_file", path=f"{HOME}/dd").status_code == 200
     assert fs.write(f"{HOME}/small", b"x").status_code == 201
     assert on_disk(small, browser.session_id) < LIMIT
-    assert client.browsers.process.status(idle.process_id or "", id=other.session_id).state == "running"
+    assert client.browsers.process.status(idle.process_id or "", id_or_name=other.session_id).state == "running"
     client.browsers.fs.write_file(other.session_id, b"x" * (64 * MIB), path=f"{HOME}/mine")
     client.browsers.delete_by_id(other.session_id)
 

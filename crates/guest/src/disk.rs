@@ -1,7 +1,8 @@
 //! What the session may still write to the disk: the guest's share of keeping the limit.
 //!
-//! The shim counts (`shim/src/disk.rs`) and tells; between two counts the guest adds what it writes
-//! for clients. Near the limit it asks for a fresh count before it refuses anything, so what was
+//! The shim counts (`shim/src/disk.rs`) and tells. Between two counts the guest adds what it writes
+//! for clients, or what the whole file system has lost, which processes may have written, if that is
+//! more. When that reaches the limit it asks for a fresh count before it refuses anything, so what was
 //! deleted a moment ago is room, and what processes and Chromium write is not forgotten.
 
 use std::collections::VecDeque;
@@ -77,10 +78,28 @@ struct Charged {
     files: AtomicU64,
 }
 
+/// So much of a disk.
 #[derive(Debug, Clone, Copy, Default)]
-struct Use {
-    bytes: u64,
-    files: u64,
+pub(crate) struct Use {
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+}
+
+impl Use {
+    /// What it is more than `other`.
+    fn beyond(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            files: self.files.saturating_sub(other.files),
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            files: self.files.saturating_add(other.files),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -89,6 +108,25 @@ struct Counted {
     question: u64,
     /// What had been charged when the question was asked.
     charged: Use,
+    /// What was free on the file system.
+    free: Use,
+}
+
+/// How closely is looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Whatever anybody wrote to the file system counts: never too little.
+    Glance,
+    /// Right after a count.
+    Count,
+}
+
+/// What is free on the file system the session's disk is on.
+fn free() -> Use {
+    rustix::fs::statvfs("/").map_or(Use::default(), |fs| Use {
+        bytes: fs.f_bfree.saturating_mul(fs.f_frsize),
+        files: fs.f_ffree,
+    })
 }
 
 impl Disk {
@@ -111,8 +149,9 @@ impl Disk {
         }))
     }
 
-    /// Takes a count of the shim's, made after `question` was asked.
-    pub(crate) fn counted(&self, bytes: u64, files: u64, question: u64) {
+    /// Takes a count of the shim's, made after `question` was asked, with `free` then free on the
+    /// file system.
+    pub(crate) fn counted(&self, found: Use, free: Use, question: u64) {
         let Some(inner) = &self.0 else { return };
         let mut asked = inner.asked.lock();
         let mut charged = None;
@@ -122,34 +161,34 @@ impl Disk {
         drop(asked);
         inner.counted.send_modify(|counted| {
             let charged = charged.unwrap_or(counted.charged);
-            *counted = Counted { found: Use { bytes, files }, question, charged };
+            *counted = Counted { found, question, charged, free };
         });
     }
 
     /// Takes note of what is about to be written for a client.
     pub(crate) async fn admit(&self, bytes: u64, files: u64) -> Result<(), Full> {
         let Some(inner) = &self.0 else { return Ok(()) };
-        if inner.charge(bytes, files).is_ok() {
+        if inner.charge(bytes, files, Look::Glance).is_ok() {
             return Ok(());
         }
         inner.ask().await;
-        inner.charge(bytes, files)
+        inner.charge(bytes, files, Look::Count)
     }
 
     /// Whether so much could be written, without taking note of it.
     pub(crate) async fn fits(&self, bytes: u64) -> Result<(), Full> {
         let Some(inner) = &self.0 else { return Ok(()) };
-        if inner.check(bytes, 1).is_ok() {
+        if inner.check(bytes, 1, Look::Glance).is_ok() {
             return Ok(());
         }
         inner.ask().await;
-        inner.check(bytes, 1)
+        inner.check(bytes, 1, Look::Count)
     }
 
     /// As [`Disk::admit`], on a thread that may block.
     pub(crate) fn admit_blocking(&self, bytes: u64, files: u64) -> io::Result<()> {
         let Some(inner) = &self.0 else { return Ok(()) };
-        if inner.charge(bytes, files).is_ok() {
+        if inner.charge(bytes, files, Look::Glance).is_ok() {
             return Ok(());
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
@@ -166,8 +205,9 @@ impl Disk {
     pub(crate) async fn over(&self) {
         let Some(inner) = &self.0 else { return std::future::pending().await };
         let (mut counts, limit) = (inner.counted.subscribe(), inner.limit);
-        let over =
-            |counted: &Counted| counted.found.bytes > limit.bytes || counted.found.files > limit.files;
+        let over = |counted: &Counted| {
+            counted.found.bytes > limit.bytes || counted.found.files > limit.files
+        };
         // The sender is in `inner`.
         let _ = counts.wait_for(over).await;
     }
@@ -183,27 +223,28 @@ impl Inner {
 
     /// The last count and what was written since.
     fn now(&self) -> Use {
-        let (counted, charged) = (*self.counted.borrow(), self.charged());
-        let since = |now: u64, then: u64| now.saturating_sub(then);
-        Use {
-            bytes: counted.found.bytes.saturating_add(since(charged.bytes, counted.charged.bytes)),
-            files: counted.found.files.saturating_add(since(charged.files, counted.charged.files)),
-        }
+        let counted = *self.counted.borrow();
+        counted.found.plus(self.charged().beyond(counted.charged))
     }
 
     fn full(&self, now: Use) -> Full {
         Full { bytes: now.bytes, files: now.files, limit: self.limit }
     }
 
-    fn check(&self, bytes: u64, files: u64) -> Result<(), Full> {
-        let now = self.now();
+    fn check(&self, bytes: u64, files: u64, look: Look) -> Result<(), Full> {
+        let mut now = self.now();
+        if look == Look::Glance {
+            let counted = *self.counted.borrow();
+            let most = counted.found.plus(counted.free.beyond(free()));
+            now = Use { bytes: now.bytes.max(most.bytes), files: now.files.max(most.files) };
+        }
         let fits = now.bytes.saturating_add(bytes) <= self.limit.bytes
             && now.files.saturating_add(files) <= self.limit.files;
         if fits { Ok(()) } else { Err(self.full(now)) }
     }
 
-    fn charge(&self, bytes: u64, files: u64) -> Result<(), Full> {
-        self.check(bytes, files)?;
+    fn charge(&self, bytes: u64, files: u64, look: Look) -> Result<(), Full> {
+        self.check(bytes, files, look)?;
         self.charged.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.charged.files.fetch_add(files, Ordering::Relaxed);
         Ok(())
@@ -249,7 +290,8 @@ mod tests {
                 else {
                     panic!("{line}")
                 };
-                answering.counted(found.load(Ordering::Relaxed), 3, question);
+                let bytes = found.load(Ordering::Relaxed);
+                answering.counted(Use { bytes, files: 3 }, free(), question);
             }
         });
         disk
@@ -277,11 +319,11 @@ mod tests {
     #[tokio::test]
     async fn says_when_it_is_over() {
         let disk = disk(Arc::default());
-        disk.counted(1000, 1, 0);
+        disk.counted(Use { bytes: 1000, files: 1 }, Use::default(), 0);
         let over = disk.over();
         tokio::pin!(over);
         assert!(futures_util::poll!(&mut over).is_pending());
-        disk.counted(1001, 1, 0);
+        disk.counted(Use { bytes: 1001, files: 1 }, Use::default(), 0);
         over.await;
     }
 }

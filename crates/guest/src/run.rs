@@ -13,7 +13,7 @@ use rustix::process::DumpableBehavior;
 use crate::browser::Browser;
 use crate::computer::Computer;
 use crate::curl::Curl;
-use crate::disk::Disk;
+use crate::disk::{Disk, Use};
 use crate::door;
 use crate::extensions::Extensions;
 use crate::fs::Files;
@@ -135,7 +135,9 @@ impl Guest {
         services.spawn(http::serve(self.http, router));
         let shim_gone = async {
             match orders {
-                Some(orders) => orders.follow(|order| obey(order, &session, &processes, &browser)).await,
+                Some(orders) => {
+                    orders.follow(|order| obey(order, &session, &processes, &browser)).await
+                }
                 None => std::future::pending().await,
             }
         };
@@ -156,8 +158,9 @@ impl Guest {
 
 /// Does what the shim says.
 fn obey(order: GuestOrder, session: &Session, processes: &Processes, browser: &Option<Browser>) {
-    let GuestOrder::Disk { bytes, files, question, end_processes } = order;
-    session.disk.counted(bytes, files, question);
+    let GuestOrder::Disk { bytes, files, free, free_files, question, end_processes } = order;
+    let free = Use { bytes: free, files: free_files };
+    session.disk.counted(Use { bytes, files }, free, question);
     if end_processes {
         if let (Some(browser), Some(full)) = (browser, session.disk.is_full()) {
             browser.logs().event(&format!("processes are killed: {full}"));

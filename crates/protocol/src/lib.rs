@@ -222,6 +222,10 @@ pub enum GuestOrder {
         bytes: u64,
         /// Names of files and folders.
         files: u64,
+        /// Bytes free on the file system when counting began.
+        free: u64,
+        /// Files there was room for then.
+        free_files: u64,
         /// The last [`GuestReport::MeasureDisk`] that came before this was counted.
         question: u64,
         /// What clients have started is to be killed: it writes past the limit.
@@ -421,7 +425,14 @@ mod tests {
         let end = ShimCommand::End { reason: EndReason::Deleted };
         let line = serde_json::to_string(&end).unwrap();
         assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), end);
-        let order = GuestOrder::Disk { bytes: 1, files: 2, question: 3, end_processes: true };
+        let order = GuestOrder::Disk {
+            bytes: 1,
+            files: 2,
+            free: 4,
+            free_files: 5,
+            question: 3,
+            end_processes: true,
+        };
         let line = serde_json::to_string(&order).unwrap();
         assert_eq!(serde_json::from_str::<GuestOrder>(&line).unwrap(), order);
     }

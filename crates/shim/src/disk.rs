@@ -53,12 +53,12 @@ impl Disk {
         measure(&folders, Some(self.init), enough)
     }
 
-    /// Bytes free on the file system.
-    fn free(&self) -> u64 {
+    /// Bytes, and files, free on the file system.
+    fn free(&self) -> (u64, u64) {
         self.folders
             .first()
             .and_then(|folder| rustix::fs::statvfs(folder).ok())
-            .map_or(0, |found| found.f_bfree.saturating_mul(found.f_frsize))
+            .map_or((0, 0), |fs| (fs.f_bfree.saturating_mul(fs.f_frsize), fs.f_ffree))
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) async fn watch(
 ) -> String {
     let Some(limit) = disk.limit else { return std::future::pending().await };
     let mut judge = Judge::new(limit);
-    let step = judge.slack.bytes / 2;
+    let step = Usage { bytes: judge.slack.bytes / 2, files: judge.slack.files / 2 };
     loop {
         let question = *questions.borrow_and_update();
         let (began, free) = (Instant::now(), disk.free());
@@ -143,7 +143,14 @@ pub(crate) async fn watch(
                     let _ = reports.send(ShimReport::DiskOver { detail: detail() });
                 }
                 let Usage { bytes, files } = usage;
-                let order = GuestOrder::Disk { bytes, files, question, end_processes };
+                let order = GuestOrder::Disk {
+                    bytes,
+                    files,
+                    free: free.0,
+                    free_files: free.1,
+                    question,
+                    end_processes,
+                };
                 // Never waits: a guest that does not read is told with the next count.
                 let _ = guest.try_write(&control::line(&order));
             }
@@ -155,7 +162,10 @@ pub(crate) async fn watch(
             let (rested, oldest) = (began + took * REST, began + OLDEST.max(took * REST));
             loop {
                 sleep_until((Instant::now() + GLANCE).min(oldest).max(rested)).await;
-                if Instant::now() >= oldest || disk.free().saturating_add(step) <= free {
+                let now = disk.free();
+                let written = free.0.saturating_sub(now.0) >= step.bytes
+                    || free.1.saturating_sub(now.1) >= step.files;
+                if written || Instant::now() >= oldest {
                     return;
                 }
             }

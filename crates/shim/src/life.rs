@@ -20,8 +20,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::raise::Session;
 use crate::disk::{self, Disk};
+use crate::raise::Session;
 use crate::{control, guest_log, host_memory};
 
 /// How long a guest that has hung up may take to be gone.

@@ -153,13 +153,9 @@ const ROWS: [Row; 20] = [
     ("cpu_max_pct", "BROWSERD_CPU_MAX_PCT", ["1", "2", "3"], ["1", "2", "3"], |s| {
         s.cpu_max_pct.unwrap().to_string()
     }),
-    (
-        "session_disk_mib",
-        "BROWSERD_SESSION_DISK_MIB",
-        ["64", "0", "66"],
-        ["64", "0", "66"],
-        |s| (s.session_disk >> 20).to_string(),
-    ),
+    ("session_disk_mib", "BROWSERD_SESSION_DISK_MIB", ["64", "0", "66"], ["64", "0", "66"], |s| {
+        (s.session_disk >> 20).to_string()
+    }),
     ("log", "BROWSERD_LOG", ["warn", "debug", "a=trace"], ["warn", "debug", "a=trace"], |s| {
         s.log.clone()
     }),

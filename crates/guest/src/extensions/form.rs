@@ -12,8 +12,8 @@ use multer::{Field, Multipart};
 use tokio::io::AsyncWriteExt;
 
 use super::staging::Staging;
-use crate::disk::Disk;
 use super::{ARCHIVE, AT_ONCE};
+use crate::disk::Disk;
 
 /// Longest name, bytes.
 const NAME: usize = 255;

@@ -135,7 +135,8 @@ mod tests {
         let top: OwnedFd = File::open(dir.path()).unwrap().into();
         let place =
             |name: &'static str| rustix::fs::statat(&top, name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
-        tree(&top, OsStr::new("a"), &place("a"), &top, OsStr::new("b"), &Disk::unlimited()).unwrap();
+        tree(&top, OsStr::new("a"), &place("a"), &top, OsStr::new("b"), &Disk::unlimited())
+            .unwrap();
         let copy = dir.path().join("b");
         assert_eq!(std::fs::read_to_string(copy.join("x/y/file")).unwrap(), "content");
         assert_eq!(std::fs::read_to_string(copy.join("last")).unwrap(), "z");

@@ -169,8 +169,8 @@ fn place(uploads: Vec<Upload>, owner: Owner, disk: &Disk) -> Result<()> {
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(refused(errno)),
         }
-        let (draft, file) =
-            bring(spooled, &place, owner, disk).map_err(|error| refuse_io(&dest.field, &dest, &error))?;
+        let (draft, file) = bring(spooled, &place, owner, disk)
+            .map_err(|error| refuse_io(&dest.field, &dest, &error))?;
         ready.push((draft, file, place, dest));
     }
     let undoable = ready.len() > 1;
