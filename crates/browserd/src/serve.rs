@@ -117,6 +117,7 @@ async fn serve(settings: &Settings, state: &StateDir, runtime: Arc<dyn Runtime>)
             blobs: Arc::new(blobs),
             state_dir: state.path().to_owned(),
             limit_bytes: settings.replay_limit,
+            retention: settings.retention,
         }),
         ..ServerConfig::new(public_url, state.token_secret()?, browserd_guest::openapi())
     };

@@ -15,7 +15,7 @@ use super::{LogFormat, SettingsError};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 23] = [
+pub(super) const VARIABLES: [&str; 25] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -30,6 +30,8 @@ pub(super) const VARIABLES: [&str; 23] = [
     "BROWSERD_FFMPEG",
     "BROWSERD_PULSEAUDIO",
     "BROWSERD_REPLAY_LIMIT_MIB",
+    "BROWSERD_RECORDING_RETENTION_DAYS",
+    "BROWSERD_RECORDINGS_LIMIT_MIB",
     "BROWSERD_NODE",
     "BROWSERD_RUNNERS_DIR",
     "BROWSERD_TIMEZONE",
@@ -80,6 +82,8 @@ impl Environment {
             ffmpeg: self.path("BROWSERD_FFMPEG"),
             pulseaudio: self.path("BROWSERD_PULSEAUDIO"),
             replay_limit_mib: self.parsed("BROWSERD_REPLAY_LIMIT_MIB")?,
+            recording_retention_days: self.parsed("BROWSERD_RECORDING_RETENTION_DAYS")?,
+            recordings_limit_mib: self.parsed("BROWSERD_RECORDINGS_LIMIT_MIB")?,
             node: self.path("BROWSERD_NODE"),
             runners_dir: self.path("BROWSERD_RUNNERS_DIR"),
             timezone: self.text("BROWSERD_TIMEZONE")?.map(str::to_owned),

@@ -83,6 +83,17 @@ pub(crate) struct Layer {
     /// MiB at which a recording ends [env: BROWSERD_REPLAY_LIMIT_MIB] [default: 2048]
     #[arg(long, value_name = "MIB")]
     pub(crate) replay_limit_mib: Option<u64>,
+
+    /// Days after its end that a recording is removed; 0 is never [env:
+    /// BROWSERD_RECORDING_RETENTION_DAYS] [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) recording_retention_days: Option<u64>,
+
+    /// MiB all finished recordings may take; when they take more, the first to end are removed; 0 is
+    /// no limit [env: BROWSERD_RECORDINGS_LIMIT_MIB] [default: 0]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) recordings_limit_mib: Option<u64>,
+
     /// Node 18 or later, for Playwright code and the REPL, below /usr [env: BROWSERD_NODE]
     /// [default: looked for]
     #[arg(long, value_name = "FILE")]
@@ -145,6 +156,10 @@ impl Layer {
             ffmpeg: self.ffmpeg.or(below.ffmpeg),
             pulseaudio: self.pulseaudio.or(below.pulseaudio),
             replay_limit_mib: self.replay_limit_mib.or(below.replay_limit_mib),
+            recording_retention_days: self
+                .recording_retention_days
+                .or(below.recording_retention_days),
+            recordings_limit_mib: self.recordings_limit_mib.or(below.recordings_limit_mib),
             node: self.node.or(below.node),
             runners_dir: self.runners_dir.or(below.runners_dir),
             timezone: self.timezone.or(below.timezone),

@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use browserd_api::browser::Region;
+use browserd_server::Retention;
 use clap::ValueEnum;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -67,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) pulseaudio: Option<PathBuf>,
     /// Bytes at which a recording ends.
     pub(crate) replay_limit: u64,
+    /// When finished recordings are removed.
+    pub(crate) retention: Retention,
     /// Node, when it should not be looked for.
     pub(crate) node: Option<PathBuf>,
     /// The folder of runners, when it should not be looked for.
