@@ -288,6 +288,11 @@ pub enum ShimReport {
         /// What it said.
         said: GuestReport,
     },
+    /// The guest logged an error.
+    GuestError {
+        /// Its line.
+        line: String,
+    },
     /// The session is over its limit on the disk, and what clients started in it is killed.
     DiskOver {
         /// How much there is, in words.
@@ -417,7 +422,8 @@ mod tests {
         let ended = ShimReport::Ended { reason: EndReason::OutOfMemory, detail: detail() };
         let reports = said.into_iter().map(|said| ShimReport::Guest { said });
         let over = ShimReport::DiskOver { detail: detail() };
-        for report in reports.chain([hello, over, ended]) {
+        let error = ShimReport::GuestError { line: detail() };
+        for report in reports.chain([hello, error, over, ended]) {
             let line = serde_json::to_string(&report).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimReport>(&line).unwrap(), report);

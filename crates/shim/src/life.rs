@@ -71,7 +71,7 @@ pub(crate) async fn live(
     talks.spawn(talk(serve, false));
     let mut others = JoinSet::new();
     others.spawn(async move { gateway.serve(inside).await });
-    others.spawn(guest_log::relay(guest_log));
+    others.spawn(guest_log::relay(guest_log, reports.clone()));
 
     let (guest, to_guest) = guest.into_split();
     let mut lines = BufReader::new(guest);

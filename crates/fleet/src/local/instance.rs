@@ -107,6 +107,9 @@ async fn follow(
                 Ok(Some(ShimReport::Guest { said: GuestReport::BrowserBack })) => {
                     let _ = events.send(RuntimeEvent::BrowserBack).await;
                 }
+                Ok(Some(ShimReport::GuestError { line })) => {
+                    tracing::error!(dir = %dir.display(), "guest: {line}");
+                }
                 Ok(Some(ShimReport::DiskOver { detail })) => {
                     tracing::warn!(dir = %dir.display(), detail, "a session is over its disk limit");
                 }
