@@ -166,6 +166,8 @@ pub enum EndReason {
     Crashed,
     /// It reached its memory limit and the kernel ended its guest or shim.
     OutOfMemory,
+    /// It went on writing to the disk past its limit.
+    DiskFull,
     /// It never became ready.
     FailedToStart,
     /// The server was shut down.

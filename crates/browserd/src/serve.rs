@@ -91,6 +91,7 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
         locale: settings.locale.clone(),
         pids_max: settings.pids_max,
         cpu_max_pct: settings.cpu_max_pct,
+        disk_limit: settings.session_disk,
         log: settings.log.clone(),
     })
 }
@@ -131,6 +132,7 @@ async fn serve(
             blobs: Arc::new(blobs),
             state_dir: state.path().to_owned(),
             limit_bytes: settings.replay_limit,
+            retention: settings.retention,
         }),
         ..ServerConfig::new(public_url, state.token_secret()?, browserd_guest::openapi())
     };

@@ -92,6 +92,7 @@ mod tests {
             EndReason::TimedOut,
             EndReason::Crashed,
             EndReason::OutOfMemory,
+            EndReason::DiskFull,
             EndReason::FailedToStart,
             EndReason::ServerShutdown,
         ])

@@ -234,6 +234,12 @@ impl Store for FullDisk {
     async fn open_replays(&self) -> Result<Vec<ReplayRow>, StoreError> {
         self.store.open_replays().await
     }
+    async fn ended_replays(&self, most: u32) -> Result<(Vec<ReplayRow>, u64), StoreError> {
+        self.store.ended_replays(most).await
+    }
+    async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
+        self.store.delete_replay(id).await
+    }
 
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         self.store.insert_api_key(row).await

@@ -10,6 +10,7 @@ pub mod awake;
 pub mod browser;
 pub mod computer;
 pub mod curl;
+pub mod disk;
 pub mod door;
 mod drain;
 pub mod environment;

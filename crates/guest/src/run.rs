@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
-use browserd_protocol::{GuestCommand, GuestReport, GuestSpec, guest_fd};
+use browserd_protocol::{DiskLimit, GuestCommand, GuestReport, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use rustix::process::DumpableBehavior;
@@ -14,6 +14,7 @@ use crate::awake::Awake;
 use crate::browser::Browser;
 use crate::computer::Computer;
 use crate::curl::Curl;
+use crate::disk::{Disk, Use};
 use crate::door;
 use crate::extensions::Extensions;
 use crate::fs::Files;
@@ -89,7 +90,15 @@ impl Guest {
     pub async fn run(self) -> io::Result<()> {
         let asked_to_end = termination()?;
         let descriptor_limit = raise_descriptor_limit();
+        let (shim, commands) = match self.shim {
+            Some(socket) => {
+                let (line, commands) = ShimLine::new(socket)?;
+                (line, Some(commands))
+            }
+            None => (ShimLine::nowhere(), None),
+        };
         let session = Arc::new(Session {
+            disk: Disk::new(DiskLimit::of(self.spec.disk_limit), shim.clone()),
             spec: self.spec,
             places: self.places,
             children: Children::new()?,
@@ -98,13 +107,6 @@ impl Guest {
             descriptor_limit,
         });
         let processes = Processes::new(Arc::clone(&session), self.retention)?;
-        let (shim, commands) = match self.shim {
-            Some(socket) => {
-                let (line, commands) = ShimLine::new(socket)?;
-                (line, Some(commands))
-            }
-            None => (ShimLine::nowhere(), None),
-        };
         tokio::spawn(session.awake.clone().report(shim.clone()));
         let mut services = tokio::task::JoinSet::new();
         let browser = self.door.map(|listener| {
@@ -134,7 +136,7 @@ impl Guest {
             router = router.merge(replays::router(replays));
         }
         services.spawn(http::serve(self.http, router));
-        let shim_gone = obey(commands, shim, browser);
+        let shim_gone = obey(commands, shim, Arc::clone(&session), processes.clone(), browser);
         let outcome = tokio::select! {
             () = asked_to_end => Ok(()),
             () = shim_gone => Ok(()),
@@ -151,16 +153,35 @@ impl Guest {
 }
 
 /// Does what the shim asks until it is gone; without a shim, for ever.
-async fn obey(commands: Option<Commands>, shim: ShimLine, browser: Option<Browser>) {
+async fn obey(
+    commands: Option<Commands>,
+    shim: ShimLine,
+    session: Arc<Session>,
+    processes: Processes,
+    browser: Option<Browser>,
+) {
     let Some(mut commands) = commands else { return std::future::pending().await };
     while let Some(command) = commands.next().await {
         match command {
             GuestCommand::Assign(to) => {
-                let failure = match &browser {
-                    Some(browser) => browser.assign(to).await.err().map(|error| error.to_string()),
-                    None => Some("there is no browser".to_owned()),
-                };
-                shim.report(GuestReport::Assigned { failure }).await;
+                let (shim, browser) = (shim.clone(), browser.clone());
+                tokio::spawn(async move {
+                    let failure = match browser {
+                        Some(browser) => browser.assign(to).await.err().map(|why| why.to_string()),
+                        None => Some("there is no browser".to_owned()),
+                    };
+                    shim.report(GuestReport::Assigned { failure }).await;
+                });
+            }
+            GuestCommand::Disk { bytes, files, free, free_files, question, end_processes } => {
+                let free = Use { bytes: free, files: free_files };
+                session.disk.counted(Use { bytes, files }, free, question);
+                if end_processes {
+                    if let (Some(browser), Some(full)) = (&browser, session.disk.is_full()) {
+                        browser.logs().event(&format!("processes are killed: {full}"));
+                    }
+                    processes.kill_all();
+                }
             }
         }
     }

@@ -7,6 +7,7 @@ use browserd_sandbox::child::{Ids, Limit};
 use browserd_sandbox::leaf::Leaves;
 
 use crate::awake::Awake;
+use crate::disk::Disk;
 use crate::init::Children;
 
 /// Fixed places; the defaults are those of [`inside`], tests use folders of their own.
@@ -51,6 +52,8 @@ pub struct Session {
     pub leaves: Option<Leaves>,
     /// Who wants the session awake.
     pub awake: Awake,
+    /// What may still be written to the disk.
+    pub disk: Disk,
     /// The limit of open descriptors that programs get (the guest has raised its own).
     pub descriptor_limit: Limit,
 }

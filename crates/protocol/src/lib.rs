@@ -104,6 +104,9 @@ pub struct SessionSpec {
     /// Upper bound of CPU in percent of one core; none: the host's.
     #[serde(default)]
     pub cpu_max_pct: Option<u32>,
+    /// What the session may have on the disk, bytes; 0 is no limit.
+    #[serde(default)]
+    pub disk_limit: u64,
     /// What the session is.
     pub config: SessionConfig,
     /// Time zone in force (IANA).
@@ -184,8 +187,29 @@ pub struct GuestSpec {
     /// Memory limit the guest watches itself because no cgroup enforces it, bytes.
     #[serde(default)]
     pub watch_memory: Option<u64>,
+    /// What the session may have on the disk, bytes; 0 is no limit. See [`DiskLimit`].
+    #[serde(default)]
+    pub disk_limit: u64,
     /// Log filter.
     pub log: String,
+}
+
+/// What a session may have on the host's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskLimit {
+    /// Bytes, in blocks.
+    pub bytes: u64,
+    /// Names of files and folders.
+    pub files: u64,
+}
+
+impl DiskLimit {
+    /// The limit of `bytes`, and of as many files as a file system of this size is made for; none
+    /// for 0.
+    #[must_use]
+    pub fn of(bytes: u64) -> Option<Self> {
+        (bytes > 0).then(|| Self { bytes, files: (bytes / (16 << 10)).max(1 << 16) })
+    }
 }
 
 /// Environment variable with the [`GuestSpec`]; the guest removes it from what children see.
@@ -217,6 +241,11 @@ pub enum GuestReport {
         /// Whether one does.
         wanted: bool,
     },
+    /// The guest asks what is on the disk. For the shim only.
+    MeasureDisk {
+        /// A number the answer repeats; the next one is larger.
+        question: u64,
+    },
     /// The guest gives up: the session cannot go on.
     Fatal {
         /// The reason to record.
@@ -247,6 +276,16 @@ pub enum ShimReport {
     Guest {
         /// What it said.
         said: GuestReport,
+    },
+    /// The guest logged an error.
+    GuestError {
+        /// Its line.
+        line: String,
+    },
+    /// The session is over its limit on the disk, and what clients started in it is killed.
+    DiskOver {
+        /// How much there is, in words.
+        detail: String,
     },
     /// The session is over; the shim exits after this line.
     Ended {
@@ -280,6 +319,21 @@ pub enum GuestCommand {
     /// A session that was started ahead of its client becomes that client's; answered with
     /// [`GuestReport::Assigned`].
     Assign(Assignment),
+    /// So much does the session have on the disk.
+    Disk {
+        /// Bytes.
+        bytes: u64,
+        /// Names of files and folders.
+        files: u64,
+        /// Bytes free on the file system when counting began.
+        free: u64,
+        /// Files there was room for then.
+        free_files: u64,
+        /// The last [`GuestReport::MeasureDisk`] that came before this was counted.
+        question: u64,
+        /// What clients have started is to be killed: it writes past the limit.
+        end_processes: bool,
+    },
 }
 
 /// What a running session takes over from its client's wishes; everything else was settled when it
@@ -393,25 +447,35 @@ mod tests {
             GuestReport::BrowserBack,
             GuestReport::Assigned { failure: Some(detail()) },
             GuestReport::StayAwake { wanted: true },
+            GuestReport::MeasureDisk { question: 3 },
             GuestReport::Fatal { reason: EndReason::Crashed, detail: detail() },
         ];
         let hello =
             ShimReport::Hello { generation: GENERATION, session_id, pid: 1, ready: true, walls };
         let ended = ShimReport::Ended { reason: EndReason::OutOfMemory, detail: detail() };
         let reports = said.into_iter().map(|said| ShimReport::Guest { said });
-        for report in reports.chain([hello, ended]) {
+        let over = ShimReport::DiskOver { detail: detail() };
+        let error = ShimReport::GuestError { line: detail() };
+        for report in reports.chain([hello, error, over, ended]) {
             let line = serde_json::to_string(&report).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimReport>(&line).unwrap(), report);
         }
-        let told = GuestCommand::Assign(Assignment {
+        let assign = GuestCommand::Assign(Assignment {
             viewport: Viewport::default(),
             kiosk_mode: true,
             start_url: Some(detail()),
         });
-        for command in
-            [ShimCommand::End { reason: EndReason::Deleted }, ShimCommand::Guest { told }]
-        {
+        let disk = GuestCommand::Disk {
+            bytes: 1,
+            files: 2,
+            free: 4,
+            free_files: 5,
+            question: 3,
+            end_processes: true,
+        };
+        let told = [assign, disk].map(|told| ShimCommand::Guest { told });
+        for command in told.into_iter().chain([ShimCommand::End { reason: EndReason::Deleted }]) {
             let line = serde_json::to_string(&command).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), command);

@@ -21,6 +21,7 @@ mod seccomp;
 pub mod skeleton;
 mod sys;
 pub mod uids;
+pub mod usage;
 pub mod walls;
 
 pub use error::WallError;

@@ -36,7 +36,7 @@ mod tunnel;
 mod webdriver;
 mod wire;
 
-pub use config::{Recordings, ServerConfig, TokenSecret};
+pub use config::{Recordings, Retention, ServerConfig, TokenSecret};
 pub use docs::yaml;
 pub use keys::ApiKeys;
 pub use openapi::document;

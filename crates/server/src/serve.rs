@@ -67,6 +67,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         replays::settle(&self.app).await;
+        let kept = tokio::spawn(replays::keep(self.app.clone()));
         let router = self.router();
         let http = self.http();
         let connections = TaskTracker::new();
@@ -98,6 +99,8 @@ impl Server {
             }
         }
         drop(listener);
+        // What it has not removed yet, the next server does.
+        kept.abort();
         tracing::info!(
             connections = connections.len(),
             tunnels = self.app.tunnels.len(),

@@ -8,9 +8,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, watch};
 
-/// One report as a line.
-pub(crate) fn line(report: &ShimReport) -> Vec<u8> {
-    let mut line = serde_json::to_vec(report).unwrap_or_default();
+/// One message as a line.
+pub(crate) fn line(message: &impl serde::Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).unwrap_or_default();
     line.push(b'\n');
     line
 }

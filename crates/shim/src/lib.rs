@@ -9,16 +9,19 @@
 //!              └─────────────┴───── failed_to_start ──────┘             ├ command End{reason}
 //!                                                                       ├ guest: Fatal{reason}
 //!                                                                       ├ guest gone: crashed, out_of_memory
+//!                                                                       ├ disk: writes past its limit
 //!                                                                       └ no serve for orphan_seconds
 //! ```
 //!
 //! Before the walls stand there is one thread and no runtime, so that forking is sound.
 
 mod control;
+mod disk;
 mod guest_log;
 mod host_memory;
 mod life;
 mod raise;
+mod to_guest;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsFd;

@@ -8,19 +8,21 @@ use std::time::Duration;
 use browserd_api::browser::EndReason;
 use browserd_egress::Gateway;
 use browserd_protocol::{
-    GENERATION, GuestCommand, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
+    DiskLimit, GENERATION, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
 };
 use browserd_sandbox::cgroup;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::disk::{self, Disk};
 use crate::raise::Session;
+use crate::to_guest::ToGuest;
 use crate::{control, guest_log, host_memory};
 
 /// How long a guest that has hung up may take to be gone.
@@ -46,7 +48,7 @@ pub(crate) async fn live(
     raised.gateway.set_nonblocking(true)?;
     let inside = TcpListener::from_std(raised.gateway)?;
     guest.set_nonblocking(true)?;
-    let (guest, to_guest) = UnixStream::from_std(guest)?.into_split();
+    let guest = UnixStream::from_std(guest)?;
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     let serve = serve.try_clone()?;
@@ -70,8 +72,11 @@ pub(crate) async fn live(
     talks.spawn(talk(serve, false));
     let mut others = JoinSet::new();
     others.spawn(async move { gateway.serve(inside).await });
-    others.spawn(guest_log::relay(guest_log));
+    others.spawn(guest_log::relay(guest_log, reports.clone()));
 
+    let (guest, to_guest) = guest.into_split();
+    let (to_guest, writing) = ToGuest::new(to_guest);
+    others.spawn(writing);
     let mut lines = BufReader::new(guest);
     let mut text = Vec::new();
     // Listening starts before the first look, so that no exit falls in between.
@@ -79,6 +84,10 @@ pub(crate) async fn live(
     tokio::pin!(exit);
     let orphaned = orphaned(peers.subscribe(), Duration::from_secs(spec.orphan_seconds));
     tokio::pin!(orphaned);
+    let (measure, questions) = watch::channel(0);
+    let disk = Disk::new(&spec.dir, raised.overlay, raised.pid, DiskLimit::of(spec.disk_limit));
+    let disk = disk::watch(disk, questions, to_guest.clone(), reports.clone());
+    tokio::pin!(disk);
     let mut ready = false;
     let mut accept_from = Instant::now();
     let host_kills = host_memory::kills();
@@ -94,17 +103,20 @@ pub(crate) async fn live(
             Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
                 ShimCommand::End { reason } => break End { reason, detail: String::new() },
-                // The guest has room for the few lines it is ever told, or it has stopped reading.
-                ShimCommand::Guest { told } => if let Err(error) = tell(&to_guest, &told) {
+                // There is room for the few a guest is ever told, or it has stopped reading.
+                ShimCommand::Guest { told } => if !to_guest.tell(told) {
                     break End {
                         reason: EndReason::Crashed,
-                        detail: format!("the guest takes no commands: {error}"),
+                        detail: "the guest takes no commands".to_owned(),
                     };
                 },
             },
             report = next_report(&mut lines, &mut text) => match report {
                 Ok(Some(GuestReport::Fatal { reason, detail })) => {
                     break End { reason: believable(reason), detail };
+                }
+                Ok(Some(GuestReport::MeasureDisk { question })) => {
+                    measure.send_replace(question);
                 }
                 Ok(Some(report)) => {
                     ready |= matches!(report, GuestReport::Ready { .. });
@@ -124,6 +136,7 @@ pub(crate) async fn live(
                 },
             },
             how = &mut exit => break death(how, &cgroup, host_kills),
+            detail = &mut disk => break End { reason: EndReason::DiskFull, detail },
             () = &mut orphaned => break End {
                 reason: EndReason::HostLost,
                 detail: "no server was connected to the session any more".to_owned(),
@@ -142,16 +155,6 @@ pub(crate) async fn live(
     let flush = async { while talks.join_next().await.is_some() {} };
     let _ = timeout(Duration::from_secs(2), flush).await;
     Ok(())
-}
-
-/// Writes a command as one line, at once or not at all.
-fn tell(guest: &OwnedWriteHalf, told: &GuestCommand) -> io::Result<()> {
-    let mut line = serde_json::to_vec(told)?;
-    line.push(b'\n');
-    match guest.try_write(&line)? {
-        whole if whole == line.len() => Ok(()),
-        _ => Err(io::ErrorKind::WriteZero.into()),
-    }
 }
 
 /// The next to connect, but nobody before `from`.

@@ -102,6 +102,7 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
         programs: spec.programs.clone(),
         many_uids: identity.uids() > 1,
         has_cgroup: cgroup.tracks(),
+        disk_limit: spec.disk_limit,
         watch_memory: (!cgroup.limits_memory()).then_some(memory),
         log: spec.log.clone(),
     };

@@ -80,6 +80,11 @@ pub trait Store: Send + Sync + 'static {
     async fn replays(&self, session: &SessionId) -> Result<Vec<ReplayRow>, StoreError>;
     /// Recordings of all sessions that have not ended.
     async fn open_replays(&self) -> Result<Vec<ReplayRow>, StoreError>;
+    /// At most `most` recordings of all sessions that have ended, the first to end in front, and how
+    /// many bytes all that have ended take.
+    async fn ended_replays(&self, most: u32) -> Result<(Vec<ReplayRow>, u64), StoreError>;
+    /// Takes a recording's row away; one that is not there is no error.
+    async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError>;
     /// Adds a key; adding the same hash again changes nothing.
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError>;
     /// All keys (few; the server keeps their hashes in memory).

@@ -93,6 +93,8 @@ pub(crate) struct Disk {
     pub(crate) is_overlay: bool,
     /// Whether we may write there, or make the folder.
     pub(crate) writable: bool,
+    /// Bytes each session may have there; 0 is no limit.
+    pub(crate) session_limit: u64,
 }
 
 /// Bytes.

@@ -45,7 +45,7 @@ pub(super) fn facts(settings: &Settings) -> Facts {
         time_zones: Path::new("/usr/share/zoneinfo/Europe/Paris").exists(),
         namespaces: namespaces(),
         cgroups: cgroups(),
-        disk: disk(&settings.state_dir),
+        disk: disk(&settings.state_dir, settings.session_disk),
         memory: memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
         max_sessions: settings.max_sessions,
         programs,
@@ -105,7 +105,7 @@ fn cgroups() -> Cgroups {
     }
 }
 
-fn disk(state_dir: &Path) -> Disk {
+fn disk(state_dir: &Path, session_limit: u64) -> Disk {
     let there = state_dir.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let free = rustix::fs::statvfs(there)
         .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
@@ -116,6 +116,7 @@ fn disk(state_dir: &Path) -> Disk {
         is_overlay: filesystem(there) == Some(OVERLAY_MAGIC),
         writable: there.is_dir()
             && rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok(),
+        session_limit,
     }
 }
 

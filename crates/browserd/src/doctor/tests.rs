@@ -49,6 +49,7 @@ fn good() -> Facts {
             free: Ok(100 * GIB),
             is_overlay: false,
             writable: true,
+            session_limit: 10 * GIB,
         },
         memory: Memory { total: 24 * GIB, available: 20 * GIB },
         max_sessions: 24,
@@ -317,6 +318,12 @@ fn room() {
     assert_only(&facts, "disk", Level::Fail, "cannot be written to", "--state-dir");
     let facts = but(|f| f.disk.free = Err("no such device".to_owned()));
     assert_only(&facts, "disk", Level::Fail, "no such device", "");
+    for (session_limit, level, message, fix) in
+        [(10 * GIB, Level::Ok, "10240 MiB", ""), (0, Level::Warn, "may fill", "--session-disk-mib")]
+    {
+        let facts = but(|f| f.disk.session_limit = session_limit);
+        assert_only(&facts, "session disk", level, message, fix);
+    }
     let facts = but(|f| f.memory.available = GIB);
     assert_only(&facts, "memory", Level::Warn, "1.0 GiB of 24.0 GiB", "--max-sessions");
 }

@@ -16,7 +16,7 @@ use super::{LogFormat, SettingsError};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 24] = [
+pub(super) const VARIABLES: [&str; 27] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -33,12 +33,15 @@ pub(super) const VARIABLES: [&str; 24] = [
     "BROWSERD_FFMPEG",
     "BROWSERD_PULSEAUDIO",
     "BROWSERD_REPLAY_LIMIT_MIB",
+    "BROWSERD_RECORDING_RETENTION_DAYS",
+    "BROWSERD_RECORDINGS_LIMIT_MIB",
     "BROWSERD_NODE",
     "BROWSERD_RUNNERS_DIR",
     "BROWSERD_TIMEZONE",
     "BROWSERD_LOCALE",
     "BROWSERD_PIDS_MAX",
     "BROWSERD_CPU_MAX_PCT",
+    "BROWSERD_SESSION_DISK_MIB",
     "BROWSERD_LOG",
     "BROWSERD_LOG_FORMAT",
 ];
@@ -84,12 +87,15 @@ impl Environment {
             ffmpeg: self.path("BROWSERD_FFMPEG"),
             pulseaudio: self.path("BROWSERD_PULSEAUDIO"),
             replay_limit_mib: self.parsed("BROWSERD_REPLAY_LIMIT_MIB")?,
+            recording_retention_days: self.parsed("BROWSERD_RECORDING_RETENTION_DAYS")?,
+            recordings_limit_mib: self.parsed("BROWSERD_RECORDINGS_LIMIT_MIB")?,
             node: self.path("BROWSERD_NODE"),
             runners_dir: self.path("BROWSERD_RUNNERS_DIR"),
             timezone: self.text("BROWSERD_TIMEZONE")?.map(str::to_owned),
             locale: self.text("BROWSERD_LOCALE")?.map(str::to_owned),
             pids_max: self.parsed("BROWSERD_PIDS_MAX")?,
             cpu_max_pct: self.parsed("BROWSERD_CPU_MAX_PCT")?,
+            session_disk_mib: self.parsed("BROWSERD_SESSION_DISK_MIB")?,
             log: self.text("BROWSERD_LOG")?.map(str::to_owned),
             log_format: self
                 .read("BROWSERD_LOG_FORMAT", |text| LogFormat::from_str(text, false))?,

@@ -95,6 +95,17 @@ pub(crate) struct Layer {
     /// MiB at which a recording ends [env: BROWSERD_REPLAY_LIMIT_MIB] [default: 2048]
     #[arg(long, value_name = "MIB")]
     pub(crate) replay_limit_mib: Option<u64>,
+
+    /// Days after its end that a recording is removed; 0 is never [env:
+    /// BROWSERD_RECORDING_RETENTION_DAYS] [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) recording_retention_days: Option<u64>,
+
+    /// MiB all finished recordings may take; when they take more, the first to end are removed; 0 is
+    /// no limit [env: BROWSERD_RECORDINGS_LIMIT_MIB] [default: 0]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) recordings_limit_mib: Option<u64>,
+
     /// Node 18 or later, for Playwright code and the REPL, below /usr [env: BROWSERD_NODE]
     /// [default: looked for]
     #[arg(long, value_name = "FILE")]
@@ -125,6 +136,11 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "PERCENT")]
     pub(crate) cpu_max_pct: Option<u32>,
 
+    /// MiB a session may have on the disk, 64 or more, and a file for each 16 KiB of it; 0 is no
+    /// limit [env: BROWSERD_SESSION_DISK_MIB] [default: 10240]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) session_disk_mib: Option<u64>,
+
     /// Which log lines are written, in the syntax of RUST_LOG: info,browserd_fleet=debug [env:
     /// BROWSERD_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -154,12 +170,17 @@ impl Layer {
             ffmpeg: self.ffmpeg.or(below.ffmpeg),
             pulseaudio: self.pulseaudio.or(below.pulseaudio),
             replay_limit_mib: self.replay_limit_mib.or(below.replay_limit_mib),
+            recording_retention_days: self
+                .recording_retention_days
+                .or(below.recording_retention_days),
+            recordings_limit_mib: self.recordings_limit_mib.or(below.recordings_limit_mib),
             node: self.node.or(below.node),
             runners_dir: self.runners_dir.or(below.runners_dir),
             timezone: self.timezone.or(below.timezone),
             locale: self.locale.or(below.locale),
             pids_max: self.pids_max.or(below.pids_max),
             cpu_max_pct: self.cpu_max_pct.or(below.cpu_max_pct),
+            session_disk_mib: self.session_disk_mib.or(below.session_disk_mib),
             log: self.log.or(below.log),
             log_format: self.log_format.or(below.log_format),
         }

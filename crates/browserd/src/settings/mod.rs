@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use browserd_api::browser::Region;
+use browserd_server::Retention;
 use clap::ValueEnum;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -73,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) pulseaudio: Option<PathBuf>,
     /// Bytes at which a recording ends.
     pub(crate) replay_limit: u64,
+    /// When finished recordings are removed.
+    pub(crate) retention: Retention,
     /// Node, when it should not be looked for.
     pub(crate) node: Option<PathBuf>,
     /// The folder of runners, when it should not be looked for.
@@ -85,6 +88,8 @@ pub(crate) struct Settings {
     pub(crate) pids_max: u64,
     /// Most CPU a session may use, in percent of one core; none: the host's.
     pub(crate) cpu_max_pct: Option<u32>,
+    /// Bytes a session may have on the disk; 0 is no limit.
+    pub(crate) session_disk: u64,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub(crate) log: String,
     /// How they are written.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use browserd_egress::policy::Policy;
 use browserd_fleet::local::STATE_DIR_LIMIT;
 use browserd_protocol::EgressPolicy;
+use browserd_server::Retention;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -24,6 +25,15 @@ const DEFAULT_STANDBY: u32 = 5;
 const DEFAULT_REPLAY_LIMIT: u64 = 2048;
 /// A TiB.
 const MOST_REPLAY_LIMIT: u64 = 1 << 20;
+/// MiB.
+const DEFAULT_SESSION_DISK: u64 = 10 << 10;
+/// Chromium's profile alone has some tens.
+const LEAST_SESSION_DISK: u64 = 64;
+/// A PiB.
+const MOST_SESSION_DISK: u64 = 1 << 30;
+const DEFAULT_RETENTION_DAYS: u64 = 30;
+/// A century.
+const MOST_RETENTION_DAYS: u64 = 36_525;
 /// Below this Chromium does not start reliably.
 const LEAST_PIDS: u64 = 256;
 /// The kernel's own limit of pids on 64-bit machines.
@@ -127,6 +137,7 @@ pub(crate) fn resolve(
             1,
             MOST_REPLAY_LIMIT,
         )? << 20,
+        retention: retention(layer.recording_retention_days, layer.recordings_limit_mib)?,
         node: layer.node,
         runners_dir: layer.runners_dir,
         timezone: timezone(layer.timezone.unwrap_or_else(|| "UTC".to_owned()))?,
@@ -141,6 +152,10 @@ pub(crate) fn resolve(
             .cpu_max_pct
             .map(|percent| in_range("cpu_max_pct", percent, 1, 100_000))
             .transpose()?,
+        session_disk: match layer.session_disk_mib.unwrap_or(DEFAULT_SESSION_DISK) {
+            0 => 0,
+            mib => in_range("session_disk_mib", mib, LEAST_SESSION_DISK, MOST_SESSION_DISK)? << 20,
+        },
         log: log_filter(layer.log.unwrap_or_else(|| "info".to_owned()))?,
         log_format: layer.log_format.unwrap_or(if host.stderr_is_terminal {
             LogFormat::Text
@@ -292,6 +307,16 @@ fn log_filter(filter: String) -> Result<String, SettingsError> {
         Ok(_) => Ok(filter),
         Err(why) => Err(SettingsError::new("log", format!("{filter:?}: {why}"))),
     }
+}
+
+fn retention(days: Option<u64>, mib: Option<u64>) -> Result<Retention, SettingsError> {
+    let days = days.unwrap_or(DEFAULT_RETENTION_DAYS);
+    let days = in_range("recording_retention_days", days, 0, MOST_RETENTION_DAYS)?;
+    let mib = in_range("recordings_limit_mib", mib.unwrap_or(0), 0, MOST_SESSION_DISK)?;
+    Ok(Retention {
+        age: (days > 0).then(|| Duration::from_secs(days * 24 * 3600)),
+        bytes: (mib > 0).then_some(mib << 20),
+    })
 }
 
 fn in_range<T: PartialOrd + std::fmt::Display>(

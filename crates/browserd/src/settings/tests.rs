@@ -127,6 +127,20 @@ const ROWS: [Row; 20] = [
     ("replay_limit_mib", "BROWSERD_REPLAY_LIMIT_MIB", ["1", "2", "3"], ["1", "2", "3"], |s| {
         (s.replay_limit >> 20).to_string()
     }),
+    (
+        "recording_retention_days",
+        "BROWSERD_RECORDING_RETENTION_DAYS",
+        ["1", "0", "3"],
+        ["86400", "never", "259200"],
+        |s| s.retention.age.map_or("never".to_owned(), |age| age.as_secs().to_string()),
+    ),
+    (
+        "recordings_limit_mib",
+        "BROWSERD_RECORDINGS_LIMIT_MIB",
+        ["1", "0", "3"],
+        ["1048576", "none", "3145728"],
+        |s| s.retention.bytes.map_or("none".to_owned(), |bytes| bytes.to_string()),
+    ),
     ("node", "BROWSERD_NODE", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
         s.node.as_ref().unwrap().display().to_string()
     }),
@@ -153,6 +167,9 @@ const ROWS: [Row; 20] = [
     ("cpu_max_pct", "BROWSERD_CPU_MAX_PCT", ["1", "2", "3"], ["1", "2", "3"], |s| {
         s.cpu_max_pct.unwrap().to_string()
     }),
+    ("session_disk_mib", "BROWSERD_SESSION_DISK_MIB", ["64", "0", "66"], ["64", "0", "66"], |s| {
+        (s.session_disk >> 20).to_string()
+    }),
     ("log", "BROWSERD_LOG", ["warn", "debug", "a=trace"], ["warn", "debug", "a=trace"], |s| {
         s.log.clone()
     }),
@@ -168,7 +185,13 @@ const ROWS: [Row; 20] = [
 /// A line of the file for `key`, with the value in its type.
 fn toml_line(key: &str, value: &str) -> String {
     match key {
-        "max_sessions" | "pids_max" | "cpu_max_pct" | "replay_limit_mib" => {
+        "max_sessions"
+        | "pids_max"
+        | "cpu_max_pct"
+        | "replay_limit_mib"
+        | "session_disk_mib"
+        | "recording_retention_days"
+        | "recordings_limit_mib" => {
             format!("{key} = {value}\n")
         }
         "allowed_private_hosts" => {

@@ -164,6 +164,12 @@ async fn follow(
                         let _ = assigned.send(failure.map_or(Ok(()), |why| Err(io::Error::other(why))));
                     }
                 }
+                Ok(Some(ShimReport::GuestError { line })) => {
+                    tracing::error!(dir = %dir.display(), "guest: {line}");
+                }
+                Ok(Some(ShimReport::DiskOver { detail })) => {
+                    tracing::warn!(dir = %dir.display(), detail, "a session is over its disk limit");
+                }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break shim_death(&mut shim.child, host_ooms).await,
             },

@@ -53,6 +53,8 @@ pub struct LocalConfig {
     pub pids_max: u64,
     /// Upper bound of CPU a session, percent of one core.
     pub cpu_max_pct: Option<u32>,
+    /// What a session may have on the disk, bytes; 0 is no limit.
+    pub disk_limit: u64,
     /// Log filter of shims and guests.
     pub log: String,
 }
@@ -119,6 +121,7 @@ impl LocalRuntime {
                 Urgency::Ahead(_) => AHEAD_CPU_WEIGHT,
             },
             cpu_max_pct: self.config.cpu_max_pct,
+            disk_limit: self.config.disk_limit,
             timezone: location.timezone.clone().unwrap_or_else(|| self.config.timezone.clone()),
             locale: location.locale.clone().unwrap_or_else(|| self.config.locale.clone()),
             config: config.clone(),

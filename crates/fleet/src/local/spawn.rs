@@ -120,7 +120,8 @@ async fn ready(shim: &mut Shim) -> Result<(), StartError> {
             Ok(Some(ShimReport::Hello { walls, pid, .. })) => {
                 tracing::debug!(pid, ?walls, "walls are up");
             }
-            Ok(Some(ShimReport::Guest { .. })) => {}
+            Ok(Some(ShimReport::GuestError { line })) => tracing::error!("guest: {line}"),
+            Ok(Some(ShimReport::Guest { .. } | ShimReport::DiskOver { .. })) => {}
             Ok(None) => {
                 return Err(failed("its shim went away; the server's log has its last words"));
             }

@@ -42,8 +42,13 @@ fn entry(name: &str, words: &str) -> Refused {
 }
 
 /// Unpacks `from` into `to`, which must not exist yet. On failure what was unpacked stays behind, for
-/// the caller to remove with the folder it is in.
-pub(crate) fn unzip(from: impl Read + Seek, to: &Path, limits: Limits) -> Result<(), Refused> {
+/// the caller to remove with the folder it is in. `room` is asked before anything is written.
+pub(crate) fn unzip(
+    from: impl Read + Seek,
+    to: &Path,
+    limits: Limits,
+    room: impl Fn(u64) -> io::Result<()>,
+) -> Result<(), Refused> {
     let mut zip = ZipArchive::new(from).map_err(|error| archive(format!("is no zip: {error}")))?;
     if zip.len() > limits.entries {
         return Err(archive(format!("has over {} entries", limits.entries)));
@@ -73,14 +78,20 @@ pub(crate) fn unzip(from: impl Read + Seek, to: &Path, limits: Limits) -> Result
             .open(&path)
             .map_err(|error| taken(error, &name))?;
         // What the archive says about sizes is not believed.
-        let copied = copy(&mut file, &mut out, left, &name)?;
+        let copied = copy(&mut file, &mut out, left, &name, &room)?;
         left -= copied;
     }
     Ok(())
 }
 
 /// Copies at most `left` bytes.
-fn copy(from: &mut impl Read, to: &mut File, left: u64, name: &str) -> Result<u64, Refused> {
+fn copy(
+    from: &mut impl Read,
+    to: &mut File,
+    left: u64,
+    name: &str,
+    room: &impl Fn(u64) -> io::Result<()>,
+) -> Result<u64, Refused> {
     let (mut buffer, mut copied) = (vec![0; 64 << 10], 0);
     loop {
         let read = from
@@ -93,6 +104,7 @@ fn copy(from: &mut impl Read, to: &mut File, left: u64, name: &str) -> Result<u6
         if copied > left {
             return Err(archive("unpacks to more than is allowed"));
         }
+        room(read as u64)?;
         to.write_all(&buffer[..read])?;
     }
 }
@@ -185,7 +197,7 @@ mod tests {
 
     fn unpacked(zip: Cursor<Vec<u8>>) -> Result<tempfile::TempDir, Refused> {
         let dir = tempfile::tempdir().unwrap();
-        unzip(zip, &dir.path().join("x"), LIMITS).map(|()| dir)
+        unzip(zip, &dir.path().join("x"), LIMITS, |_| Ok(())).map(|()| dir)
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::staging::Staging;
 use super::{ARCHIVE, AT_ONCE};
+use crate::disk::Disk;
 
 /// Longest name, bytes.
 const NAME: usize = 255;
@@ -98,6 +99,7 @@ pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     staging: &Arc<Staging>,
+    disk: &Disk,
 ) -> Result<Vec<Upload>> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(|_| {
@@ -118,7 +120,7 @@ pub(super) async fn read(
             }
             Some((Part::Archive, index)) => {
                 let key = Pairs::key(&pairs.archives, index, &name)?;
-                spool(&mut field, staging, archives).await?;
+                spool(&mut field, staging, archives, disk).await?;
                 pairs.archives.insert(key, archives);
                 archives += 1;
             }
@@ -159,7 +161,12 @@ fn acceptable(name: &str) -> bool {
         && name.bytes().any(|b| b != b'.')
 }
 
-async fn spool(field: &mut Field<'_>, staging: &Arc<Staging>, at: usize) -> Result<()> {
+async fn spool(
+    field: &mut Field<'_>,
+    staging: &Arc<Staging>,
+    at: usize,
+    disk: &Disk,
+) -> Result<()> {
     let mut file =
         tokio::fs::File::create_new(staging.archive(at)).await.map_err(Error::internal)?;
     let mut size = 0;
@@ -171,6 +178,8 @@ async fn spool(field: &mut Field<'_>, staging: &Arc<Staging>, at: usize) -> Resu
                 format!("an archive is larger than {ARCHIVE} bytes"),
             ));
         }
+        let room = disk.admit(piece.len() as u64, 0).await;
+        room.map_err(|full| full.refuse("the extensions"))?;
         file.write_all(&piece).await.map_err(Error::internal)?;
     }
     file.flush().await.map_err(Error::internal)

@@ -18,7 +18,7 @@ use super::Extensions;
 use super::form::{self, Upload};
 use super::staging::Staging;
 use crate::archive::{self, Limits, Refused};
-use crate::refusals::{BodyRefusals, Refusals};
+use crate::refusals::{BodyRefusals, Refusals, StorageRefusals};
 use crate::session::Session;
 
 /// What may come out of one archive.
@@ -46,7 +46,7 @@ const MANIFEST: u64 = 1 << 20;
     request_body(content = browserd_api::extensions::LoadExtensions, content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "All of them are loaded."),
-        Refusals, BodyRefusals,
+        Refusals, BodyRefusals, StorageRefusals,
     ),
 )]
 pub(super) async fn load(
@@ -57,7 +57,7 @@ pub(super) async fn load(
     let (parts, body) = request.into_parts();
     let _upload = inner.uploads.acquire().await.map_err(Error::internal)?;
     let staging = Arc::new(Staging::new(&inner.session).map_err(Error::internal)?);
-    let uploads = form::read(&parts.headers, body, &staging).await?;
+    let uploads = form::read(&parts.headers, body, &staging, &inner.session.disk).await?;
     // What follows is not given up half way when the client goes.
     let loaded = tokio::spawn(place_and_load(extensions.clone(), staging, uploads)).await;
     loaded.map_err(Error::internal)??;
@@ -88,7 +88,8 @@ fn place(session: &Session, staging: &Staging, uploads: &[Upload]) -> Result<Vec
     for upload in uploads {
         let unpacked = staging.unpacked(upload.archive);
         let archive = File::open(staging.archive(upload.archive)).map_err(Error::internal)?;
-        archive::unzip(archive, &unpacked, LIMITS).map_err(|refused| match refused {
+        let room = |bytes| session.disk.admit_blocking(bytes, 0);
+        archive::unzip(archive, &unpacked, LIMITS, room).map_err(|refused| match refused {
             Refused::Archive(words) => blame(upload, &format!("the archive {words}")),
             Refused::Disk(error) => disk(&error),
         })?;
@@ -217,9 +218,12 @@ fn blame(upload: &Upload, words: &str) -> Error {
 }
 
 fn disk(error: &io::Error) -> Error {
+    if let Some(full) = crate::disk::full(error) {
+        return full.refuse("the extensions");
+    }
     if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {
         let message = "the session's disk is full; make room and try again";
-        return Error::new(ErrorCode::InvalidInput, message);
+        return Error::new(ErrorCode::InsufficientStorage, message);
     }
     Error::internal(error)
 }

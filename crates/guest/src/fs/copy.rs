@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
@@ -12,6 +13,10 @@ use rustix::io::Errno;
 
 use super::place;
 use super::walk::{Step, Walk};
+use crate::disk::{Disk, ENTRY};
+
+/// Bytes copied at one time.
+const BUFFER: usize = 256 << 10;
 
 /// Copies what `name` in `from` is to `new` in `to`, folders with all that is in them. Permissions,
 /// owners, times and links are kept. Pipes, sockets and devices are refused (`EOPNOTSUPP`).
@@ -21,10 +26,12 @@ pub(super) fn tree(
     stat: &Stat,
     to: &OwnedFd,
     new: &OsStr,
+    disk: &Disk,
 ) -> rustix::io::Result<()> {
     if place::kind(stat) != FileType::Directory {
-        return leaf(from, name, stat, to, new);
+        return leaf(from, name, stat, to, new, disk);
     }
+    room(disk, ENTRY, 1)?;
     mkdirat(to, new, Mode::from_raw_mode(0o700))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let root = place::open_plain(to, new, flags)?;
@@ -36,8 +43,9 @@ pub(super) fn tree(
         into.truncate(walk.depth() + usize::from(matches!(step, Step::Leave)));
         let (there, _) = &into[into.len() - 1];
         match step {
-            Step::Leaf(stat) => leaf(walk.dir(), walk.name(), &stat, there, walk.name())?,
+            Step::Leaf(stat) => leaf(walk.dir(), walk.name(), &stat, there, walk.name(), disk)?,
             Step::Enter(stat) => {
+                room(disk, ENTRY, 1)?;
                 mkdirat(there, walk.name(), Mode::from_raw_mode(0o700))?;
                 into.push((place::open_plain(there, walk.name(), flags)?, stat));
             }
@@ -57,15 +65,16 @@ fn leaf(
     stat: &Stat,
     to: &OwnedFd,
     new: &OsStr,
+    disk: &Disk,
 ) -> rustix::io::Result<()> {
+    room(disk, 0, 1)?;
     match place::kind(stat) {
         FileType::RegularFile => {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
             let mut source = File::from(place::open_plain(from, name, flags)?);
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let mut copy = File::from(openat(to, new, flags, Mode::from_raw_mode(0o600))?);
-            std::io::copy(&mut source, &mut copy)
-                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            content(&mut source, &mut copy, disk)?;
             dress(&copy, stat)
         }
         FileType::Symlink => {
@@ -76,6 +85,28 @@ fn leaf(
         }
         _ => Err(Errno::OPNOTSUPP),
     }
+}
+
+/// Copies what is in a file.
+fn content(source: &mut File, copy: &mut File, disk: &Disk) -> rustix::io::Result<()> {
+    let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => {
+                room(disk, read as u64, 0)?;
+                copy.write_all(&buffer[..read]).map_err(errno)?;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(errno(error)),
+        }
+    }
+}
+
+/// `EDQUOT` when the session's disk has no room for so much more.
+fn room(disk: &Disk, bytes: u64, files: u64) -> rustix::io::Result<()> {
+    disk.admit_blocking(bytes, files).map_err(|_| Errno::DQUOT)
 }
 
 /// Gives a copy the owner, permissions and time of the original.
@@ -104,7 +135,8 @@ mod tests {
         let top: OwnedFd = File::open(dir.path()).unwrap().into();
         let place =
             |name: &'static str| rustix::fs::statat(&top, name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
-        tree(&top, OsStr::new("a"), &place("a"), &top, OsStr::new("b")).unwrap();
+        tree(&top, OsStr::new("a"), &place("a"), &top, OsStr::new("b"), &Disk::unlimited())
+            .unwrap();
         let copy = dir.path().join("b");
         assert_eq!(std::fs::read_to_string(copy.join("x/y/file")).unwrap(), "content");
         assert_eq!(std::fs::read_to_string(copy.join("last")).unwrap(), "z");

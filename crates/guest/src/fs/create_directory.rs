@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::folders::{self, FOLDER_MODE, Made};
 use super::path::{self, Given};
 use super::{Files, Place, blocking, place};
+use crate::disk::ENTRY;
 use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Make a folder.
@@ -34,6 +35,7 @@ pub(super) async fn create_directory(
     let given = Given::new("path", request.path)?;
     let mode = request.mode.map(|mode| path::mode("mode", &mode)).transpose()?;
     let owner = files.owner();
+    files.disk().admit(ENTRY, 1).await.map_err(|full| full.refuse(&given))?;
     blocking(move || {
         let refused = |errno| given.refuse(errno);
         let start = place::open(rustix::fs::CWD, OsStr::new("/"), OFlags::PATH).map_err(refused)?;

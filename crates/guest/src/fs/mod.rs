@@ -46,6 +46,7 @@ use browserd_api::ErrorCode;
 use browserd_rest::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::disk::Disk;
 use crate::session::Session;
 use owner::Owner;
 
@@ -75,6 +76,10 @@ impl Files {
             archives: Arc::new(Semaphore::new(ARCHIVES)),
             watches: watch::Watches::default(),
         }))
+    }
+
+    fn disk(&self) -> &Disk {
+        &self.0.session.disk
     }
 
     fn owner(&self) -> Owner {

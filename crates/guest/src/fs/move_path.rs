@@ -1,5 +1,6 @@
 //! `PUT /fs/move`.
 
+use axum::extract::State;
 use browserd_api::fs::MoveRequest;
 use browserd_rest::{Json, Result};
 use http::StatusCode;
@@ -7,7 +8,7 @@ use rustix::fs::{AtFlags, FileType, OFlags, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::path::Given;
-use super::{Place, blocking, copy, delete, draft, place};
+use super::{Files, Place, blocking, copy, delete, draft, place};
 use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Move or rename a file or folder.
@@ -24,9 +25,13 @@ use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
     request_body = MoveRequest,
     responses((status = 200, description = "It is moved."), Refusals, FileRefusals, BodyRefusals, StorageRefusals),
 )]
-pub(super) async fn move_path(Json(request): Json<MoveRequest>) -> Result<StatusCode> {
+pub(super) async fn move_path(
+    State(files): State<Files>,
+    Json(request): Json<MoveRequest>,
+) -> Result<StatusCode> {
     let source = Given::new("src_path", request.src_path)?;
     let dest = Given::new("dest_path", request.dest_path)?;
+    let disk = files.disk().clone();
     blocking(move || {
         let from = Place::of(&source)?;
         let stat = from.stat().map_err(|errno| source.refuse(errno))?;
@@ -47,12 +52,13 @@ pub(super) async fn move_path(Json(request): Json<MoveRequest>) -> Result<Status
             }
         }
         let name = draft::name();
-        let copied = copy::tree(&from.dir, &from.name, &stat, &to.dir, &name).and_then(|()| {
+        let copied = copy::tree(&from.dir, &from.name, &stat, &to.dir, &name, &disk).and_then(|()| {
             renameat(&to.dir, name.as_os_str(), &to.dir, to.name.as_os_str())
         });
         if let Err(errno) = copied {
             let _ = remove(&Place { dir: to.dir, name }, is_dir);
             return Err(match errno {
+                Errno::DQUOT if let Some(full) = disk.is_full() => full.refuse(&dest),
                 Errno::OPNOTSUPP => source.wrong("is, or has in it, a pipe, socket or device, which cannot go to another file system"),
                 errno => dest.refuse(errno),
             });

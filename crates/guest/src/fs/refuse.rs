@@ -4,6 +4,8 @@ use browserd_api::ErrorCode;
 use browserd_rest::Error;
 use rustix::io::Errno;
 
+use crate::disk;
+
 /// The refusal for `errno`, met at `path`, which the client gave as `field`.
 pub(crate) fn refuse(field: &str, path: impl std::fmt::Display, errno: Errno) -> Error {
     let here = |text: &str| Error::field(field, format!("{path} {text}"));
@@ -41,6 +43,9 @@ pub(crate) fn refuse_io(
     path: impl std::fmt::Display,
     error: &std::io::Error,
 ) -> Error {
+    if let Some(full) = disk::full(error) {
+        return full.refuse(path);
+    }
     match Errno::from_io_error(error) {
         Some(errno) => refuse(field, path, errno),
         None => Error::internal(format!("{field} {path}: {error}")),

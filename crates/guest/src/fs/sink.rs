@@ -10,6 +10,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::JoinHandle;
 
+use crate::disk::Disk;
+
 /// Bytes gathered before they are written; as many again may be in the middle of it.
 pub(super) const BATCH: usize = 256 << 10;
 
@@ -19,15 +21,18 @@ pub(super) struct Sink {
     waiting: Vec<Bytes>,
     bytes: usize,
     writing: Option<JoinHandle<io::Result<()>>>,
+    disk: Disk,
 }
 
 impl Sink {
-    pub(super) fn new(file: Arc<File>) -> Self {
-        Self { file, waiting: Vec::new(), bytes: 0, writing: None }
+    pub(super) fn new(file: Arc<File>, disk: Disk) -> Self {
+        Self { file, waiting: Vec::new(), bytes: 0, writing: None, disk }
     }
 
-    /// Takes `bytes`; waits when as many as may are waiting already.
+    /// Takes `bytes`, if the session's disk has room for them; waits when as many as may are waiting
+    /// already.
     pub(super) async fn push(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.disk.admit(bytes.len() as u64, 0).await?;
         self.bytes += bytes.len();
         self.waiting.push(bytes);
         if self.bytes >= BATCH { self.flush().await } else { Ok(()) }

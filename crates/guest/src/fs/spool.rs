@@ -28,6 +28,8 @@ impl Files {
         let folder = self.0.session.places.state.join("uploads");
         let owner = self.owner();
         let refused = |error: &io::Error| refuse_io(name, "what was sent", error);
+        let disk = self.disk().clone();
+        disk.admit(0, 1).await.map_err(|full| full.refuse("what was sent"))?;
         let made = blocking(move || {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
             let path = folder.to_string_lossy().into_owned();
@@ -40,7 +42,7 @@ impl Files {
         });
         let (draft, file) = made.await?;
         let file = Arc::new(file);
-        let mut sink = Sink::new(Arc::clone(&file));
+        let mut sink = Sink::new(Arc::clone(&file), disk);
         let mut total = 0;
         while let Some(bytes) = part.chunk().await? {
             total += bytes.len() as u64;

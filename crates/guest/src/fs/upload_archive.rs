@@ -158,7 +158,7 @@ async fn unpack(
     + 'static,
 ) -> Result<StatusCode> {
     let slot = files.archive_slot()?;
-    let owner = files.owner();
+    let (owner, disk) = (files.owner(), files.disk().clone());
     blocking(move || {
         let Received { field, archive, dest, strip } = received;
         let refused = |why: Refused| match why {
@@ -173,7 +173,7 @@ async fn unpack(
         let folder = place::folder(&dest)?;
         std::io::Seek::rewind(&mut &*archive.file).map_err(|error| refused(error.into()))?;
         let mut staging =
-            Staging::new(folder, owner, Limits::of(archive.bytes)).map_err(refused)?;
+            Staging::new(folder, owner, Limits::of(archive.bytes), disk).map_err(refused)?;
         unpacker(&archive, strip, &mut staging).map_err(refused)?;
         staging.merge().map_err(refused)?;
         made.keep();

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use browserd_rest::Result;
 use bytes::Bytes;
 use http::StatusCode;
+use http_body::Body;
 use rustix::fs::Mode;
 
 use super::draft::Draft;
@@ -47,8 +48,15 @@ pub(super) async fn write_file(
     let given = Given::new("path", query.need("path")?)?;
     let mode = query.get("mode")?.map(|mode| path::mode("mode", &mode)).transpose()?;
     let owner = files.owner();
+    let length = request.body().size_hint().exact();
     let mut body = request.into_body().into_data_stream();
+    let disk = files.disk();
+    if let Some(length) = length {
+        disk.fits(length).await.map_err(|full| full.refuse(&given))?;
+    }
     let (first, whole) = sink::gather(&mut body).await?;
+    let bytes = first.iter().map(|bytes| bytes.len() as u64).sum();
+    disk.admit(bytes, 1).await.map_err(|full| full.refuse(&given))?;
     let begun = blocking(move || {
         let writing = Writing::begin(given, owner)?;
         writing.write(&first)?;
@@ -61,7 +69,7 @@ pub(super) async fn write_file(
     })
     .await?;
     if let Some(writing) = begun {
-        let mut sink = Sink::new(Arc::clone(&writing.file));
+        let mut sink = Sink::new(Arc::clone(&writing.file), disk.clone());
         while let Some(bytes) = sink::next(&mut body).await? {
             sink.push(bytes).await.map_err(|error| writing.refuse(&error))?;
         }

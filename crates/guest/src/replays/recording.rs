@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::encoder::{self, Encoder, Encoding};
 use super::writer::Writer;
 use super::{Replays, audio, file};
+use crate::disk::Full;
 use crate::init::ExitStatus;
 use crate::screen::Stop;
 
@@ -41,6 +42,8 @@ pub(super) enum StartError {
     Audio(#[from] audio::NoAudio),
     #[error("there was no picture of the screen within {} s", FIRST_FRAME_WITHIN.as_secs())]
     NoPicture,
+    #[error("the session's disk is full")]
+    Full(Full),
     #[error("the recording could not be started: {0}")]
     Io(#[from] io::Error),
 }
@@ -78,6 +81,7 @@ pub(super) async fn start(replays: &Replays, order: Order) -> Result<Arc<Recordi
     if session.spec.programs.ffmpeg.is_none() {
         return Err(StartError::NoEncoder);
     }
+    session.disk.admit(DISK_FULL, 1).await.map_err(StartError::Full)?;
     let sound = match order.record_audio {
         true => Some(replays.audio.server().await?),
         false => None,
@@ -195,6 +199,7 @@ impl Task {
             status = encoder.wait() => self.why(&status),
             () = self.asked.cancelled() => ReplayEndReason::Stopped,
             () = late => ReplayEndReason::MaxDuration,
+            () = self.replays.session.disk.over() => ReplayEndReason::DiskLimit,
         };
         let finished_at = Timestamp::now();
         self.stop.now();
@@ -236,6 +241,8 @@ impl Task {
     /// Replaces the file in fragments by one with its index in front.
     async fn finish(&self) -> io::Result<()> {
         let session = &self.replays.session;
+        let length = self.output.metadata()?.len();
+        session.disk.admit(length, 1).await?;
         let whole = self.path.with_extension("whole");
         let to = file::create(session, &whole)?;
         let name = format!("{}-finish", self.name);

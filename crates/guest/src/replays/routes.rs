@@ -84,6 +84,7 @@ async fn start(
                 ErrorCode::NotImplemented
             }
             StartError::NoPicture | StartError::Audio(_) => ErrorCode::UpstreamUnavailable,
+            StartError::Full(full) => return full.refuse("a recording"),
             StartError::Io(error) => return Error::internal(error),
         };
         Error::new(code, error.to_string())

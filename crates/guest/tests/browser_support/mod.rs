@@ -66,6 +66,7 @@ pub(crate) fn spec(config: SessionConfig) -> GuestSpec {
         many_uids: rustix::process::geteuid().is_root(),
         has_cgroup: false,
         watch_memory: None,
+        disk_limit: 0,
         log: String::new(),
     }
 }
@@ -112,6 +113,7 @@ impl Guest {
                 .as_ref()
                 .map(|path| Leaves::new(std::fs::File::open(path).unwrap().into())),
             awake: browserd_guest::awake::Awake::default(),
+            disk: browserd_guest::disk::Disk::unlimited(),
             descriptor_limit: raise_descriptor_limit(),
         });
         let (ours, theirs) = UnixStream::pair().unwrap();

@@ -109,6 +109,7 @@ impl TestGuest {
             many_uids: way == Way::Leaf,
             has_cgroup: cgroup.is_some(),
             watch_memory: None,
+            disk_limit: 0,
             log: "info".into(),
         };
         let setup = Setup { dir: dir.path().into(), cgroup: cgroup.clone(), small, spec };

@@ -193,6 +193,9 @@ fn hardened(
     voice: &Voice,
     body: Body,
 ) -> Response {
+    if parts.status == StatusCode::INTERNAL_SERVER_ERROR && matches!(voice, Voice::Guest) {
+        tracing::error!(session = %session.id(), "the session's guest failed; it tells why");
+    }
     let mut response = Response::new(body);
     *response.status_mut() = parts.status;
     *response.headers_mut() = match voice {

@@ -110,6 +110,7 @@ async fn record(app: &App, row: &ReplayRow, end: ReplayEnd) {
     if let Err(error) = app.fleet.store().end_replay(&row.id, &end).await {
         tracing::error!(replay = %row.id, %error, "a recording's end could not be recorded");
     }
+    app.replays.ended.notify_one();
 }
 
 /// Takes up what an earlier server left open: recordings of sessions that still run are followed,

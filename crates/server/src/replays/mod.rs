@@ -6,6 +6,7 @@
 //! ```text
 //!  start ─▶ guest records ─▶ row ─▶ follow ─┬─ ended ────────▶ file fetched ──▶ blob, row ended
 //!                                           └─ session over ─▶ file rescued ─▶ blob, row ended
+//!  kept too long, or too much ─▶ retention ─▶ blob and row gone
 //! ```
 
 mod download;
@@ -13,6 +14,7 @@ mod follow;
 mod guest;
 mod list;
 mod range;
+mod retention;
 mod start;
 mod stop;
 mod view;
@@ -27,7 +29,7 @@ use browserd_fleet::SessionView;
 use browserd_rest::{Error, Result};
 use browserd_store::ReplayRow;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -37,6 +39,7 @@ use crate::config::Recordings;
 use crate::refusal;
 
 pub(crate) use follow::settle;
+pub(crate) use retention::keep;
 
 /// Seconds a client is asked to wait for a recording that is not finished.
 const RETRY_AFTER: u32 = 2;
@@ -61,6 +64,8 @@ pub(crate) struct Replays {
     tasks: TaskTracker,
     /// Closed once the recording's row says how it ended.
     open: Arc<Mutex<HashMap<ReplayId, watch::Receiver<()>>>>,
+    /// Told when one has ended.
+    ended: Arc<Notify>,
 }
 
 impl Replays {
@@ -104,7 +109,8 @@ fn no_replay(id: &str) -> Error {
     Error::new(
         ErrorCode::ReplayNotFound,
         format!(
-            "this session has no recording {id:?}; GET /browsers/{{id_or_name}}/replays lists them"
+            "this session has no recording {id:?} (any more: they are removed some time after their \
+             end); GET /browsers/{{id_or_name}}/replays lists them"
         ),
     )
 }

@@ -35,6 +35,9 @@ impl Goodbye {
             EndReason::OutOfMemory => {
                 (INTERNAL_ERROR, "out_of_memory: the browser session ran out of memory")
             }
+            EndReason::DiskFull => {
+                (INTERNAL_ERROR, "disk_full: the browser session wrote past its disk limit")
+            }
             EndReason::FailedToStart => {
                 (INTERNAL_ERROR, "failed_to_start: the browser session did not start")
             }
@@ -79,6 +82,7 @@ mod tests {
             EndReason::TimedOut,
             EndReason::Crashed,
             EndReason::OutOfMemory,
+            EndReason::DiskFull,
             EndReason::FailedToStart,
             EndReason::ServerShutdown,
             EndReason::HostLost,

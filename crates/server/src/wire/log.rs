@@ -31,7 +31,8 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     }
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = tracing::info_span!("request", request_id = %id);
+    // Of the level of errors, so that causes carry the id at every level at which they are logged.
+    let span = tracing::error_span!("request", request_id = %id);
     let mut response = next.run(request).instrument(span).await;
     if let Some(value) = value {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -61,6 +61,7 @@ where
     listing::filters_add_up(&*empty().await).await;
     replays::recordings_are_their_sessions_and_in_order(&*empty().await).await;
     replays::the_first_end_of_a_recording_stands(&*empty().await).await;
+    replays::ended_recordings_leave_the_first_to_end_in_front(&*empty().await).await;
     keys::keys_come_back_and_double_hashes_do_not(&*empty().await).await;
 }
 

@@ -47,3 +47,30 @@ pub(super) async fn the_first_end_of_a_recording_stands(store: &dyn Store) {
     assert_eq!(read, Some(ReplayRow { end: Some(end), ..row }));
     assert_eq!(store.open_replays().await.expect("the store answers"), [open]);
 }
+
+pub(super) async fn ended_recordings_leave_the_first_to_end_in_front(store: &dyn Store) {
+    let session = SessionId::generate();
+    let end = |age, size_bytes| ReplayEnd {
+        finished_at: at(age),
+        reason: ReplayEndReason::Stopped,
+        size_bytes,
+    };
+    assert_eq!(store.ended_replays(9).await.expect("the store answers"), (vec![], 0));
+    let mut ended = Vec::new();
+    for (age, size) in [(30, 1), (10, 1 << 40), (20, 4)] {
+        let row = ReplayRow { end: Some(end(age, size)), ..started(&session, 1) };
+        store.insert_replay(&row).await.expect("it is new");
+        ended.push(row);
+    }
+    store.insert_replay(&started(&session, 5)).await.expect("it is new");
+    ended.sort_by_key(|row| row.end.as_ref().map(|end| end.finished_at));
+    let all = (1 << 40) + 5;
+    assert_eq!(
+        store.ended_replays(2).await.expect("the store answers"),
+        (ended[..2].to_vec(), all)
+    );
+    store.delete_replay(&ended[0].id).await.expect("it goes");
+    store.delete_replay(&ended[0].id).await.expect("what is not there is no error");
+    assert_eq!(store.ended_replays(9).await.expect("the store answers"), (ended[1..].to_vec(), 5));
+    assert_eq!(store.replay(&session, &ended[0].id).await.expect("the store answers"), None);
+}

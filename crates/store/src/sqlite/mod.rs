@@ -187,6 +187,14 @@ impl Store for SqliteStore {
         replays::open(&self.readers).await
     }
 
+    async fn ended_replays(&self, most: u32) -> Result<(Vec<ReplayRow>, u64), StoreError> {
+        replays::ended(&self.readers, most).await
+    }
+
+    async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
+        replays::delete(self, id).await
+    }
+
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         api_keys::insert(self, row).await
     }

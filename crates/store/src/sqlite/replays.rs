@@ -87,6 +87,33 @@ pub(super) async fn open(pool: &SqlitePool) -> Result<Vec<ReplayRow>, StoreError
     columns.into_iter().map(row).collect()
 }
 
+pub(super) async fn ended(
+    pool: &SqlitePool,
+    most: u32,
+) -> Result<(Vec<ReplayRow>, u64), StoreError> {
+    let columns: Vec<Columns> = sqlx::query_as(
+        "SELECT id, session_id, started_at, finished_at, end_reason, size FROM replays
+         WHERE finished_at IS NOT NULL ORDER BY finished_at, id LIMIT ?",
+    )
+    .bind(most)
+    .fetch_all(pool)
+    .await?;
+    let rows = columns.into_iter().map(row).collect::<Result<_, _>>()?;
+    // TOTAL and not SUM: sizes are what they are said to be, and may be too many for an integer.
+    let (bytes,): (f64,) =
+        sqlx::query_as("SELECT TOTAL(size) FROM replays").fetch_one(pool).await?;
+    Ok((rows, bytes as u64))
+}
+
+pub(super) async fn delete(store: &SqliteStore, id: &ReplayId) -> Result<(), StoreError> {
+    let mut writing = store.begin().await?;
+    sqlx::query("DELETE FROM replays WHERE id = ?")
+        .bind(id.as_str())
+        .execute(&mut *writing)
+        .await?;
+    Ok(writing.commit().await?)
+}
+
 fn size(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -49,6 +49,27 @@ pub(super) fn cgroups(facts: &Facts) -> Check {
     Check::warn(NAME, format!("{found}: {}", missing.join("; ")), mend(facts))
 }
 
+/// Who keeps the limit of what a session has on the disk.
+pub(super) fn session_disk(facts: &Facts) -> Check {
+    const NAME: &str = "session disk";
+    match facts.disk.session_limit {
+        0 => Check::warn(
+            NAME,
+            "no limit: one session may fill the disk for all others",
+            "set --session-disk-mib to what one session may have",
+        ),
+        limit => Check::ok(
+            NAME,
+            format!(
+                "{} MiB ({:.1} GiB) each, counted by the session's shim every few seconds: what \
+                 writes on is killed when it is seen, and may be over the limit until then",
+                limit >> 20,
+                limit as f64 / (1u64 << 30) as f64,
+            ),
+        ),
+    }
+}
+
 fn mend(facts: &Facts) -> String {
     if !facts.cgroups.v2_mounted {
         return facts.as_root("mount -t cgroup2 cgroup2 /sys/fs/cgroup")

@@ -27,6 +27,7 @@ use super::super::walk::{Step, Walk};
 use super::limits::Limits;
 use super::names::stays_inside;
 use super::{Refused, entry};
+use crate::disk::{Disk, ENTRY};
 
 /// The folder being filled.
 pub(in crate::fs) struct Staging {
@@ -36,6 +37,7 @@ pub(in crate::fs) struct Staging {
     root: OwnedFd,
     owner: Owner,
     limits: Limits,
+    disk: Disk,
     /// Names of what is no folder.
     seen: HashSet<Vec<u8>>,
     buffer: Vec<u8>,
@@ -45,17 +47,24 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 impl Staging {
     /// Makes one for the folder `dest`.
-    pub(in crate::fs) fn new(dest: OwnedFd, owner: Owner, limits: Limits) -> Result<Self, Refused> {
+    pub(in crate::fs) fn new(
+        dest: OwnedFd,
+        owner: Owner,
+        limits: Limits,
+        disk: Disk,
+    ) -> Result<Self, Refused> {
+        disk.admit_blocking(ENTRY, 1)?;
         let name = draft::name();
         mkdirat(&dest, name.as_os_str(), Mode::from_raw_mode(0o700))?;
         let root = open_plain(&dest, &name, FOLDER)?;
         let buffer = vec![0; 128 << 10];
-        Ok(Self { dest, name, root, owner, limits, seen: HashSet::new(), buffer })
+        Ok(Self { dest, name, root, owner, limits, disk, seen: HashSet::new(), buffer })
     }
 
     /// Counts an entry; to be called for every one.
     pub(super) fn count(&mut self) -> Result<(), Refused> {
-        self.limits.entry()
+        self.limits.entry()?;
+        Ok(self.disk.admit_blocking(ENTRY, 1)?)
     }
 
     /// Makes a folder, and those above it.
@@ -87,6 +96,7 @@ impl Staging {
                 Err(error) => return Err(broken(parts, &error)),
             };
             self.limits.bytes(read as u64)?;
+            self.disk.admit_blocking(read as u64, 0)?;
             file.write_all(&self.buffer[..read])?;
         }
         self.owner.take(&file)?;
@@ -180,7 +190,7 @@ impl Staging {
             let part = OsStr::from_bytes(part);
             dir = match open_plain(&dir, part, FOLDER) {
                 Err(Errno::NOENT) => {
-                    self.limits.entry()?;
+                    self.count()?;
                     folders::make(&dir, part, FOLDER_MODE, self.owner)?;
                     open_plain(&dir, part, FOLDER)?
                 }

@@ -10,6 +10,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
+use crate::disk::Disk;
 use crate::fs::owner::Owner;
 
 fn spool(bytes: &[u8]) -> File {
@@ -25,7 +26,9 @@ fn unpack(
     by: impl FnOnce(&File, &mut Staging) -> Result<(), Refused>,
 ) -> Result<(), String> {
     let dir = File::open(dest).unwrap().into();
-    let mut staging = Staging::new(dir, Owner::nobody(), Limits::of(bytes.len() as u64)).unwrap();
+    let mut staging =
+        Staging::new(dir, Owner::nobody(), Limits::of(bytes.len() as u64), Disk::unlimited())
+            .unwrap();
     by(&spool(bytes), &mut staging)
         .and_then(|()| staging.merge())
         .map_err(|refused| refused.to_string())

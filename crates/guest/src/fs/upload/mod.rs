@@ -21,6 +21,7 @@ use super::path::Given;
 use super::refuse::refuse_io;
 use super::spool::{Spooled, twice};
 use super::{Files, Place, blocking};
+use crate::disk::Disk;
 use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Most files in one request.
@@ -65,8 +66,8 @@ pub(super) struct UploadFile {
 )]
 pub(super) async fn upload(State(files): State<Files>, request: Request) -> Result<StatusCode> {
     let uploads = receive(&files, request).await?;
-    let owner = files.owner();
-    blocking(move || place(uploads, owner)).await?;
+    let (owner, disk) = (files.owner(), files.disk().clone());
+    blocking(move || place(uploads, owner, &disk)).await?;
     Ok(StatusCode::CREATED)
 }
 
@@ -153,7 +154,7 @@ fn unknown(name: &str) -> Error {
 }
 
 /// Puts all files in their places, or none.
-fn place(uploads: Vec<Upload>, owner: Owner) -> Result<()> {
+fn place(uploads: Vec<Upload>, owner: Owner, disk: &Disk) -> Result<()> {
     let mut made = Made::default();
     let mut ready = Vec::with_capacity(uploads.len());
     let mut places = BTreeSet::new();
@@ -168,8 +169,8 @@ fn place(uploads: Vec<Upload>, owner: Owner) -> Result<()> {
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(refused(errno)),
         }
-        let (draft, file) =
-            bring(spooled, &place, owner).map_err(|error| refuse_io(&dest.field, &dest, &error))?;
+        let (draft, file) = bring(spooled, &place, owner, disk)
+            .map_err(|error| refuse_io(&dest.field, &dest, &error))?;
         ready.push((draft, file, place, dest));
     }
     let undoable = ready.len() > 1;
@@ -189,11 +190,17 @@ fn place(uploads: Vec<Upload>, owner: Owner) -> Result<()> {
 }
 
 /// Moves a spooled file beside its place.
-fn bring(spooled: Spooled, place: &Place, owner: Owner) -> std::io::Result<(Draft, Arc<File>)> {
-    let Spooled { mut draft, file, .. } = spooled;
+fn bring(
+    spooled: Spooled,
+    place: &Place,
+    owner: Owner,
+    disk: &Disk,
+) -> std::io::Result<(Draft, Arc<File>)> {
+    let Spooled { mut draft, file, bytes } = spooled;
     match draft.move_to(&place.dir) {
         Ok(()) => Ok((draft, file)),
         Err(Errno::XDEV) => {
+            disk.admit_blocking(bytes, 1)?;
             let (there, mut copy) = Draft::new(&place.dir, owner)?;
             std::io::Seek::rewind(&mut &*file)?;
             std::io::copy(&mut &*file, &mut copy)?;

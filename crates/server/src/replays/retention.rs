@@ -1,0 +1,182 @@
+//! Removing finished recordings: those that are too old, and the oldest when all are too much.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use browserd_api::Timestamp;
+use browserd_store::{BlobKey, Blobs, Store};
+
+use crate::app::App;
+use crate::config::Retention;
+
+/// Recordings looked at in one go.
+const BATCH: u32 = 100;
+/// Longest pause between two looks: clocks are set, and removing may have failed.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Removes recordings when their time has come, for as long as the server runs.
+pub(crate) async fn keep(app: App) {
+    let Some(recordings) = &app.config.recordings else { return };
+    let sweeper = Sweeper {
+        store: Arc::clone(app.fleet.store()),
+        blobs: Arc::clone(&recordings.blobs),
+        retention: recordings.retention,
+    };
+    loop {
+        let pause = match sweeper.sweep(Timestamp::now()).await {
+            Ok(next) => next.map_or(LONGEST, |next| next.min(LONGEST)),
+            Err(error) => {
+                tracing::error!(error, "old recordings could not be removed; trying again");
+                LONGEST
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.replays.ended.notified() => {}
+        }
+    }
+}
+
+struct Sweeper {
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    retention: Retention,
+}
+
+impl Sweeper {
+    /// Removes what is not to be kept any more at the time `now`; answers how long until the next one
+    /// will be too old.
+    async fn sweep(&self, now: Timestamp) -> Result<Option<Duration>, String> {
+        loop {
+            let looked = self.store.ended_replays(BATCH).await;
+            let (rows, mut bytes) = looked.map_err(|error| error.to_string())?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            for row in rows {
+                let Some(end) = &row.end else { continue };
+                let left = self.retention.age.map(|age| left(end.finished_at, age, now));
+                let too_much = self.retention.bytes.is_some_and(|most| bytes > most);
+                let too_old = left == Some(Duration::ZERO);
+                if !(too_old || too_much) {
+                    return Ok(left);
+                }
+                // The row last: should this be interrupted, it is found again.
+                let removed = self.blobs.delete(&BlobKey::replay(&row.id)).await;
+                removed.map_err(|error| error.to_string())?;
+                let removed = self.store.delete_replay(&row.id).await;
+                removed.map_err(|error| error.to_string())?;
+                let why = if too_old { "age" } else { "size of all" };
+                tracing::info!(replay = %row.id, session_id = %row.session_id, why, "recording removed");
+                bytes = bytes.saturating_sub(end.size_bytes);
+            }
+        }
+    }
+}
+
+/// How long what ended at `ended` is still kept. A clock that went backwards makes it no longer than
+/// `age`.
+fn left(ended: Timestamp, age: Duration, now: Timestamp) -> Duration {
+    let passed = now.as_micros().saturating_sub(ended.as_micros());
+    age.saturating_sub(Duration::from_micros(u64::try_from(passed).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use browserd_api::replays::ReplayEndReason;
+    use browserd_api::{ReplayId, SessionId};
+    use browserd_store::{DiskBlobs, ReplayEnd, ReplayRow, SqliteStore};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn hour(n: i64) -> Timestamp {
+        Timestamp::from_micros(n * 3_600_000_000)
+    }
+
+    /// A sweeper, and recordings of 10 bytes that ended at these hours.
+    async fn with(
+        folder: &tempfile::TempDir,
+        retention: Retention,
+        hours: impl IntoIterator<Item = i64>,
+    ) -> (Sweeper, Vec<ReplayRow>) {
+        let store = SqliteStore::in_memory().await.unwrap();
+        let blobs = DiskBlobs::open(folder.path().to_owned()).unwrap();
+        let mut rows = Vec::new();
+        for at in hours {
+            let end = ReplayEnd {
+                finished_at: hour(at),
+                reason: ReplayEndReason::Stopped,
+                size_bytes: 10,
+            };
+            let row = ReplayRow {
+                id: ReplayId::generate(),
+                session_id: SessionId::generate(),
+                started_at: hour(0),
+                end: Some(end),
+            };
+            store.insert_replay(&row).await.unwrap();
+            blobs.put(&BlobKey::replay(&row.id), &mut &[0u8; 10][..], 10).await.unwrap();
+            rows.push(row);
+        }
+        (Sweeper { store: Arc::new(store), blobs: Arc::new(blobs), retention }, rows)
+    }
+
+    /// Which of `rows` are there, blob and row.
+    async fn there(sweeper: &Sweeper, rows: &[ReplayRow]) -> Vec<bool> {
+        let mut all = Vec::new();
+        for row in rows {
+            let blob = sweeper.blobs.size(&BlobKey::replay(&row.id)).await.unwrap().is_some();
+            let found = sweeper.store.replay(&row.session_id, &row.id).await.unwrap().is_some();
+            assert_eq!(blob, found, "a blob and its row go together");
+            all.push(found);
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn they_go_when_their_time_has_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention { age: Some(10 * HOUR), bytes: None };
+        let (sweeper, rows) = with(&folder, retention, [3, 1, 7]).await;
+        assert_eq!(sweeper.sweep(hour(10)).await, Ok(Some(HOUR)));
+        assert_eq!(there(&sweeper, &rows).await, [true, true, true]);
+        assert_eq!(sweeper.sweep(hour(13)).await, Ok(Some(4 * HOUR)));
+        assert_eq!(there(&sweeper, &rows).await, [false, false, true]);
+        // A clock that was set back keeps them no longer than all the time there is.
+        assert_eq!(sweeper.sweep(hour(2)).await, Ok(Some(10 * HOUR)));
+        assert_eq!(sweeper.sweep(hour(17)).await, Ok(None));
+        assert_eq!(there(&sweeper, &rows).await, [false; 3]);
+    }
+
+    #[tokio::test]
+    async fn the_first_to_end_go_when_they_are_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention { age: None, bytes: Some(25) };
+        let (sweeper, rows) = with(&folder, retention, [3, 1, 7]).await;
+        assert_eq!(sweeper.sweep(hour(8)).await, Ok(None));
+        assert_eq!(there(&sweeper, &rows).await, [true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn without_limits_they_stay_and_many_go_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut sweeper, rows) = with(&folder, Retention::default(), 0..150).await;
+        assert_eq!(sweeper.sweep(hour(1 << 20)).await, Ok(None));
+        assert_eq!(there(&sweeper, &rows).await, vec![true; rows.len()]);
+        sweeper.retention.age = Some(HOUR);
+        assert_eq!(sweeper.sweep(hour(1 << 20)).await, Ok(None));
+        assert_eq!(there(&sweeper, &rows).await, vec![false; rows.len()]);
+    }
+
+    #[tokio::test]
+    async fn a_row_whose_blob_has_gone_goes_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention { age: Some(HOUR), bytes: None };
+        let (sweeper, rows) = with(&folder, retention, [1]).await;
+        sweeper.blobs.delete(&BlobKey::replay(&rows[0].id)).await.unwrap();
+        assert_eq!(sweeper.sweep(hour(2)).await, Ok(None));
+        assert_eq!(there(&sweeper, &rows).await, [false]);
+    }
+}
