@@ -19,6 +19,7 @@ use crate::fs::Files;
 use crate::http;
 use crate::init::{Children, ShimLine, raise_descriptor_limit, termination};
 use crate::internal;
+use crate::location::InForce;
 use crate::logs::LogStreams;
 use crate::playwright::Playwright;
 use crate::process::{Processes, Retention};
@@ -89,6 +90,7 @@ impl Guest {
         let asked_to_end = termination()?;
         let descriptor_limit = raise_descriptor_limit();
         let session = Arc::new(Session {
+            location: InForce::at_start(&self.spec),
             spec: self.spec,
             places: self.places,
             children: Children::new()?,
