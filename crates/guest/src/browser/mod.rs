@@ -216,7 +216,7 @@ impl Browser {
     }
 
     /// What holds for every Chromium of the session.
-    pub(crate) fn standing(&self) -> &Standing {
+    pub(crate) fn standing(&self) -> &Arc<Standing> {
         &self.standing
     }
 

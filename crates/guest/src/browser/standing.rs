@@ -2,6 +2,7 @@
 //! starts later.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use browserd_api::browser::{SessionConfig, Viewport};
 use parking_lot::Mutex;
@@ -17,6 +18,8 @@ pub(crate) struct Standing {
     /// Largest size of the screen.
     screen: (u32, u32),
     extensions: Mutex<Vec<PathBuf>>,
+    /// The pointer is not to be seen.
+    pointer_hidden: AtomicBool,
 }
 
 impl Standing {
@@ -25,6 +28,7 @@ impl Standing {
             viewport: Mutex::new(config.viewport),
             screen: randr::largest(config.viewport),
             extensions: Mutex::default(),
+            pointer_hidden: AtomicBool::new(false),
         }
     }
 
@@ -41,6 +45,16 @@ impl Standing {
     /// Changes it.
     pub(super) fn keep_viewport(&self, viewport: Viewport) {
         *self.viewport.lock() = viewport;
+    }
+
+    /// Whether the pointer is hidden.
+    pub(crate) fn pointer_hidden(&self) -> bool {
+        self.pointer_hidden.load(Ordering::Relaxed)
+    }
+
+    /// Hides or shows it.
+    pub(crate) fn hide_pointer(&self, hidden: bool) {
+        self.pointer_hidden.store(hidden, Ordering::Relaxed);
     }
 
     /// Folders of the extensions that are loaded.
