@@ -230,6 +230,45 @@ def test_follows_the_page_in_front(recorder: Recorder, recorded: Any) -> None:
     assert film.brightness(recorder.file(replays[1])) > 200
 
 
+def test_a_hidden_pointer_is_not_drawn(recorder: Recorder, recorded: Any, kernel: Kernel) -> None:
+    computer = kernel.browsers.computer
+    with Cdp(recorded.cdp_ws_url) as browser:
+        page = first_page(browser)
+        page.goto("data:text/html,<body style='background:white'>")
+        computer.move_mouse(recorded.session_id, x=700, y=300, smooth=False)
+        replay = recorder.start()
+        for hidden in (False, True, False):
+            computer.set_cursor_visibility(recorded.session_id, hidden=hidden)
+            last(page, 2)
+        recorder.stop(replay)
+    drawn = [dark < 128 for dark in film.darkest(recorder.file(replay), 680, 280, 40, 40)]
+    changes = [drawn[0]] + [now for before, now in zip(drawn, drawn[1:]) if now != before]
+    # a headless session has no pointer
+    assert changes == ([False] if recorded.headless else [True, False, True]), drawn
+
+
+def test_a_forced_change_of_size_leaves_one_film(recorder: Recorder, recorded: Any, kernel: Kernel) -> None:
+    with Cdp(recorded.cdp_ws_url) as browser:
+        page = first_page(browser)
+        page.goto("data:text/html,<body style='background:black'>")
+        replay = recorder.start()
+        last(page, 2)
+        kernel.browsers.update(recorded.session_id, viewport={"width": 800, "height": 600, "force": True})
+        page.evaluate("document.body.style.background = 'white'")
+        last(page, 3)
+        recorder.stop(replay)
+    item = recorder.listed(replay)
+    assert item.end_reason == "stopped"
+    path = recorder.file(replay)
+    seen = film.probe(path)
+    assert seen.video["width"] == 1280
+    assert abs(seen.duration - wall(item)) <= max(0.01 * wall(item), 0.1), (seen.duration, wall(item))
+    shown = film.times(path)
+    assert shown == sorted(shown)
+    # the smaller screen, between bars
+    assert 100 < film.brightness(path) < 250
+
+
 def test_plays_in_a_browser(recorder: Recorder, recorded: Any, make: Callable[..., Any], server: Server) -> None:
     with Cdp(recorded.cdp_ws_url) as browser:
         page = first_page(browser)

@@ -85,6 +85,17 @@ def _clock(row: bytes) -> float | None:
     return sum(1 << n for n, block in enumerate(blocks[1:-1]) if block > 128) * TICK
 
 
+def darkest(path: pathlib.Path, left: int, top: int, width: int, height: int) -> list[int]:
+    """The darkest point of a part of each picture, 0 to 255."""
+    ran = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(path), "-vf", f"format=gray,crop={width}:{height}:{left}:{top}",
+         "-fps_mode", "passthrough", "-f", "rawvideo", "-"],
+        capture_output=True, check=True,
+    )
+    size = width * height
+    return [min(ran.stdout[at:at + size]) for at in range(0, len(ran.stdout), size)]
+
+
 def brightness(path: pathlib.Path) -> float:
     """How bright the last picture is, 0 to 255."""
     ran = subprocess.run(

@@ -7,8 +7,6 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::locale;
-
 /// Flags every Chromium gets.
 const ALWAYS: &[&str] = &[
     // Nobody sits in front of it to answer.
@@ -44,6 +42,9 @@ const ALWAYS: &[&str] = &[
     // UDP has no way out of a session; without this, pages that offer HTTP/3 wait for it first.
     "--disable-quic",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    // The languages themselves are a policy, which can be changed; what follows them is the least
+    // there can be, as the flag cannot. Every list of ours ends with it.
+    "--accept-lang=en",
     // What pages write to their console goes to stderr, and so to the session's log. Level 0 is
     // where console messages are, whatever their own level.
     "--enable-logging=stderr",
@@ -66,8 +67,6 @@ pub struct LaunchConfig<'a> {
     pub height: u32,
     /// Hide the browser's own interface.
     pub kiosk: bool,
-    /// Language, BCP 47.
-    pub locale: &'a str,
     /// The profile's folder, owned by the uid Chromium runs as.
     pub user_data_dir: &'a Path,
     /// `host:port` of the HTTP proxy; none: direct.
@@ -88,7 +87,6 @@ pub fn arguments(config: &LaunchConfig<'_>) -> Vec<OsString> {
     arguments.push(user_data_dir);
     arguments.push(format!("--window-size={width},{height}").into());
     arguments.push("--window-position=0,0".into());
-    arguments.push(format!("--accept-lang={}", locale::accept_languages(config.locale)).into());
     if headless {
         arguments.push("--headless=new".into());
         // Without it `screen.width` is 800 whatever the window's size.
@@ -114,7 +112,6 @@ mod tests {
             width: 1280,
             height: 800,
             kiosk: false,
-            locale: "fr-FR",
             user_data_dir: Path::new("/home/kernel/user-data"),
             proxy: Some("127.0.0.1:3128"),
         }

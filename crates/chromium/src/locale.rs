@@ -2,7 +2,7 @@
 //!
 //! Chromium on Linux takes the language of its interface (and with it of `Intl`) from the
 //! environment, not from `--lang`; `navigator.languages` and `Accept-Language` come from
-//! `--accept-lang`.
+//! `--accept-lang`, and before that from the policy `ForcedLanguages`.
 
 /// Used where a tag cannot be read.
 const FALLBACK: &str = "en-US";
@@ -35,7 +35,7 @@ fn checked(tag: &str) -> &str {
     if well_formed { tag } else { FALLBACK }
 }
 
-/// Value of `--accept-lang`: the tag, its language, then English, as an installed Chrome has it.
+/// The languages pages and servers are told, between commas: the tag, its language, then English, as an installed Chrome has it.
 #[must_use]
 pub fn accept_languages(tag: &str) -> String {
     let tag = checked(tag);

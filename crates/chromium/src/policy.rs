@@ -4,14 +4,26 @@
 use browserd_protocol::inside;
 use serde_json::{Map, Value, json};
 
+use crate::locale;
+
 /// Largest `chrome_policy`, bytes of JSON.
 pub const SIZE_LIMIT: usize = 5 << 20;
 
 /// Folder of the policies inside a session, read by Chromium at start.
 pub const MANAGED_DIR: &str = "/etc/chromium/policies/managed";
 
-/// Name of the one file in [`MANAGED_DIR`].
+/// [`MANAGED_DIR`], seen from /etc.
+pub const MANAGED_BELOW_ETC: &str = "chromium/policies/managed";
+
+/// Name of the file in [`MANAGED_DIR`] with the server's and the client's policies.
 pub const MANAGED_FILE: &str = "browserd.json";
+
+/// Name of the file in [`MANAGED_DIR`] with [`languages`]. Of two files with one policy Chromium takes
+/// the one whose name comes last, so a client's languages win.
+pub const LANGUAGES_FILE: &str = "browserd-languages.json";
+
+/// The policy with the languages pages are told.
+pub const LANGUAGES: &str = "ForcedLanguages";
 
 /// Longest name of a policy taken; the longest of Chromium's has under 80 letters.
 const NAME_LIMIT: usize = 128;
@@ -136,9 +148,22 @@ pub fn merged(policy: Option<&Map<String, Value>>) -> Vec<u8> {
     Value::Object(all).to_string().into_bytes()
 }
 
+/// The contents of [`LANGUAGES_FILE`] for a BCP 47 tag.
+#[must_use]
+pub fn languages(tag: &str) -> Vec<u8> {
+    let list = locale::accept_languages(tag);
+    json!({ LANGUAGES: list.split(',').collect::<Vec<_>>() }).to_string().into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_files_are_where_chromium_looks_and_the_clients_comes_last() {
+        assert_eq!(format!("/etc/{MANAGED_BELOW_ETC}"), MANAGED_DIR);
+        assert!(LANGUAGES_FILE < MANAGED_FILE);
+    }
 
     fn map(value: Value) -> Map<String, Value> {
         match value {

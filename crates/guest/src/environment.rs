@@ -46,7 +46,8 @@ impl User {
 #[must_use]
 pub fn base(session: &Session, user: &User) -> Vec<(String, String)> {
     let proxy = format!("http://{}", inside::PROXY_ADDR);
-    let locale = locale::lang(&session.spec.locale);
+    let location = session.location.get();
+    let locale = locale::lang(&location.locale);
     let mut env: Vec<(String, String)> = [
         ("HOME", user.home.as_str()),
         ("USER", &user.name),
@@ -54,7 +55,7 @@ pub fn base(session: &Session, user: &User) -> Vec<(String, String)> {
         ("SHELL", &user.shell),
         ("PATH", PATH),
         ("LANG", &locale),
-        ("TZ", &session.spec.timezone),
+        ("TZ", &location.timezone),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();

@@ -21,6 +21,7 @@ pub mod init;
 mod inotify;
 pub mod internal;
 mod locale;
+pub mod location;
 pub mod logs;
 pub mod playwright;
 pub mod process;

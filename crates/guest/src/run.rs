@@ -21,6 +21,7 @@ use crate::fs::Files;
 use crate::http;
 use crate::init::{Children, Commands, ShimLine, raise_descriptor_limit, termination};
 use crate::internal;
+use crate::location::InForce;
 use crate::logs::LogStreams;
 use crate::playwright::Playwright;
 use crate::process::{Processes, Retention};
@@ -99,6 +100,7 @@ impl Guest {
         };
         let session = Arc::new(Session {
             disk: Disk::new(DiskLimit::of(self.spec.disk_limit), shim.clone()),
+            location: InForce::at_start(&self.spec),
             spec: self.spec,
             places: self.places,
             children: Children::new()?,

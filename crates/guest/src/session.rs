@@ -9,12 +9,15 @@ use browserd_sandbox::leaf::Leaves;
 use crate::awake::Awake;
 use crate::disk::Disk;
 use crate::init::Children;
+use crate::location::InForce;
 
 /// Fixed places; the defaults are those of [`inside`], tests use folders of their own.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// The browser user's home.
     pub home: PathBuf,
+    /// Where the system's settings are, /etc.
+    pub etc: PathBuf,
     /// Chromium's profile.
     pub user_data: PathBuf,
     /// Where downloads go.
@@ -31,6 +34,7 @@ impl Default for Places {
     fn default() -> Self {
         Self {
             home: inside::HOME.into(),
+            etc: "/etc".into(),
             user_data: inside::USER_DATA_DIR.into(),
             downloads: inside::DOWNLOADS.into(),
             state: inside::STATE_DIR.into(),
@@ -44,6 +48,8 @@ impl Default for Places {
 pub struct Session {
     /// What the shim said.
     pub spec: GuestSpec,
+    /// Time zone and language.
+    pub location: InForce,
     /// Where things are.
     pub places: Places,
     /// The one table of children.

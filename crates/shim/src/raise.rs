@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use aws_lc_rs::rand;
 use browserd_chromium::policy;
@@ -191,19 +191,13 @@ fn planted(spec: &SessionSpec) -> Result<Vec<PlantedFile>, RaiseError> {
         random.iter().map(|byte| format!("{byte:02x}")).chain(["\n".to_owned()]).collect();
     let file =
         |path: &str, content: Vec<u8>| PlantedFile { path: path.into(), content, mode: 0o644 };
-    let mut files = vec![
+    // Time zone and language are planted by the guest, which can change them.
+    Ok(vec![
         file("/etc/machine-id", machine_id.into_bytes()),
         file("/etc/hostname", b"browser\n".to_vec()),
         file(
             &format!("{}/{}", policy::MANAGED_DIR, policy::MANAGED_FILE),
             policy::merged(spec.config.chrome_policy.as_ref()),
         ),
-        file("/etc/timezone", format!("{}\n", spec.timezone).into_bytes()),
-    ];
-    // Programs that ask the system and not TZ get the session's zone too.
-    let zone = Path::new("/usr/share/zoneinfo").join(&spec.timezone);
-    if let Ok(zone) = fs::read(zone) {
-        files.push(file("/etc/localtime", zone));
-    }
-    Ok(files)
+    ])
 }

@@ -32,6 +32,10 @@ pub struct SessionPatch {
     pub tags: Option<BTreeMap<String, String>>,
     /// New window size.
     pub viewport: Option<Viewport>,
+    /// New time zone; `Some(None)` is the server's.
+    pub timezone: Option<Option<String>>,
+    /// New language; `Some(None)` is the server's.
+    pub locale: Option<Option<String>>,
     /// The start URL last asked for.
     pub start_url: Option<String>,
     /// New time without activity after which it ends, seconds.

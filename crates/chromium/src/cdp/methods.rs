@@ -63,6 +63,12 @@ struct Window {
     bounds: Bounds,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Created {
+    target_id: String,
+}
+
 /// A result nobody looks at.
 #[derive(Deserialize)]
 struct Ignored {}
@@ -82,13 +88,15 @@ impl Cdp {
 
     /// Opens a tab and answers its id.
     pub async fn open_page(&self, url: &str) -> Result<String, CdpError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Created {
-            target_id: String,
-        }
         let created: Created =
             self.call(None, "Target.createTarget", json!({ "url": url })).await?;
+        Ok(created.target_id)
+    }
+
+    /// Opens a page that is no tab and shows up in no list of pages, and answers its id.
+    pub async fn open_hidden_page(&self, url: &str) -> Result<String, CdpError> {
+        let created: Created =
+            self.call(None, "Target.createTarget", json!({ "url": url, "hidden": true })).await?;
         Ok(created.target_id)
     }
 

@@ -58,10 +58,12 @@ pub(super) fn start(
     logs: &Logs,
 ) -> io::Result<Chromium> {
     prepare_profile(session)?;
+    let location = session.location.get();
+    location.plant(&session.places.etc)?;
     let (commands_theirs, commands) = pipe_with(PipeFlags::CLOEXEC)?;
     let (answers, answers_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
     let (output, output_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-    let mut launch = launch(session, standing)?;
+    let mut launch = launch(session, standing, &location.locale)?;
     launch.extra_fds = vec![(commands_theirs, 3), (answers_theirs, 4)];
     launch.stdout = Input::Fd(output_theirs.try_clone()?);
     launch.stderr = Input::Fd(output_theirs);
@@ -75,7 +77,7 @@ pub(super) fn start(
     Ok(Chromium { child, cdp, announced, last_words })
 }
 
-fn launch(session: &Session, standing: &Standing) -> io::Result<Launch> {
+fn launch(session: &Session, standing: &Standing, locale: &str) -> io::Result<Launch> {
     let spec = &session.spec;
     let viewport = standing.viewport();
     let program = CString::new(spec.programs.chromium.as_os_str().as_bytes())?;
@@ -85,7 +87,6 @@ fn launch(session: &Session, standing: &Standing) -> io::Result<Launch> {
         width: viewport.width,
         height: viewport.height,
         kiosk: standing.kiosk(),
-        locale: &spec.locale,
         user_data_dir: &session.places.user_data,
         proxy: Some(inside::PROXY_ADDR),
     });
@@ -93,7 +94,9 @@ fn launch(session: &Session, standing: &Standing) -> io::Result<Launch> {
         launch = launch.arg(CString::new(argument.as_bytes())?);
     }
     let mut env = environment::base(session, &User::browser(session));
-    for (name, value) in locale::environment(&spec.locale) {
+    // With it Chromium would not look at /etc/localtime, and not follow it.
+    env.retain(|(name, _)| name != "TZ");
+    for (name, value) in locale::environment(locale) {
         env.retain(|(known, _)| known != name);
         env.push((name.to_owned(), value));
     }

@@ -20,6 +20,7 @@ mod lines;
 mod logs;
 mod memory_watch;
 mod randr;
+mod relocate;
 mod resize;
 mod restarts;
 mod standing;
@@ -46,6 +47,7 @@ use crate::session::Session;
 
 pub(crate) use active::active_page;
 pub(crate) use logs::{Logs, pump};
+pub(crate) use relocate::RelocateError;
 pub(crate) use resize::ResizeError;
 pub(crate) use standing::Standing;
 
@@ -100,6 +102,9 @@ pub struct Browser {
     display: Option<String>,
     /// One change of size at a time.
     resizing: Arc<tokio::sync::Mutex<()>>,
+    /// One change of location at a time.
+    relocating: Arc<tokio::sync::Mutex<()>>,
+    session: Arc<Session>,
 }
 
 impl Browser {
@@ -118,7 +123,7 @@ impl Browser {
         let display =
             (!session.spec.config.headless).then(|| crate::environment::display(&session));
         let supervisor = supervisor::Supervisor {
-            session,
+            session: Arc::clone(&session),
             shim,
             publish,
             logs: Arc::clone(&logs),
@@ -126,8 +131,8 @@ impl Browser {
             stop: stop.clone(),
         };
         tasks.spawn(supervisor.run());
-        let resizing = Arc::default();
-        Self { state, stop, tasks, logs, standing, display, resizing }
+        let (resizing, relocating) = (Arc::default(), Arc::default());
+        Self { state, stop, tasks, logs, standing, display, resizing, relocating, session }
     }
 
     /// What it is doing, now and from now on.
@@ -213,7 +218,7 @@ impl Browser {
     }
 
     /// What holds for every Chromium of the session.
-    pub(crate) fn standing(&self) -> &Standing {
+    pub(crate) fn standing(&self) -> &Arc<Standing> {
         &self.standing
     }
 

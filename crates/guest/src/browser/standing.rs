@@ -19,6 +19,8 @@ pub(crate) struct Standing {
     /// Largest size of the screen.
     screen: (u32, u32),
     extensions: Mutex<Vec<PathBuf>>,
+    /// The pointer is not to be seen.
+    pointer_hidden: AtomicBool,
 }
 
 impl Standing {
@@ -28,6 +30,7 @@ impl Standing {
             kiosk: AtomicBool::new(config.kiosk_mode),
             screen: randr::largest(config.viewport),
             extensions: Mutex::default(),
+            pointer_hidden: AtomicBool::new(false),
         }
     }
 
@@ -54,6 +57,16 @@ impl Standing {
     /// Changes it.
     pub(super) fn keep_viewport(&self, viewport: Viewport) {
         *self.viewport.lock() = viewport;
+    }
+
+    /// Whether the pointer is hidden.
+    pub(crate) fn pointer_hidden(&self) -> bool {
+        self.pointer_hidden.load(Ordering::Relaxed)
+    }
+
+    /// Hides or shows it.
+    pub(crate) fn hide_pointer(&self, hidden: bool) {
+        self.pointer_hidden.store(hidden, Ordering::Relaxed);
     }
 
     /// Folders of the extensions that are loaded.

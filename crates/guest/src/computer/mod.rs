@@ -63,7 +63,7 @@ impl Computer {
         let device = if session.spec.config.headless {
             Device::Headless(page::Pages::new(browser))
         } else {
-            Device::Headful(x11::Display::new(session.places.display))
+            Device::Headful(x11::Display::new(session.places.display, browser.standing()))
         };
         let hand = Mutex::new(Hand::new(device));
         Self(Arc::new(Inner { hand, waiting: Arc::new(Semaphore::new(turn::WAITING)) }))

@@ -3,6 +3,7 @@
 //! They are in no public document and the server relays nobody to them; the server has checked what it
 //! sends. Each takes JSON and answers 204.
 
+mod location;
 mod start_url;
 mod viewport;
 
@@ -25,6 +26,7 @@ struct Internal {
 pub fn router(browser: Browser) -> Router {
     Router::new()
         .route("/internal/viewport", post(viewport::viewport))
+        .route("/internal/location", post(location::location))
         .route("/internal/start_url", post(start_url::start_url))
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(Internal { browser })

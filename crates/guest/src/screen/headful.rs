@@ -35,22 +35,28 @@ pub(super) async fn follow(
         };
         let Ok(BrowserState::Running(running)) = found else { return };
         generation = running.generation;
-        if !look(display.clone(), Arc::clone(&slot), &unwatched).await {
+        if !look(&browser, display.clone(), Arc::clone(&slot), &unwatched).await {
             return;
         }
     }
 }
 
 /// One thread's look; `true` when the X server went away.
-async fn look(display: String, slot: Arc<Slot>, unwatched: &CancellationToken) -> bool {
+async fn look(
+    browser: &Browser,
+    display: String,
+    slot: Arc<Slot>,
+    unwatched: &CancellationToken,
+) -> bool {
     let (ended, end) = oneshot::channel();
+    let standing = Arc::clone(browser.standing());
     let started =
         pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from).and_then(|(hang_up, held)| {
             // A thread of its own, because the X server may be one of the session's own making that
             // never answers.
             std::thread::Builder::new().name("screen".into()).stack_size(STACK).spawn(
                 move || {
-                    let _ = ended.send(x11::capture(&display, &hang_up, &slot));
+                    let _ = ended.send(x11::capture(&display, &hang_up, &slot, &standing));
                 },
             )?;
             Ok(held)

@@ -24,6 +24,7 @@ use x11rb::rust_connection::RustConnection;
 use super::frame::{Frame, PIXEL_LIMIT};
 use super::pointer::Pointer;
 use super::slot::Slot;
+use crate::browser::Standing;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -32,7 +33,12 @@ const POINTER_LIMIT: usize = 1 << 16;
 
 /// Takes pictures of `display` into `slot` until the other end of `hang_up` is closed; an error when
 /// the server goes away.
-pub(super) fn capture(display: &str, hang_up: &OwnedFd, slot: &Slot) -> Result<(), Failure> {
+pub(super) fn capture(
+    display: &str,
+    hang_up: &OwnedFd,
+    slot: &Slot,
+    standing: &Standing,
+) -> Result<(), Failure> {
     let mut camera = Camera::set_up(display)?;
     let mut due = Instant::now();
     loop {
@@ -42,7 +48,7 @@ pub(super) fn capture(display: &str, hang_up: &OwnedFd, slot: &Slot) -> Result<(
             idle = false;
         }
         if Instant::now() >= due {
-            if let Some(frame) = camera.look()? {
+            if let Some(frame) = camera.look(standing.pointer_hidden())? {
                 slot.show(frame);
             }
             due = Instant::now() + slot.period();
@@ -80,7 +86,8 @@ struct Camera {
     /// Something has changed since the last picture.
     changed: bool,
     pointer: Option<Pointer>,
-    pointer_at: (i32, i32),
+    /// Where it was in the last picture; none: it was hidden.
+    pointer_at: Option<(i32, i32)>,
     shared: Option<Shared>,
 }
 
@@ -122,7 +129,7 @@ impl Camera {
             damage,
             changed: true,
             pointer: None,
-            pointer_at: (-1, -1),
+            pointer_at: None,
             shared: None,
         })
     }
@@ -148,9 +155,9 @@ impl Camera {
     }
 
     /// A picture, if anything has changed since the last one.
-    fn look(&mut self) -> Result<Option<Frame>, Failure> {
+    fn look(&mut self, hidden: bool) -> Result<Option<Frame>, Failure> {
         let pointer = self.connection.query_pointer(self.root)?.reply()?;
-        let at = (i32::from(pointer.root_x), i32::from(pointer.root_y));
+        let at = (!hidden).then(|| (i32::from(pointer.root_x), i32::from(pointer.root_y)));
         if !self.changed && at == self.pointer_at {
             return Ok(None);
         }
@@ -170,7 +177,7 @@ impl Camera {
         if self.pointer.is_none() {
             self.pointer = self.look_at_pointer()?;
         }
-        if let Some(pointer) = &self.pointer {
+        if let (Some(pointer), Some(at)) = (&self.pointer, at) {
             pointer.draw(&mut frame, at);
         }
         Ok(Some(frame))

@@ -23,6 +23,7 @@ use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, View
 use browserd_chromium::cdp::Cdp;
 use browserd_guest::browser::{Browser, Running};
 use browserd_guest::init::{Children, ShimLine, raise_descriptor_limit};
+use browserd_guest::location::InForce;
 use browserd_guest::session::{Places, Session};
 use browserd_protocol::{GuestReport, GuestSpec, HandoffReply, Programs};
 use browserd_sandbox::leaf::Leaves;
@@ -97,6 +98,7 @@ impl Guest {
             std::os::unix::fs::chown(&home, Some(1000), Some(1000)).unwrap();
         }
         let places = Places {
+            etc: dir.path().join("etc"),
             user_data: home.join("user-data"),
             downloads: home.join("Downloads"),
             home,
@@ -106,6 +108,7 @@ impl Guest {
             display: 1000 + std::process::id() % 50_000,
         };
         let session = Arc::new(Session {
+            location: InForce::at_start(&spec),
             spec,
             places,
             children: Children::new().unwrap(),

@@ -336,6 +336,7 @@ pub(crate) fn guest_main() {
             spec,
             places: Places {
                 home: dir.join("home"),
+                etc: dir.join("etc"),
                 user_data: dir.join("home/user-data"),
                 downloads: dir.join("home/Downloads"),
                 state: dir.join("state"),

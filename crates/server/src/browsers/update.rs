@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use browserd_api::browser::Browser;
+use browserd_api::browser::{Browser, Location};
 use browserd_api::{ApiError, ErrorCode};
 use browserd_fleet::{SessionPatch, SessionView};
 use browserd_rest::{Error, Optional, Result};
@@ -17,10 +17,11 @@ use crate::{refusal, relay};
 
 /// Change a browser session
 ///
-/// Name, tags, timeout, viewport and start URL of a running session. What is left out stays as it
-/// is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes are
-/// applied in this order: name, tags, timeout, viewport, start URL; where one fails, the earlier
-/// ones stay and the later ones are not made. Settings fixed at creation, and those a later version
+/// Name, tags, timeout, viewport, location and start URL of a running session. What is left out stays
+/// as it is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes are
+/// applied in this order: name, tags, timeout, viewport, location, start URL; where one fails, the
+/// earlier ones stay and the later ones are not made. A location that Chromium does not take over in
+/// time stays recorded: ask again. Settings fixed at creation, and those a later version
 /// will change, are refused by name before anything changes.
 #[utoipa::path(patch, path = "/browsers/{id_or_name}", operation_id = "browsers.update", tag = "browsers",
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
@@ -59,7 +60,8 @@ async fn refuse_while_recorded(app: &App, id_or_name: &str) -> Result<()> {
 /// Makes a change step by step: first what may be refused and costs nothing, then the browser's
 /// part, each recorded once it is true.
 async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionView> {
-    let SessionPatch { name, tags, viewport, start_url, timeout_seconds } = change.patch;
+    let SessionPatch { name, tags, viewport, timezone, locale, start_url, timeout_seconds } =
+        change.patch;
     if viewport.is_some() && !change.force {
         refuse_while_recorded(app, id_or_name).await?;
     }
@@ -73,6 +75,14 @@ async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionVie
         relay::ask(app, &live, "/internal/viewport", &json!(viewport)).await?;
         let patch = SessionPatch { viewport: Some(viewport), ..SessionPatch::default() };
         session = record(id.as_str(), patch).await?;
+    }
+    if timezone.is_some() || locale.is_some() {
+        let patch = SessionPatch { timezone, locale, ..SessionPatch::default() };
+        session = record(id.as_str(), patch).await?;
+        let Location { timezone, locale, .. } =
+            view::location(app, session.config.location.clone());
+        let body = json!({ "timezone": timezone, "locale": locale });
+        relay::ask(app, &live, "/internal/location", &body).await?;
     }
     if let Some(url) = start_url {
         relay::ask(app, &live, "/internal/start_url", &json!({ "url": url })).await?;

@@ -1,7 +1,9 @@
 //! A session as clients see it.
 
 use browserd_api::Timestamp;
-use browserd_api::browser::{Browser, Location, LocationSource, Usage, UsageStatus};
+use browserd_api::browser::{
+    Browser, Location, LocationRequest, LocationSource, Usage, UsageStatus,
+};
 use browserd_fleet::SessionView;
 use browserd_rest::Error;
 
@@ -17,9 +19,7 @@ pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
     let token = jwt.as_ref().map_or_else(String::new, |jwt| format!("?jwt={jwt}"));
     let (http, ws) = (&app.public.http, &app.public.ws);
     let config = session.config.clone();
-    let (timezone, timezone_source) =
-        settle(config.location.timezone, &app.config.default_timezone);
-    let (locale, locale_source) = settle(config.location.locale, &app.config.default_locale);
+    let location = location(app, config.location);
     let ended = session.ended.clone();
     let last_seen = ended.as_ref().map_or_else(Timestamp::now, |(at, ..)| *at);
     Ok(Browser {
@@ -35,7 +35,7 @@ pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
         memory: config.memory,
         region: config.region,
         viewport: config.viewport,
-        location: Location { timezone, timezone_source, locale, locale_source },
+        location,
         name: session.name.clone(),
         tags: Some(session.tags.clone()).filter(|tags| !tags.is_empty()),
         start_url: config.start_url,
@@ -46,6 +46,13 @@ pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
         usage_status: Some(if ended.is_some() { UsageStatus::Ready } else { UsageStatus::Pending }),
         deletion_detail: ended.and_then(|(_, _, detail)| detail),
     })
+}
+
+/// The location in force for what was asked.
+pub(super) fn location(app: &App, asked: LocationRequest) -> Location {
+    let (timezone, timezone_source) = settle(asked.timezone, &app.config.default_timezone);
+    let (locale, locale_source) = settle(asked.locale, &app.config.default_locale);
+    Location { timezone, timezone_source, locale, locale_source }
 }
 
 fn settle(asked: Option<String>, default: &str) -> (String, LocationSource) {

@@ -110,6 +110,12 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
         if let Some(viewport) = patch.viewport {
             row.config.viewport = viewport;
         }
+        if let Some(timezone) = &patch.timezone {
+            row.config.location.timezone.clone_from(timezone);
+        }
+        if let Some(locale) = &patch.locale {
+            row.config.location.locale.clone_from(locale);
+        }
         if let Some(url) = &patch.start_url {
             row.config.start_url = Some(url.clone());
         }
@@ -123,6 +129,12 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
     let viewport = |refresh_rate| Some(Viewport { width: 800, height: 600, refresh_rate });
     update(SessionPatch { viewport: viewport(Some(10)), ..SessionPatch::default() }).await;
     update(SessionPatch { viewport: viewport(None), ..SessionPatch::default() }).await;
+    let text = |text: &str| Some(Some(text.to_owned()));
+    update(SessionPatch { timezone: text("Asia/Tokyo"), ..SessionPatch::default() }).await;
+    update(SessionPatch { locale: text("de-DE"), ..SessionPatch::default() }).await;
+    update(SessionPatch { timezone: Some(None), locale: text("fr"), ..SessionPatch::default() })
+        .await;
+    update(SessionPatch { locale: Some(None), ..SessionPatch::default() }).await;
     let url = Some("https://example.com/?q='\"".to_owned());
     update(SessionPatch { start_url: url, ..SessionPatch::default() }).await;
     update(SessionPatch { timeout_seconds: Some(77), ..SessionPatch::default() }).await;

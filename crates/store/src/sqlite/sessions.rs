@@ -143,6 +143,15 @@ fn config_patch(patch: &SessionPatch) -> Option<String> {
         let viewport = json!({ "width": width, "height": height, "refresh_rate": refresh_rate });
         config.insert("viewport".to_owned(), viewport);
     }
+    let mut location = serde_json::Map::new();
+    for (field, value) in [("timezone", &patch.timezone), ("locale", &patch.locale)] {
+        if let Some(value) = value {
+            location.insert(field.to_owned(), json!(value));
+        }
+    }
+    if !location.is_empty() {
+        config.insert("location".to_owned(), location.into());
+    }
     if let Some(url) = &patch.start_url {
         config.insert("start_url".to_owned(), json!(url));
     }

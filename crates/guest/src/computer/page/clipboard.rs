@@ -5,7 +5,6 @@
 //! pages; it is told to paste and to copy as if somebody had pressed the keys.
 
 use browserd_chromium::cdp::{Cdp, SessionId};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{Failure, Pages, Result, evaluate};
@@ -44,14 +43,7 @@ struct Hidden<'a> {
 
 impl<'a> Hidden<'a> {
     async fn open(cdp: &'a Cdp) -> Result<Self> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Created {
-            target_id: String,
-        }
-        let params = json!({ "url": "about:blank", "hidden": true });
-        let created: Created = cdp.call(None, "Target.createTarget", params).await?;
-        Ok(Self { cdp, target: created.target_id })
+        Ok(Self { cdp, target: cdp.open_hidden_page("about:blank").await? })
     }
 
     async fn close(self) {

@@ -18,11 +18,14 @@ mod pointer;
 mod server;
 mod thread;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::browser::Standing;
 pub(super) use capture::Picture;
+
 use server::Server;
 use thread::Thread;
 
@@ -78,13 +81,13 @@ impl From<x11rb::errors::ReplyOrIdError> for Failure {
 pub(super) struct Display {
     number: u32,
     thread: Option<Thread>,
-    /// The pointer is to be hidden; a new connection has to hide it again.
-    hidden: bool,
+    /// Tells whether the pointer is hidden; a new connection has to hide it again.
+    standing: Arc<Standing>,
 }
 
 impl Display {
-    pub(super) fn new(number: u32) -> Self {
-        Self { number, thread: None, hidden: false }
+    pub(super) fn new(number: u32, standing: &Arc<Standing>) -> Self {
+        Self { number, thread: None, standing: Arc::clone(standing) }
     }
 
     /// Does `job` on the connection.
@@ -94,7 +97,7 @@ impl Display {
     ) -> Result<T> {
         if self.thread.as_ref().is_none_or(Thread::ended) {
             self.thread = None;
-            let connect = Thread::start(self.number, self.hidden);
+            let connect = Thread::start(self.number, self.standing.pointer_hidden());
             let thread = tokio::time::timeout(ANSWER_WITHIN, connect).await;
             self.thread = Some(thread.map_err(|_| Failure::Silent)??);
         }

@@ -139,7 +139,8 @@ impl Display {
     }
 
     pub(in crate::computer) async fn hide_cursor(&mut self, hidden: bool) -> Result<()> {
-        self.hidden = hidden;
+        // What draws pictures of the screen draws the pointer itself, and has to know.
+        self.standing.hide_pointer(hidden);
         self.call(move |server| {
             server.hide_pointer(hidden)?;
             server.connection.flush()?;

@@ -16,22 +16,45 @@ pub(super) fn read(
     let Some(mut object) = Object::read("location", value, faults) else {
         return LocationRequest::default();
     };
-    let timezone = object.text("timezone", faults).and_then(|text| {
-        let zone = zone(text);
-        if zone.is_none() {
-            faults.add("location.timezone", "must be an IANA time zone such as Europe/Paris");
-        }
-        zone
-    });
-    let locale = object.text("locale", faults).and_then(|text| {
-        let locale = locale(text);
-        if locale.is_none() {
-            faults.add("location.locale", "must be a BCP 47 language tag such as fr-FR");
-        }
-        locale
-    });
+    let timezone = object.text("timezone", faults).and_then(|text| read_zone(text, faults));
+    let locale = object.text("locale", faults).and_then(|text| read_locale(text, faults));
     unknown.extend(object.unknown());
     LocationRequest { timezone, locale }
+}
+
+/// A change of time zone and language; null is the server's default.
+pub(super) type LocationChange = (Option<Option<String>>, Option<Option<String>>);
+
+/// Reads `location` of a change.
+pub(super) fn read_change(
+    value: &Value,
+    faults: &mut Faults,
+    unknown: &mut Vec<String>,
+) -> LocationChange {
+    let Some(mut object) = Object::read("location", value, faults) else { return (None, None) };
+    let mut field = |name, read: fn(&str, &mut Faults) -> Option<String>| {
+        let Some(value) = object.take_nullable(name)? else { return Some(None) };
+        object.as_text(name, value, faults).and_then(|text| read(text, faults)).map(Some)
+    };
+    let change = (field("timezone", read_zone), field("locale", read_locale));
+    unknown.extend(object.unknown());
+    change
+}
+
+fn read_zone(text: &str, faults: &mut Faults) -> Option<String> {
+    let zone = zone(text);
+    if zone.is_none() {
+        faults.add("location.timezone", "must be an IANA time zone such as Europe/Paris");
+    }
+    zone
+}
+
+fn read_locale(text: &str, faults: &mut Faults) -> Option<String> {
+    let locale = locale(text);
+    if locale.is_none() {
+        faults.add("location.locale", "must be a BCP 47 language tag such as fr-FR");
+    }
+    locale
 }
 
 fn zone(text: &str) -> Option<String> {

@@ -67,6 +67,11 @@ impl<'a> Object<'a> {
         self.fields.remove(field).filter(|value| !value.is_null())
     }
 
+    /// Takes a field whose null means something: that is `Some(None)`.
+    pub(crate) fn take_nullable(&mut self, field: &str) -> Option<Option<&'a Value>> {
+        self.fields.remove(field).map(|value| Some(value).filter(|value| !value.is_null()))
+    }
+
     /// The whole path of a field.
     pub(crate) fn path(&self, field: &str) -> String {
         format!("{}{field}", self.prefix)
@@ -84,6 +89,16 @@ impl<'a> Object<'a> {
     /// Takes a text.
     pub(crate) fn text(&mut self, field: &str, faults: &mut Faults) -> Option<&'a str> {
         let value = self.take(field)?;
+        self.as_text(field, value, faults)
+    }
+
+    /// The text of a field taken before.
+    pub(crate) fn as_text<'v>(
+        &self,
+        field: &str,
+        value: &'v Value,
+        faults: &mut Faults,
+    ) -> Option<&'v str> {
         if value.as_str().is_none() {
             faults.add(self.path(field), "must be a string");
         }

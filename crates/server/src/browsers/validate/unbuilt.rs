@@ -23,8 +23,7 @@ const CREATE: [(&str, &str); 13] = [
 ];
 
 /// Fields of a change that a later version will take.
-const UPDATE: [(&str, &str); 7] = [
-    ("location", "changing the location of a running session"),
+const UPDATE: [(&str, &str); 6] = [
     ("proxy", "upstream proxies"),
     ("proxy_id", "upstream proxies"),
     ("disable_default_proxy", "stealth mode"),

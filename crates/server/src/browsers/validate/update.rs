@@ -8,7 +8,7 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, TIMEOUT, name, start_url, tags, unbuilt, viewport};
+use super::{Faults, Object, TIMEOUT, location, name, start_url, tags, unbuilt, viewport};
 
 /// Fields fixed when a session is created.
 const FIXED: [&str; 10] = [
@@ -35,12 +35,24 @@ pub(crate) struct UpdateBrowser {
     tags: Option<BTreeMap<String, String>>,
     /// New size of the window, at once and without a restart.
     viewport: Option<UpdateViewport>,
+    /// Other time zone and language, at once and without a restart.
+    location: Option<UpdateLocation>,
     /// Navigates the active page, fire and forget. An empty string asks for nothing.
     #[schema(max_length = 2048)]
     start_url: Option<String>,
     /// Extension: new time without activity after which the session ends, counted from the last one.
     #[schema(minimum = 10, maximum = 259_200)]
     timeout_seconds: Option<u32>,
+}
+
+/// Time zone and language. What is left out stays as it is; null is the server's default.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the body; update() reads it")]
+pub(crate) struct UpdateLocation {
+    /// IANA name, e.g. `Europe/Paris`.
+    timezone: Option<String>,
+    /// BCP 47 tag, e.g. `fr-FR`.
+    locale: Option<String>,
 }
 
 /// A window size, pixels.
@@ -86,6 +98,10 @@ pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
         {
             patch.viewport = Some(asked.viewport);
             change.force = asked.force;
+        }
+        if let Some(value) = object.take("location") {
+            (patch.timezone, patch.locale) =
+                location::read_change(value, &mut faults, &mut unknown);
         }
         patch.start_url = object
             .text("start_url", &mut faults)
@@ -135,30 +151,33 @@ mod tests {
         assert_eq!(update(&nothing).unwrap().0, Change::default());
         let (change, unknown) = update(&json!({
             "viewport": {"width": 800, "height": 600, "force": true, "depth": 24},
-            "start_url": "example.com", "timeout_seconds": 90,
+            "start_url": "example.com", "location": {"timezone": null, "locale": "DE-de", "city": 1},
+            "timeout_seconds": 90,
         }))
         .unwrap();
         let viewport = Viewport { width: 800, height: 600, refresh_rate: Some(60) };
         assert_eq!((change.patch.viewport, change.force), (Some(viewport), true));
         assert_eq!(change.patch.start_url.as_deref(), Some("https://example.com/"));
         assert_eq!(change.patch.timeout_seconds, Some(90));
-        assert_eq!(unknown, ["viewport.depth"]);
+        assert_eq!(change.patch.timezone, Some(None));
+        assert_eq!(change.patch.locale, Some(Some("de-DE".into())));
+        assert_eq!(unknown, ["viewport.depth", "location.city"]);
     }
 
     #[test]
     fn everything_else_is_refused_by_name() {
         assert_eq!(
             blamed(&json!({
-                "viewport": {"width": 1}, "location": {"timezone": "UTC"}, "proxy": {"id": "x"},
+                "viewport": {"width": 1}, "location": {"timezone": "x"}, "proxy": {"id": "x"},
                 "timeout_seconds": 9, "headless": true, "tags": 1, "start_url": "ftp://x",
             })),
             [
                 "tags",
                 "viewport.height",
                 "viewport.width",
+                "location.timezone",
                 "start_url",
                 "timeout_seconds",
-                "location",
                 "proxy",
                 "headless"
             ]

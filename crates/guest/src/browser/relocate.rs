@@ -1,0 +1,149 @@
+//! Another time zone and language, while Chromium runs.
+//!
+//! ```text
+//!  files of the new location ─▶ a hidden page is asked what it sees ──as wanted──▶ done
+//!                                  ▲                    │ not yet
+//!                                  └── pause ◀── zone: the link is set anew
+//!                                                languages: policies are read again
+//! ```
+//!
+//! Nothing is overridden, so nothing is in the way of a driver that overrides time zone and languages
+//! itself. Chromium watches the link, but begins to only a second or two after its start and says
+//! nothing of it; that is what the repetition is for.
+
+use std::io;
+use std::time::Duration;
+
+use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
+use browserd_chromium::locale;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Browser, NoBrowser};
+use crate::location::{Location, languages, zone};
+use crate::session::Session;
+
+/// How long Chromium may take. The first time, policies take it a second or two.
+const TAKEN_WITHIN: Duration = Duration::from_secs(20);
+/// Pauses between two looks, growing from the first to the last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+/// How long policies are being read before they are asked for again.
+const RELOAD_AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// The page that can have policies read.
+const POLICY_PAGE: &str = "chrome://policy/";
+
+/// What the page is asked. A hidden page is not told languages, but chrome://policy which policies hold
+/// each time they have been read; two names may stand for one zone.
+const SCRIPT: &str = include_str!("relocate.js");
+
+/// Why the location is what it was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RelocateError {
+    #[error("this Chromium does not know the time zone")]
+    UnknownZone,
+    #[error(transparent)]
+    NoBrowser(#[from] NoBrowser),
+    #[error("Chromium did not take the location over in time; it will when it starts again")]
+    NotTaken,
+    #[error(transparent)]
+    Cdp(#[from] CdpError),
+    #[error("the files of the location: {0}")]
+    Files(#[from] io::Error),
+}
+
+/// What the page says.
+#[derive(Debug, Deserialize)]
+struct Seen {
+    /// Whether Chromium knows the zone.
+    known: bool,
+    /// Whether it is the page's.
+    zone: bool,
+    /// The languages by policy, once that has been read; null where the page is kept away.
+    languages: Option<String>,
+}
+
+/// What it is to say.
+struct Wanted<'a> {
+    session: &'a Session,
+    location: Location,
+    /// None where a client's policy decides.
+    languages: Option<String>,
+}
+
+impl Browser {
+    /// Puts another location in force, for what runs and what starts later. Answers once pages see it.
+    pub(crate) async fn relocate(&self, to: Location) -> Result<(), RelocateError> {
+        let _one = self.relocating.lock().await;
+        let session = &self.session;
+        session.location.set(to.clone());
+        to.plant(&session.places.etc)?;
+        let languages = (!languages::are_by_policy(&session.places.etc))
+            .then(|| locale::accept_languages(&to.locale));
+        let wanted = Wanted { session, location: to, languages };
+        let cdp = self.running().await?.cdp;
+        let page = cdp.open_hidden_page(POLICY_PAGE).await?;
+        let taken = tokio::time::timeout(TAKEN_WITHIN, taken(&cdp, &page, &wanted)).await;
+        // With the browser it goes too.
+        let _ = cdp.close_page(&page).await;
+        taken.unwrap_or(Err(RelocateError::NotTaken))
+    }
+}
+
+/// Waits until a page sees what is wanted, and says again what may have been missed.
+async fn taken(cdp: &Cdp, page: &str, wanted: &Wanted<'_>) -> Result<(), RelocateError> {
+    let page = cdp.attach(page).await?;
+    let (mut pause, longest) = PAUSES;
+    let mut reload_at = Instant::now();
+    loop {
+        if let Some(seen) = look(cdp, &page, &wanted.location.timezone).await? {
+            if !seen.known {
+                return Err(RelocateError::UnknownZone);
+            }
+            // Where a client's policies keep the page away, Chromium looks for itself within five seconds.
+            let languages = match (&wanted.languages, &seen.languages) {
+                (Some(wanted), Some(told)) => wanted == told,
+                _ => true,
+            };
+            if seen.zone && languages {
+                return Ok(());
+            }
+            if !seen.zone {
+                zone::point(&wanted.session.places.etc, &wanted.location.timezone)?;
+            }
+            if !languages && Instant::now() >= reload_at {
+                evaluate(cdp, &page, "chrome.send('reloadPolicies')").await?;
+                reload_at = Instant::now() + RELOAD_AGAIN_AFTER;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// None while the page is loading.
+async fn look(cdp: &Cdp, page: &SessionId, zone: &str) -> Result<Option<Seen>, CdpError> {
+    // Any JSON string is a string of JavaScript.
+    let script = format!("{SCRIPT}({})", Value::from(zone));
+    let Some(seen) = evaluate(cdp, page, &script).await? else { return Ok(None) };
+    serde_json::from_value(seen)
+        .map_err(|source| CdpError::Shape { method: "Runtime.evaluate", source })
+}
+
+/// None when the page is just becoming another.
+async fn evaluate(cdp: &Cdp, page: &SessionId, script: &str) -> Result<Option<Value>, CdpError> {
+    #[derive(Deserialize)]
+    struct Evaluated {
+        result: Remote,
+    }
+    #[derive(Deserialize)]
+    struct Remote {
+        value: Option<Value>,
+    }
+    let params = json!({ "expression": script, "returnByValue": true });
+    match cdp.call::<_, Evaluated>(Some(page), "Runtime.evaluate", params).await {
+        Ok(evaluated) => Ok(evaluated.result.value),
+        Err(CdpError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
