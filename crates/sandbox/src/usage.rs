@@ -154,7 +154,7 @@ fn nameless(init: i32, count: &mut Count) -> io::Result<()> {
             );
         }
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-            let Ok(stat) = rustix::fs::stat(&entry.path()) else { continue };
+            let Ok(stat) = rustix::fs::stat(entry.path()) else { continue };
             let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
             if file && stat.st_nlink == 0 && !memory.contains(&stat.st_dev) {
                 count.add(&stat);
