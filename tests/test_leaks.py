@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Iterator
 
 import pytest
 from kernel import Kernel
@@ -12,6 +13,24 @@ from harness.deadline import eventually
 from harness.server import Server
 
 ROUNDS = 50
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server that starts nothing ahead: the kernel gives numbers of namespaces again, and one that waits may have one of a session that ended."""
+    server = Server(extra_env={"BROWSERD_POOL": "off"})
+    try:
+        yield server
+        server.stop_and_count()
+    finally:
+        server.stop()
+        server.discard()
+
+
+@pytest.fixture(scope="module")
+def kernel(server: Server) -> Iterator[Kernel]:
+    with sessions.client(server.base_url, server.key) as client:
+        yield client
 
 
 @pytest.mark.timeout(300)

@@ -317,7 +317,7 @@ def test_bad_changes_are_refused_and_change_nothing(wire: httpx.Client, headless
 @pytest.mark.parametrize(
     "change",
     [
-        {"timeout_seconds": 20}, {"stealth": True}, {"headless": False}, {"memory": "2GiB"},
+        {"stealth": True}, {"headless": False}, {"memory": "2GiB"},
         {"proxy": {"id": "p"}}, {"telemetry": {"browser": {"console": {"enabled": True}}}}, {"chrome_policy": {}},
     ],
 )
