@@ -20,6 +20,7 @@ SEEN = """({
     offset: new Date(0).getTimezoneOffset(),
     date: new Date(0).toString().slice(16, 33),
     languages: navigator.languages.join(),
+    written: (1234.5).toLocaleString().replace(/\\s/, ' '),
 })"""
 WORKER = f"onmessage = () => postMessage({SEEN})"
 ASK_WORKER = """new Promise(answer => {
@@ -28,8 +29,8 @@ ASK_WORKER = """new Promise(answer => {
     worker.postMessage(0);
 })"""
 
-TOKYO = {"zone": "Asia/Tokyo", "offset": -540, "date": "09:00:00 GMT+0900", "languages": "ja-JP,ja,en-US,en"}
-PARIS = {"zone": "Europe/Paris", "offset": -60, "date": "01:00:00 GMT+0100", "languages": "fr-FR,fr,en-US,en"}
+TOKYO = {"zone": "Asia/Tokyo", "offset": -540, "date": "09:00:00 GMT+0900", "languages": "ja-JP,ja,en-US,en", "written": "1,234.5"}
+PARIS = {"zone": "Europe/Paris", "offset": -60, "date": "01:00:00 GMT+0100", "languages": "fr-FR,fr,en-US,en", "written": "1 234,5"}
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,8 @@ def test_everything_follows_a_change(kernel: Kernel, make: Callable[..., Any], p
         assert accept_language(page, pages).startswith("ja-JP,ja;")
         other = new_page(cdp, pages.url("/hello"))
         eventually(lambda: ask(other, "location.href") == pages.url("/hello"), "the new tab has arrived")
-        assert ask(other) == TOKYO
-        assert ask(other, ASK_WORKER) == TOKYO
+        eventually(lambda: ask(other) == TOKYO, "a new tab has it")
+        eventually(lambda: ask(other, ASK_WORKER) == TOKYO, "and its worker")
         # nothing of ours showed up as a page; drivers leave targets of other types alone
         created = [event["params"]["targetInfo"] for event in cdp.events if event["method"] == "Target.targetCreated"]
         assert {info["targetId"] for info in created if info["type"] == "page"} == {other.target}, created
@@ -156,7 +157,7 @@ def test_sessions_do_not_share_a_location(kernel: Kernel, make: Callable[..., An
 def test_a_drivers_own_time_zone_and_language_go_first(kernel: Kernel, make: Callable[..., Any]) -> None:
     """Before a change, through it, and when they are set after it."""
     browser = make()
-    own = {"zone": "America/New_York", "offset": 300, "date": "19:00:00 GMT-0500", "languages": "de-DE"}
+    own = {"zone": "America/New_York", "offset": 300, "date": "19:00:00 GMT-0500", "languages": "de-DE", "written": "1,234.5"}
     with Cdp(browser.cdp_ws_url) as cdp:
         page = first_page(cdp)
 
@@ -169,7 +170,7 @@ def test_a_drivers_own_time_zone_and_language_go_first(kernel: Kernel, make: Cal
         kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
         assert ask(page) == own
         later = new_page(cdp)
-        assert ask(later) == TOKYO
+        eventually(lambda: ask(later) == TOKYO, "a new tab has the session's")
         override(later)
         assert ask(later) == own
         page.call("Emulation.setTimezoneOverride", timezoneId="")
@@ -178,6 +179,8 @@ def test_a_drivers_own_time_zone_and_language_go_first(kernel: Kernel, make: Cal
         const own = await browser.newContext({timezoneId: 'America/New_York', locale: 'de-DE'});
         try {
             const page = await own.newPage();
+            const [popup] = await Promise.all([page.waitForEvent('popup'), page.evaluate(() => { open('about:blank'); })]);
+            await popup.evaluate(() => document.readyState);
             return await page.evaluate(() => [
                 Intl.DateTimeFormat().resolvedOptions().timeZone, Intl.DateTimeFormat().resolvedOptions().locale, navigator.language,
             ]);
@@ -185,6 +188,25 @@ def test_a_drivers_own_time_zone_and_language_go_first(kernel: Kernel, make: Cal
     """
     answer = kernel.browsers.playwright.execute(browser.session_id, code=code)
     assert answer.result == ["America/New_York", "de-DE", "de-DE"], answer
+
+
+def test_pages_that_share_a_renderer_keep_their_language(kernel: Kernel, make: Callable[..., Any], pages: Site) -> None:
+    browser = make(location={"timezone": "Europe/Paris", "locale": "fr-FR"})
+    kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
+    with Cdp(browser.cdp_ws_url) as cdp:
+        opener = new_page(cdp, pages.url("/hello"))
+        eventually(lambda: ask(opener, "document.readyState") == "complete", "the opener is there")
+        cdp.call("Target.setDiscoverTargets", discover=True)
+        cdp.events.clear()
+        opener.call("Runtime.evaluate", expression="open('/title/popup'); 0", userGesture=True)
+        created = cdp.event("Target.targetCreated", accept=lambda params: params["targetInfo"].get("openerId") == opener.target)
+        popup = Page(cdp, created["targetInfo"]["targetId"])
+        eventually(lambda: ask(popup) == TOKYO, "the popup is where its opener is")
+        opener.close()
+        cdp.event("Target.targetDestroyed", accept=lambda params: params["targetId"] == opener.target)
+        eventually(lambda: ask(popup) == TOKYO, "and stays there")
+        assert popup.goto(pages.url("/hello")) is None
+        assert ask(popup) == TOKYO
 
 
 def test_the_start_page_opens_at_the_new_place(kernel: Kernel, make: Callable[..., Any], pages: Site) -> None:

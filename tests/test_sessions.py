@@ -469,6 +469,13 @@ def test_kiosk_hides_the_interface(make: Callable[..., Any]) -> None:
         assert page.evaluate("[innerWidth, innerHeight]") == [1024, 768]
 
 
+def test_a_page_of_chromiums_own_is_opened(kernel: Kernel, make: Callable[..., Any]) -> None:
+    browser = make(start_url="about:version")
+    with Cdp(browser.cdp_ws_url) as cdp:
+        urls = lambda: [t["url"] for t in cdp.call("Target.getTargets")["targetInfos"] if t["type"] == "page"]
+        eventually(lambda: urls() == ["chrome://version/"], "the start page is open")
+
+
 def test_start_url_is_opened(make: Callable[..., Any], site: Site) -> None:
     browser = make(start_url=site.url("/title/started"))
     assert browser.start_url == site.url("/title/started")

@@ -1,5 +1,6 @@
 //! The methods the guest calls.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,7 @@ impl Cdp {
     }
 
     /// Sends a page to `url`; answers once it has arrived or failed, with the failure in words.
+    /// `about:` means what it means in the address bar: `about:version` is `chrome://version`.
     pub async fn navigate(
         &self,
         session: &SessionId,
@@ -150,6 +152,7 @@ impl Cdp {
             #[serde(default)]
             error_text: Option<String>,
         }
+        let url = typed(url);
         let navigated: Navigated =
             self.call(Some(session), "Page.navigate", json!({ "url": url })).await?;
         Ok(navigated.error_text)
@@ -193,5 +196,27 @@ impl Cdp {
     pub async fn unload_extension(&self, id: &str) -> Result<(), CdpError> {
         let _: Ignored = self.call(None, "Extensions.uninstall", json!({ "id": id })).await?;
         Ok(())
+    }
+}
+
+/// The address a person means who types it.
+fn typed(url: &str) -> Cow<'_, str> {
+    match url.strip_prefix("about:") {
+        None | Some("blank" | "srcdoc") => Cow::Borrowed(url),
+        Some(rest) if rest.starts_with("blank#") || rest.starts_with("blank?") => url.into(),
+        Some(page) => format!("chrome://{page}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed;
+
+    #[test]
+    fn about_pages_are_chromes() {
+        assert_eq!(typed("about:version"), "chrome://version");
+        for url in ["about:blank", "about:blank#x", "about:srcdoc", "https://a/about:version"] {
+            assert_eq!(typed(url), url);
+        }
     }
 }

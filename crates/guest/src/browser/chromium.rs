@@ -33,6 +33,7 @@ const NOISE: [&[u8]; 4] = [b"dbus/", b"gpu/", b":INFO:", b":VERBOSE"];
 
 /// A started Chromium.
 pub(super) struct Chromium {
+    pub(super) locale: Arc<str>,
     pub(super) child: Child,
     pub(super) cdp: Cdp,
     announced: oneshot::Receiver<Endpoint>,
@@ -74,7 +75,7 @@ pub(super) fn start(
     // Closes our copies of Chromium's ends, so that its end is the pipes' end.
     drop(launch);
     let (announced, last_words) = listen(output, logs);
-    Ok(Chromium { child, cdp, announced, last_words })
+    Ok(Chromium { locale: location.locale.into(), child, cdp, announced, last_words })
 }
 
 fn launch(session: &Session, standing: &Standing, locale: &str) -> io::Result<Launch> {

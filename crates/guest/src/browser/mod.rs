@@ -16,6 +16,7 @@
 mod active;
 mod assign;
 mod chromium;
+mod formats;
 mod lines;
 mod logs;
 mod memory_watch;
@@ -45,6 +46,8 @@ use tokio_util::task::TaskTracker;
 use crate::init::ShimLine;
 use crate::session::Session;
 
+use formats::Formats;
+
 pub(crate) use active::active_page;
 pub(crate) use logs::{Logs, pump};
 pub(crate) use relocate::RelocateError;
@@ -63,6 +66,8 @@ pub struct Running {
     pub endpoint: Endpoint,
     /// Its pipe.
     pub cdp: Cdp,
+    /// The language it started with.
+    pub locale: Arc<str>,
 }
 
 /// What the browser is doing.
@@ -102,8 +107,8 @@ pub struct Browser {
     display: Option<String>,
     /// One change of size at a time.
     resizing: Arc<tokio::sync::Mutex<()>>,
-    /// One change of location at a time.
-    relocating: Arc<tokio::sync::Mutex<()>>,
+    /// One change of location at a time, and what it needs kept up.
+    relocating: Arc<tokio::sync::Mutex<Option<Formats>>>,
     session: Arc<Session>,
 }
 

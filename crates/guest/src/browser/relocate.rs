@@ -7,8 +7,8 @@
 //!                                                languages: policies are read again
 //! ```
 //!
-//! Nothing is overridden, so nothing is in the way of a driver that overrides time zone and languages
-//! itself. Chromium watches the link, but begins to only a second or two after its start and says
+//! Neither is overridden, so nothing is in the way of a driver that overrides time zone and languages
+//! itself; for what is left, the language numbers and dates are written in, see `formats.rs`. Chromium watches the link, but begins to only a second or two after its start and says
 //! nothing of it; that is what the repetition is for.
 
 use std::io;
@@ -33,7 +33,7 @@ const RELOAD_AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// The page that can have policies read.
 const POLICY_PAGE: &str = "chrome://policy/";
 
-/// What the page is asked. A hidden page is not told languages, but chrome://policy which policies hold
+/// What the page is asked. A hidden page is not told languages, but `chrome://policy` which policies hold
 /// each time they have been read; two names may stand for one zone.
 const SCRIPT: &str = include_str!("relocate.js");
 
@@ -74,14 +74,16 @@ struct Wanted<'a> {
 impl Browser {
     /// Puts another location in force, for what runs and what starts later. Answers once pages see it.
     pub(crate) async fn relocate(&self, to: Location) -> Result<(), RelocateError> {
-        let _one = self.relocating.lock().await;
+        let mut formats = self.relocating.lock().await;
         let session = &self.session;
         session.location.set(to.clone());
         to.plant(&session.places.etc)?;
         let languages = (!languages::are_by_policy(&session.places.etc))
             .then(|| locale::accept_languages(&to.locale));
         let wanted = Wanted { session, location: to, languages };
-        let cdp = self.running().await?.cdp;
+        let running = self.running().await?;
+        self.write_in(&mut formats, &running, &wanted.location.locale).await?;
+        let cdp = running.cdp;
         let page = cdp.open_hidden_page(POLICY_PAGE).await?;
         let taken = tokio::time::timeout(TAKEN_WITHIN, taken(&cdp, &page, &wanted)).await;
         // With the browser it goes too.

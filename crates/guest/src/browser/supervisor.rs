@@ -190,7 +190,12 @@ impl Supervisor {
         }
         let since = Instant::now();
         let generation = lasting.generation;
-        let running = Running { generation, endpoint, cdp: chromium.cdp.clone() };
+        let running = Running {
+            generation,
+            endpoint,
+            cdp: chromium.cdp.clone(),
+            locale: Arc::clone(&chromium.locale),
+        };
         self.publish.send_replace(BrowserState::Running(running));
         self.tell_ready(lasting, began, &chromium.cdp, page).await;
         (gone.await, Some(since))
