@@ -40,28 +40,24 @@ impl Drop for Hold {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader};
-    use std::os::unix::net::UnixStream;
+    use tokio::io::{AsyncBufReadExt, BufReader};
 
     use super::*;
 
     #[tokio::test]
     async fn the_first_and_the_last_are_told() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let (shim, _commands) = ShimLine::new(theirs).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut lines = BufReader::new(tokio::net::UnixStream::from_std(ours).unwrap()).lines();
         let awake = Awake::default();
         tokio::spawn(awake.clone().report(shim));
         let (first, second) = (awake.hold(), awake.hold());
-        let mut lines = BufReader::new(ours).lines();
-        let mut next = async || {
-            let (line, rest) =
-                tokio::task::spawn_blocking(move || (lines.next(), lines)).await.unwrap();
-            lines = rest;
-            serde_json::from_str::<GuestReport>(&line.unwrap().unwrap()).unwrap()
-        };
-        assert_eq!(next().await, GuestReport::StayAwake { wanted: true });
+        let mut told = async || lines.next_line().await.unwrap().unwrap();
+        let report = |wanted| serde_json::to_string(&GuestReport::StayAwake { wanted }).unwrap();
+        assert_eq!(told().await, report(true));
         drop(first);
         drop(second);
-        assert_eq!(next().await, GuestReport::StayAwake { wanted: false });
+        assert_eq!(told().await, report(false));
     }
 }

@@ -209,7 +209,7 @@ mod tests {
         let closed = dir.path().join("closed");
         fs::create_dir(&closed).unwrap();
         fs::write(closed.join("full"), vec![1; MIB]).unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         let usage = of(dir.path());
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         assert!(usage.bytes >= MIB as u64, "{usage:?}");

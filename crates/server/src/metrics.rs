@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-/// What the text is (OpenMetrics 1.0, section 4).
+/// What the text is (`OpenMetrics` 1.0, section 4).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) fn routes() -> OpenApiRouter<App> {

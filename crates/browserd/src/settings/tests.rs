@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 25] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -101,6 +101,16 @@ const ROWS: [Row; 20] = [
     ),
     ("max_sessions", "BROWSERD_MAX_SESSIONS", ["1", "2", "3"], ["1", "2", "3"], |s| {
         s.max_sessions.to_string()
+    }),
+    (
+        "pool",
+        "BROWSERD_POOL",
+        ["auto", "off", "headful=2"],
+        ["Auto", "Fixed({})", "Fixed({Class { headless: false, memory: Gib8 }: 2})"],
+        |s| format!("{:?}", s.pool),
+    ),
+    ("standby_seconds", "BROWSERD_STANDBY_SECONDS", ["1", "0", "3"], ["1", "0", "3"], |s| {
+        s.standby_after.map_or(0, |after| after.as_secs()).to_string()
     }),
     (
         "allowed_private_hosts",
@@ -187,6 +197,7 @@ fn toml_line(key: &str, value: &str) -> String {
     match key {
         "max_sessions"
         | "pids_max"
+        | "standby_seconds"
         | "cpu_max_pct"
         | "replay_limit_mib"
         | "session_disk_mib"
