@@ -11,13 +11,15 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, files, lifecycle, memory, playwright, processes, replays, screen, stream
+from . import cdp, files, lifecycle, memory, playwright, pool, processes, replays, screen, stream
 from .context import Context
 from .table import Row, Table
 
 BENCHMARKS = {
     "lifecycle": lifecycle.cold_create,
     "drivers": lifecycle.drivers,
+    "hot": pool.hot,
+    "hot-drivers": pool.hot_drivers,
     "playwright": playwright.execute,
     "exec": processes.exec_round_trip,
     "execs": processes.exec_throughput,
@@ -47,8 +49,9 @@ def main() -> int:
         return 2
     chosen = [name for name in args.only.split(",") if name] or list(BENCHMARKS)
     site = Site()
-    # the log level of production; sessions as many as the benchmarks hold at once
-    server = Server(private_hosts=[site.authority], extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn"})
+    # the log level of production; sessions as many as the benchmarks hold at once; none that wait or
+    # stand by, which have benchmarks of their own
+    server = Server(private_hosts=[site.authority], extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_POOL": "off", "BROWSERD_STANDBY_SECONDS": "0"})
     table = Table()
     failed = 0
     try:

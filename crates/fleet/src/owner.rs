@@ -89,8 +89,8 @@ impl Owner {
         let mut stages = Stages { from_pool: self.prepared.is_some(), ..Stages::default() };
         let began = Instant::now();
         if let Err(error) = self.store.insert_session(&row).await {
-            if let Some(mut prepared) = self.prepared.take() {
-                prepared.discard().await;
+            if let (Some(prepared), Some(waiting)) = (self.prepared.take(), &self.waiting) {
+                waiting.give_back(prepared);
             }
             self.sessions.forget(&self.id);
             let _ = self.created.send(Err(name_taken(error, row.name.as_deref())));

@@ -44,6 +44,22 @@ async fn a_ready_session_is_taken_thawed_and_replaced() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_taken_costs_no_ready_session() {
+    let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
+    ready(&fleet, 1).await;
+    fleet.create(new(Some("one"), 60)).await.unwrap();
+    ready(&fleet, 1).await;
+    let started = fake.started_ahead.load(Ordering::SeqCst);
+    assert!(fleet.create(new(Some("one"), 60)).await.is_err());
+    assert_eq!(fleet.ready()[&Class::HEADLESS], 1);
+    assert_eq!(fake.started_ahead.load(Ordering::SeqCst), started);
+    let (_, stages) = fleet.create(new(Some("two"), 60)).await.unwrap();
+    assert!(stages.from_pool);
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn what_no_ready_session_can_become_is_started() {
     let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
     ready(&fleet, 1).await;

@@ -131,8 +131,9 @@ impl Keeper {
     }
 
     fn discard(&self, one: Option<Prepared>) -> Step {
+        let Some(one) = one else { return Step::Wait };
         self.pool.shared.metrics.discarded();
-        one.map_or(Step::Wait, |one| Step::Discard(Box::new(one)))
+        Step::Discard(Box::new(one))
     }
 
     /// Starts one and puts it into the pool; answers whether that went well.

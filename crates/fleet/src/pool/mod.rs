@@ -57,6 +57,13 @@ struct State {
 /// Held while a client waits for a session: the keeper starts nothing meanwhile.
 pub(crate) struct Waiting(Pool);
 
+impl Waiting {
+    /// Puts a session that was not needed after all back into the pool, as it came out.
+    pub(crate) fn give_back(&self, one: Prepared) {
+        self.0.put(one);
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         if self.0.shared.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {

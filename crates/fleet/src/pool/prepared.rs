@@ -44,7 +44,7 @@ impl Prepared {
     }
 
     /// Ends it and waits until nothing of it is left.
-    pub(crate) async fn discard(&mut self) {
+    pub(super) async fn discard(&mut self) {
         self.instance.end(EndReason::Deleted).await;
         while let Some(event) = self.events.recv().await {
             if matches!(event, RuntimeEvent::Ended { .. }) {

@@ -1,0 +1,121 @@
+"""Sessions that wait ready: creation one at a time and in waves, and what a session that stood by costs its first client."""
+from __future__ import annotations
+
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+from harness import leaks
+from harness.server import Server
+
+from . import lifecycle
+from .context import Context
+from .http1 import Connection
+from .table import Row, percentile
+from .ws import Socket
+
+READY = 16
+_pause = threading.Event()
+
+
+@contextmanager
+def pooled(context: Context) -> Iterator[Context]:
+    """A server of its own that keeps headless sessions ready and lets quiet ones stand by after a second."""
+    server = Server(
+        private_hosts=[context.site.authority],
+        extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_POOL": f"headless={READY}", "BROWSERD_STANDBY_SECONDS": "1"},
+    )
+    try:
+        yield Context(server, context.site, context.table, context.quick)
+    finally:
+        server.stop()
+        server.discard()
+
+
+def figure(connection: Connection, name: str) -> float:
+    text = connection.round_trip(connection.request("GET", "/metrics"))[1].decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)
+    return float(found.group(1)) if found else 0.0
+
+
+def hot(context: Context, browser: dict[str, Any]) -> None:
+    flags = lifecycle.same_flags(browser["session_id"])
+    with pooled(context) as context:
+        connection = context.connection()
+
+        def full() -> None:
+            while figure(connection, 'browserd_pool_ready{kind="headless"}') < READY:
+                _pause.wait(0.02)
+
+        def gone(ids: list[str]) -> None:
+            while leaks.left_over(ids, context.server.state_dir):
+                _pause.wait(0.01)
+
+        def one() -> tuple[float, float]:
+            full()
+            start = time.perf_counter()
+            made = context.create(connection)
+            created = (time.perf_counter() - start) * 1000
+            socket = Socket.open(made["cdp_ws_url"])
+            lifecycle.first_page_answers(socket)
+            usable = (time.perf_counter() - start) * 1000
+            socket.close()
+            context.delete(connection, made["session_id"])
+            gone([made["session_id"]])
+            return created, usable
+
+        one()
+        rounds = [(one(), lifecycle.by_hand(flags)) for _ in range(context.rounds(100))]
+        created, usable, base = [made for (made, _), _ in rounds], [use for (_, use), _ in rounds], [hand for _, hand in rounds]
+        hand = "the same Chromium started by hand"
+        met = percentile(created, 0.5) <= 10 and percentile(created, 0.99) <= 30
+        context.table.add(Row("hot create, one at a time", "ms", created, goal="p50 ≤ 10, p99 ≤ 30 ms", met=met))
+        context.table.add(Row("hot create until the first page answers over CDP", "ms", usable, base, hand))
+
+        for size in (4, READY):
+            waves: list[float] = []
+
+            def timed(_: int) -> tuple[float, str]:
+                own = context.connection()
+                start = time.perf_counter()
+                made = context.create(own)
+                took = (time.perf_counter() - start) * 1000
+                own.close()
+                return took, made["session_id"]
+
+            with ThreadPoolExecutor(size) as threads:
+                for _ in range(context.rounds(30)):
+                    full()
+                    results = list(threads.map(timed, range(size)))
+                    waves += [took for took, _ in results]
+                    for _, session in results:
+                        context.delete(connection, session)
+                    gone([session for _, session in results])
+            goal = "p99 ≤ 100 ms" if size == READY else ""
+            context.table.add(Row(f"hot create, {size} at once", "ms", waves, goal=goal, met=percentile(waves, 0.99) <= 100 if goal else None))
+
+        thaws: list[float] = []
+        made = context.create(connection)
+        for _ in range(context.rounds(30)):
+            while figure(connection, "browserd_sessions_standby") < 1:
+                _pause.wait(0.02)
+            start = time.perf_counter()
+            socket = Socket.open(made["cdp_ws_url"])
+            socket.call("Browser.getVersion")
+            thaws.append((time.perf_counter() - start) * 1000)
+            socket.close()
+        context.delete(connection, made["session_id"])
+        context.table.add(Row("connect to a session that stands by, until the first CDP answer", "ms", thaws))
+        connection.close()
+
+
+def hot_drivers(context: Context, browser: dict[str, Any]) -> None:
+    with pooled(context) as hot_context:
+        connection = hot_context.connection()
+        while figure(connection, 'browserd_pool_ready{kind="headless"}') < READY:
+            _pause.wait(0.02)
+        connection.close()
+        lifecycle.drivers(hot_context, browser, hot=True)
