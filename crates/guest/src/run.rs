@@ -136,7 +136,7 @@ impl Guest {
         let shim_gone = async {
             match orders {
                 Some(orders) => {
-                    orders.follow(|order| obey(order, &session, &processes, &browser)).await
+                    orders.follow(|order| obey(order, &session, &processes, &browser)).await;
                 }
                 None => std::future::pending().await,
             }

@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 23] = [
     (
         "listen",
         "BROWSERD_LISTEN",
