@@ -129,6 +129,34 @@ def test_memory_is_limited(client: Kernel, rootless: Server) -> None:
     client.browsers.delete_by_id(browser.session_id)
 
 
+def test_a_fork_bomb_takes_no_other_session_along(client: Kernel, browser: Any, rootless: Server) -> None:
+    """A cgroup or RLIMIT_NPROC stops it. The session goes on, or it has ended and says so truly."""
+    bombed = sessions.create(client)
+    bomb = "import os, time\nn = 0\ntry:\n  while n < 100000:\n    if os.fork() == 0: time.sleep(600)\n    n += 1\nexcept OSError: pass\nprint(n)"
+    raw = client.with_options(max_retries=0)
+    try:
+        ran = sessions.run(raw, bombed.session_id, "python3", "-c", bomb, timeout_sec=60)
+        assert ran.code == 0 and 0 < int(ran.out) < 100_000, ran
+    except APIError as error:
+        assert getattr(error, "status_code", 500) >= 404, error
+    with httpx.Client(base_url=rootless.base_url, headers={"Authorization": f"Bearer {rootless.key}"}) as wire:
+
+        def settled() -> bool:
+            record = ended(wire, bombed.session_id)
+            if record:
+                assert record["deletion_reason"] in ("crashed", "out_of_memory"), record
+                return True
+            try:
+                sh(raw, bombed.session_id, "pkill -9 -f 'n < 100000'; true")
+                return sh(raw, bombed.session_id, "echo on").out == "on\n"
+            except APIError:
+                return False
+
+        eventually(settled, "it goes on or has ended", 60)
+    assert sh(client, browser.session_id, "echo alive").out == "alive\n"
+    client.browsers.delete_by_id(bombed.session_id)
+
+
 def test_two_sessions_and_their_end(client: Kernel, browser: Any, rootless: Server) -> None:
     other = sessions.create(client)
     sh(client, browser.session_id, "echo x > /tmp/only-here")

@@ -312,6 +312,7 @@ mod tests {
         assert_eq!(super::full(&error).unwrap().bytes, 1000);
         found.store(999, Ordering::Relaxed);
         disk.admit(1, 0).await.unwrap();
+        found.store(1000, Ordering::Relaxed);
         disk.fits(1).await.unwrap_err();
         disk.admit(0, 8).await.unwrap_err();
     }
