@@ -286,9 +286,10 @@ mod tests {
 
     #[test]
     fn reports_the_exit_at_once_and_lives_on_with_the_tree() {
-        // The background loop ends when its standard input does.
+        // The daemon ends when our end of its input does. By another number, because a shell gives what
+        // runs in the background /dev/null for its standard input.
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        let mut launch = shell("(setsid cat <&0 & ) ; exit 7");
+        let mut launch = shell("exec 3<&0; (setsid cat <&3 &); exit 7");
         launch.stdin = super::super::Input::Fd(read);
         let run = start_supervised(&launch).unwrap();
         drop(launch);
