@@ -91,6 +91,7 @@ impl Browser {
                 resize_window(&running.cdp, &window, to).await?;
             }
         }
+        self.standing.tell_resized();
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use browserd_api::browser::{SessionConfig, Viewport};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::randr;
 
@@ -15,6 +16,8 @@ const EXTENSIONS: usize = 200;
 /// What holds now.
 pub(crate) struct Standing {
     viewport: Mutex<Viewport>,
+    /// Told when screen and windows have another size.
+    resized: watch::Sender<()>,
     kiosk: AtomicBool,
     /// Largest size of the screen.
     screen: (u32, u32),
@@ -27,6 +30,7 @@ impl Standing {
     pub(super) fn new(config: &SessionConfig) -> Self {
         Self {
             viewport: Mutex::new(config.viewport),
+            resized: watch::Sender::new(()),
             kiosk: AtomicBool::new(config.kiosk_mode),
             screen: randr::largest(config.viewport),
             extensions: Mutex::default(),
@@ -57,6 +61,15 @@ impl Standing {
     /// Changes it.
     pub(super) fn keep_viewport(&self, viewport: Viewport) {
         *self.viewport.lock() = viewport;
+    }
+
+    /// Changes whenever screen and windows have been given another size.
+    pub(crate) fn resizes(&self) -> watch::Receiver<()> {
+        self.resized.subscribe()
+    }
+
+    pub(super) fn tell_resized(&self) {
+        self.resized.send_replace(());
     }
 
     /// Whether the pointer is hidden.

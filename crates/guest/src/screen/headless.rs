@@ -8,6 +8,7 @@ use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zune_core::bytestream::ZCursor;
@@ -44,7 +45,8 @@ pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: Cancell
         };
         let Ok(BrowserState::Running(running)) = found else { return };
         generation = running.generation;
-        while let Err(error) = watch(&running.cdp, &slot, &unwatched).await {
+        let mut resizes = browser.standing().resizes();
+        while let Err(error) = watch(&running.cdp, &mut resizes, &slot, &unwatched).await {
             tracing::info!(%error, "the page in front is gone from view");
             tokio::select! {
                 () = running.cdp.closed() => break,
@@ -59,7 +61,12 @@ pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: Cancell
 }
 
 /// Looks until nobody does any more; an error when the browser refuses or goes away.
-async fn watch(cdp: &Cdp, slot: &Slot, unwatched: &CancellationToken) -> Result<(), CdpError> {
+async fn watch(
+    cdp: &Cdp,
+    resizes: &mut watch::Receiver<()>,
+    slot: &Slot,
+    unwatched: &CancellationToken,
+) -> Result<(), CdpError> {
     let mut events = cdp.events();
     let mut view = View { cdp, shown: None, pacing: Pacing::default() };
     let mut pages = Pages::discover(cdp).await?;
@@ -95,7 +102,7 @@ async fn watch(cdp: &Cdp, slot: &Slot, unwatched: &CancellationToken) -> Result<
                 let now = Instant::now();
                 let done = match view.pacing.due(now, period) {
                     Some(Due::Acknowledge(picture)) => view.acknowledge(picture).await,
-                    Some(Due::Settle) => view.start().await,
+                    Some(Due::Settle) => view.look_again().await,
                     None => Ok(()),
                 };
                 // The page may have just closed, which an event will tell.
@@ -103,6 +110,7 @@ async fn watch(cdp: &Cdp, slot: &Slot, unwatched: &CancellationToken) -> Result<
                     tracing::debug!(%error, "the page in front");
                 }
             }
+            Ok(()) = resizes.changed() => view.pacing.resized(Instant::now()),
             () = unwatched.cancelled() => break Ok(()),
             () = cdp.closed() => break Err(CdpError::Closed { method: "Page.startScreencast" }),
         }
@@ -137,7 +145,14 @@ impl View<'_> {
             return Ok(());
         }
         self.turn_away().await;
-        let Some(target) = front else { return Ok(()) };
+        match front {
+            Some(target) => self.look_at(target).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for pictures of a page on a session of its own.
+    async fn look_at(&mut self, target: String) -> Result<(), CdpError> {
         match self.cdp.attach(&target).await {
             Ok(session) => self.shown = Some((target, session)),
             // It has closed meanwhile; an event tells, and another one is chosen then.
@@ -154,6 +169,14 @@ impl View<'_> {
         self.pacing = Pacing::default();
         self.cdp.call_raw(Some(session), "Page.startScreencast", params).await?;
         Ok(())
+    }
+
+    /// Asks for a picture of what shows now. On a new session: around a change of size Chromium may have
+    /// lost what it takes pictures of, and asking again on the old one brings none.
+    async fn look_again(&mut self) -> Result<(), CdpError> {
+        let Some((target, _)) = self.shown.clone() else { return Ok(()) };
+        self.turn_away().await;
+        self.look_at(target).await
     }
 
     async fn turn_away(&mut self) {

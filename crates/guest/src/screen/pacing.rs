@@ -2,10 +2,12 @@
 //!
 //! Chromium has few pictures under way at a time and drops what comes meanwhile, so the pace of our
 //! acknowledgements is the pace of its pictures. What it dropped may have been the last change for a
-//! long time: after a spell in which pictures came too fast, one more is asked for.
+//! long time: after a spell in which pictures came too fast, one more is asked for. It drops pictures
+//! around a change of the page's size too, so one more is asked for then as well.
 //!
 //! ```text
 //!  picture, none owed, a period since the last acknowledgement ─▶ acknowledge now
+//!  another size ─▶ quiet ─▶ settle
 //!  picture otherwise ─▶ owed; one acknowledgement a period ─▶ none owed, quiet ─▶ settle
 //! ```
 
@@ -34,6 +36,8 @@ pub(super) struct Pacing {
     acknowledged: Option<Instant>,
     /// Something may have been dropped since the picture at this time.
     behind_since: Option<Instant>,
+    /// The page was given another size.
+    resized: Option<Instant>,
 }
 
 impl Pacing {
@@ -42,8 +46,9 @@ impl Pacing {
         let early = self.acknowledged.is_some_and(|at| now < at + period);
         if !early && self.owed.is_empty() {
             self.acknowledged = Some(now);
-            // It shows whatever was dropped before it.
-            self.behind_since = None;
+            // It shows whatever was dropped before it, unless it was on its way before that.
+            let unsettled = self.resized.is_some_and(|at| now < at + QUIET);
+            self.behind_since = unsettled.then_some(now);
             return true;
         }
         if self.owed.len() < OWED_LIMIT {
@@ -51,6 +56,12 @@ impl Pacing {
         }
         self.behind_since = Some(now);
         false
+    }
+
+    /// The page has another size.
+    pub(super) fn resized(&mut self, now: Instant) {
+        self.resized = Some(now);
+        self.behind_since = Some(now);
     }
 
     /// When something is due next.
@@ -89,6 +100,21 @@ mod tests {
             assert!(pacing.came(i64::from(n), start + PERIOD * n, PERIOD));
             assert_eq!(pacing.next(PERIOD), None);
         }
+    }
+
+    #[test]
+    fn another_size_ends_with_a_settled_picture_whatever_came_around_it() {
+        let (mut pacing, start) = (Pacing::default(), Instant::now());
+        assert!(pacing.came(1, start, PERIOD));
+        let changed = start + PERIOD * 9;
+        pacing.resized(changed);
+        assert_eq!(pacing.next(PERIOD), Some(changed + QUIET));
+        assert!(pacing.came(2, changed + QUIET / 2, PERIOD));
+        let quiet = changed + QUIET / 2 + QUIET;
+        assert_eq!(pacing.next(PERIOD), Some(quiet));
+        assert_eq!(pacing.due(quiet, PERIOD), Some(Due::Settle));
+        assert!(pacing.came(3, quiet + PERIOD, PERIOD));
+        assert_eq!(pacing.next(PERIOD), None);
     }
 
     #[test]
