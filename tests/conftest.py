@@ -10,7 +10,7 @@ from kernel import Kernel
 
 from harness import sessions
 from harness.cdp import Cdp
-from harness.server import KEY, Server
+from harness.server import KEY, Server, serving
 from harness.site import Site
 
 ONE_UID = "a server of an ordinary user has one uid inside, so nothing runs as another"
@@ -66,13 +66,8 @@ def forbidden_site() -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def server(site: Site) -> Iterator[Server]:
     """The server under test. When the run is over, nothing of it may be left."""
-    server = Server(private_hosts=[site.authority])
-    try:
+    with serving(private_hosts=[site.authority]) as server:
         yield server
-        server.stop_and_count()
-    finally:
-        server.stop()
-        server.discard()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from kernel import Kernel
 from harness import leaks, sessions
 from harness.deadline import eventually
 from harness.files import Fs, refused
-from harness.server import KEY, Server
+from harness.server import KEY, Server, serving
 from harness.sessions import sh
 
 MIB = 1 << 20
@@ -41,13 +41,10 @@ def small(request: pytest.FixtureRequest) -> Iterator[Server]:
     elif os.geteuid() != 0 and request.param == "root":
         pytest.skip("needs root")
     # one that waited in the pool was counted up to ten seconds before its client came (decision 27)
-    server = Server(user=user, extra_env={"BROWSERD_SESSION_DISK_MIB": str(LIMIT // MIB), "BROWSERD_POOL": "off"})
     try:
-        yield server
-        server.stop_and_count()
+        with serving(user=user, extra_env={"BROWSERD_SESSION_DISK_MIB": str(LIMIT // MIB), "BROWSERD_POOL": "off"}) as server:
+            yield server
     finally:
-        server.stop()
-        server.discard()
         if user:
             subprocess.run(["userdel", USER], check=False, capture_output=True)
 

@@ -14,7 +14,7 @@ from kernel import Kernel
 from harness import leaks, sessions
 from harness.cdp import Cdp, new_page
 from harness.deadline import eventually
-from harness.server import Server
+from harness.server import Server, serving
 from harness.sessions import python, sh
 from harness.site import Site
 
@@ -421,25 +421,20 @@ def test_private_destinations_are_refused(kernel: Kernel, headless: Any, forbidd
 def test_names_of_private_addresses_are_refused(site: Site, forbidden_site: Site) -> None:
     """The gateway looks a name up as this host does, and judges the address it would dial."""
     names = {"private.example": "10.9.8.7", "loopback.example": "127.0.0.1", "metadata.example": "169.254.169.254", "ours.example": forbidden_site.host, "six.example": "::1"}
-    server = Server(private_hosts=[site.authority], hosts={**names, "allowed.example": site.host})
-    try:
-        with sessions.client(server.base_url, server.key) as kernel:
-            browser = sessions.create(kernel)
-            before = forbidden_site.total()
-            for name in names:
-                authority = f"{name}:{forbidden_site.port}"
-                for request in (f"GET http://{authority}/hello HTTP/1.1\r\nHost: {authority}\r\n\r\n", f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"):
-                    status, headers = via_gateway(kernel, browser.session_id, request)
-                    assert (status, headers.get("x-kernel-proxy-error")) == (403, "destination_blocked"), request
-            assert forbidden_site.total() == before
-            # the address is on the list, so this proves that names are looked up at all
-            authority = f"allowed.example:{site.port}"
-            status, _ = via_gateway(kernel, browser.session_id, f"GET http://{authority}/hello HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")
-            assert status == 200
-        server.stop_and_count()
-    finally:
-        server.stop()
-        server.discard()
+    hosts = {**names, "allowed.example": site.host}
+    with serving(private_hosts=[site.authority], hosts=hosts) as server, sessions.client(server.base_url, server.key) as kernel:
+        browser = sessions.create(kernel)
+        before = forbidden_site.total()
+        for name in names:
+            authority = f"{name}:{forbidden_site.port}"
+            for request in (f"GET http://{authority}/hello HTTP/1.1\r\nHost: {authority}\r\n\r\n", f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"):
+                status, headers = via_gateway(kernel, browser.session_id, request)
+                assert (status, headers.get("x-kernel-proxy-error")) == (403, "destination_blocked"), request
+        assert forbidden_site.total() == before
+        # the address is on the list, so this proves that names are looked up at all
+        authority = f"allowed.example:{site.port}"
+        status, _ = via_gateway(kernel, browser.session_id, f"GET http://{authority}/hello HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")
+        assert status == 200
 
 
 def test_an_allowed_private_host_is_reached(kernel: Kernel, headless: Any, site: Site) -> None:

@@ -10,7 +10,7 @@ from kernel import Kernel
 from harness import leaks, sessions
 from harness.cdp import Cdp
 from harness.deadline import eventually
-from harness.server import Server
+from harness.server import Server, serving
 
 ROUNDS = 50
 
@@ -18,13 +18,8 @@ ROUNDS = 50
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server that starts nothing ahead: the kernel gives numbers of namespaces again, and one that waits may have one of a session that ended."""
-    server = Server(extra_env={"BROWSERD_POOL": "off"})
-    try:
+    with serving(extra_env={"BROWSERD_POOL": "off"}) as server:
         yield server
-        server.stop_and_count()
-    finally:
-        server.stop()
-        server.discard()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from kernel import Kernel
 from harness import leaks, sessions
 from harness.cdp import Cdp
 from harness.deadline import eventually
-from harness.server import Server
+from harness.server import Server, serving
 from harness.sessions import sh
 from harness.site import Site
 
@@ -25,13 +25,8 @@ needs_freezer = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an ord
 @pytest.fixture(scope="module")
 def pooled(site: Site) -> Iterator[Server]:
     """A server that keeps two headless sessions and a headful one ready, and lets quiet ones stand by after a second."""
-    server = Server(private_hosts=[site.authority], extra_env={"BROWSERD_POOL": "headless=2,headful=1", "BROWSERD_STANDBY_SECONDS": "1"})
-    try:
+    with serving(private_hosts=[site.authority], extra_env={"BROWSERD_POOL": "headless=2,headful=1", "BROWSERD_STANDBY_SECONDS": "1"}) as server:
         yield server
-        server.stop_and_count()
-    finally:
-        server.stop()
-        server.discard()
 
 
 @pytest.fixture(scope="module")

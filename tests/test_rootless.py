@@ -14,7 +14,7 @@ from harness import leaks, sessions
 from harness.cdp import Cdp, first_page, new_page
 from harness.deadline import eventually
 from harness.files import Fs, refused
-from harness.server import Server
+from harness.server import Server, serving
 from harness.sessions import sh
 from harness.site import Site
 from test_session_life import EAT, ended
@@ -34,13 +34,10 @@ def rootless(site: Site) -> Iterator[Server]:
         except KeyError:
             subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", USER], check=True)
             made = True
-    server = Server(private_hosts=[site.authority], user=user)
     try:
-        yield server
-        server.stop_and_count()
+        with serving(private_hosts=[site.authority], user=user) as server:
+            yield server
     finally:
-        server.stop()
-        server.discard()
         if made:
             subprocess.run(["userdel", USER], check=False, capture_output=True)
 

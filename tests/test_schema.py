@@ -11,7 +11,7 @@ from typing import Iterator
 import pytest
 
 from harness import sessions
-from harness.server import Server
+from harness.server import Server, serving
 from harness.sessions import sh
 
 SEED = 20261123
@@ -43,13 +43,8 @@ def after_call(context, case, response):
 @pytest.fixture(scope="module")
 def fuzzed() -> Iterator[Server]:
     """A server of its own, for requests nobody can foresee."""
-    server = Server()
-    try:
+    with serving() as server:
         yield server
-        server.stop_and_count()
-    finally:
-        server.stop()
-        server.discard()
 
 
 def settings(key: str, token: str, session: str, exited: str, running: str) -> str:

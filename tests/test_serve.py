@@ -1,7 +1,6 @@
 """Starting the server: what it refuses, the key it makes, the URLs it hands out, its log, its limits."""
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
@@ -18,23 +17,8 @@ from kernel import Kernel
 
 from harness import sessions
 from harness.deadline import eventually
-from harness.server import BINARY, Server
+from harness.server import BINARY, Server, serving
 from harness.sessions import python
-
-
-@contextlib.contextmanager
-def serving(**settings: Any) -> Iterator[Server]:
-    """A server of the test's own; nothing of it may be left, but its state folder when it is given one."""
-    server = Server(**settings)
-    try:
-        yield server
-        server.stop_and_count()
-    finally:
-        server.stop()
-        if "state_dir" in settings:
-            server.log_path.unlink()
-        else:
-            server.discard()
 
 
 @pytest.fixture

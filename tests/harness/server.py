@@ -1,6 +1,7 @@
 """One `browserd serve` under test."""
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from typing import Any, Iterator
 
 import httpx
 
@@ -148,3 +150,18 @@ class Server:
         self.log_path.unlink(missing_ok=True)
         if hasattr(self, "_bin_dir"):
             shutil.rmtree(self._bin_dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def serving(**settings: Any) -> Iterator[Server]:
+    """A server of the test's own; nothing of it may be left, but its state folder when it is given one."""
+    server = Server(**settings)
+    try:
+        yield server
+        server.stop_and_count()
+    finally:
+        server.stop()
+        if "state_dir" in settings:
+            server.log_path.unlink()
+        else:
+            server.discard()

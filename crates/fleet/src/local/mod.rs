@@ -142,7 +142,8 @@ impl Runtime for LocalRuntime {
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
         let spec = self.spec(id, config, &urgency);
-        let instance = spawn::start(&self.config.program, spec, urgency, events).await?;
+        let (program, hierarchies) = (&self.config.program, &self.hierarchies);
+        let instance = spawn::start(program, spec, hierarchies, urgency, events).await?;
         Ok(Box::new(instance))
     }
 

@@ -30,6 +30,7 @@ const AHEAD_WITHIN: Duration = Duration::from_secs(600);
 pub(super) async fn start(
     program: &Path,
     spec: SessionSpec,
+    hierarchies: &Hierarchies,
     urgency: Urgency,
     events: mpsc::Sender<RuntimeEvent>,
 ) -> Result<LocalInstance, StartError> {
@@ -48,7 +49,8 @@ pub(super) async fn start(
             };
             match ready {
                 Ok(()) => {
-                    let controls = controls(&spec);
+                    let (parent, name) = (&spec.cgroups.parent, spec.session_id.as_str());
+                    let controls = Controls::of(hierarchies, parent, name);
                     return Ok(LocalInstance::new(shim, dir, controls, events));
                 }
                 Err(error) => {
@@ -65,15 +67,6 @@ pub(super) async fn start(
         tracing::error!(%error, dir = %dir.display(), "a session that failed could not be cleared away");
     }
     Err(outcome)
-}
-
-fn controls(spec: &SessionSpec) -> Controls {
-    let hierarchies = Hierarchies {
-        v2: spec.cgroups.v2.clone(),
-        v2_controllers: spec.cgroups.v2_controllers,
-        v1: spec.cgroups.v1.clone(),
-    };
-    Controls::of(&hierarchies, &spec.cgroups.parent, spec.session_id.as_str())
 }
 
 fn failed(detail: impl ToString) -> StartError {

@@ -46,31 +46,19 @@ impl Keeper {
     /// Keeps the number right until told to stop, and leaves nothing behind.
     pub(crate) async fn run(self) {
         let discards = TaskTracker::new();
-        let mut pause = Duration::ZERO;
+        let mut pause = PAUSE;
         while !self.stop.is_cancelled() {
             match self.next_step() {
                 Step::Discard(mut one) => {
                     discards.spawn(async move { one.discard().await });
                 }
-                Step::Start(class) if pause.is_zero() => {
-                    if self.start(class).await {
-                        continue;
+                Step::Start(class) => match self.start(class).await {
+                    true => pause = PAUSE,
+                    false => {
+                        self.wait(pause, &discards).await;
+                        pause = LONGEST_PAUSE.min(pause * 2);
                     }
-                    pause = PAUSE;
-                }
-                Step::Start(_) => {
-                    self.wait(pause, &discards).await;
-                    pause = match pause * 2 {
-                        longer if longer < LONGEST_PAUSE => longer,
-                        _ => LONGEST_PAUSE,
-                    };
-                    // Tried once, whatever comes of it.
-                    if let Step::Start(class) = self.next_step()
-                        && self.start(class).await
-                    {
-                        pause = Duration::ZERO;
-                    }
-                }
+                },
                 Step::Wait => self.wait(LOOK_AGAIN, &discards).await,
             }
         }

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use browserd_api::SessionId;
-use browserd_api::browser::{EndReason, LocationRequest, Memory, Region, SessionConfig, Viewport};
+use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_fleet::{
-    BrowserSocket, Fleet, FleetOptions, Instance, NewSession, Runtime, RuntimeEvent, StartError,
-    Urgency,
+    BrowserSocket, Class, Fleet, FleetOptions, Instance, NewSession, Runtime, RuntimeEvent,
+    StartError, Urgency,
 };
 use browserd_store::SqliteStore;
 use parking_lot::Mutex;
@@ -133,17 +133,7 @@ impl Instance for FakeInstance {
 
 pub(crate) fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {
     NewSession {
-        config: SessionConfig {
-            headless: true,
-            viewport: Viewport::default(),
-            kiosk_mode: false,
-            start_url: None,
-            location: LocationRequest::default(),
-            chrome_policy: None,
-            memory: Memory::Gib1,
-            region: Region::UsEast,
-            timeout_seconds,
-        },
+        config: SessionConfig { timeout_seconds, ..Class::HEADLESS.template() },
         name: name.map(str::to_owned),
         tags: BTreeMap::new(),
     }

@@ -1,24 +1,17 @@
-//! The page a client wants to see first.
+//! The page a client wants to see first. Its failure is nobody's failure: the log tells of it.
 
-use browserd_chromium::cdp::CdpError;
+use browserd_chromium::cdp::{Cdp, CdpError};
 
-use super::{Browser, active_page};
+use super::{Browser, Logs, active_page};
 
 impl Browser {
-    /// Sends the tab in front to a page. Answers at once; whether the page opens is nobody's failure.
+    /// Sends the tab in front to a page. Answers at once.
     pub(crate) fn open_start_page(&self, url: String) {
         self.spawn(|stop| {
             let browser = self.clone();
             async move {
                 tokio::select! {
-                    opened = open(&browser, &url) => {
-                        let failure = match opened {
-                            Ok(None) => return,
-                            Ok(Some(text)) => text,
-                            Err(error) => error,
-                        };
-                        browser.logs().event(&format!("the start page did not open: {failure}"));
-                    }
+                    () = open_in_front(&browser, &url) => {}
                     () = stop.cancelled() => {}
                 }
             }
@@ -26,24 +19,42 @@ impl Browser {
     }
 }
 
-/// Answers Chromium's reason when the page did not open.
-async fn open(browser: &Browser, url: &str) -> Result<Option<String>, String> {
-    let running = browser.running().await.map_err(|error| error.to_string())?;
-    let cdp = running.cdp;
-    let navigate = async {
-        let page = match active_page(&cdp).await? {
-            Some(page) => page,
-            None => cdp.open_page("about:blank").await?,
-        };
-        let session = cdp.attach(&page).await?;
-        let navigated = cdp.navigate(&session, url).await;
-        // Whatever came of it: a client that attaches to the page is to be alone with it.
-        let _ = cdp.detach(&session).await;
-        navigated
+async fn open_in_front(browser: &Browser, url: &str) {
+    let cdp = match browser.running().await {
+        Ok(running) => running.cdp,
+        Err(error) => return failed(browser.logs(), &error.to_string()),
     };
-    match navigate.await {
-        // Chromium goes on waiting for the site, longer than we wait for Chromium.
-        Err(CdpError::TimedOut { .. }) => Ok(Some("it is slow, and still loading".to_owned())),
-        other => other.map_err(|error| error.to_string()),
+    let page = match active_page(&cdp).await {
+        Ok(Some(page)) => Ok(page),
+        Ok(None) => cdp.open_page("about:blank").await,
+        Err(error) => Err(error),
+    };
+    match page {
+        Ok(page) => open_in(&cdp, &page, url, browser.logs()).await,
+        Err(error) => failed(browser.logs(), &error.to_string()),
     }
+}
+
+/// Sends one page to `url`, and is done with it when it has arrived or failed.
+pub(super) async fn open_in(cdp: &Cdp, page: &str, url: &str, logs: &Logs) {
+    let opened = match cdp.attach(page).await {
+        Ok(session) => {
+            let opened = cdp.navigate(&session, url).await;
+            // Whatever came of it: a client that attaches to the page is to be alone with it.
+            let _ = cdp.detach(&session).await;
+            opened
+        }
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(None) => {}
+        // Chromium goes on waiting for the site, longer than we wait for Chromium.
+        Err(CdpError::TimedOut { .. }) => logs.event("the start page is slow, and still loading"),
+        Ok(Some(text)) => failed(logs, &text),
+        Err(error) => failed(logs, &error.to_string()),
+    }
+}
+
+fn failed(logs: &Logs, why: &str) {
+    logs.event(&format!("the start page did not open: {why}"));
 }

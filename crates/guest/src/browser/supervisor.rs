@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_chromium::cdp::Cdp;
 use browserd_protocol::GuestReport;
 use browserd_sandbox::child::LaunchError;
 use browserd_sandbox::leaf::Leaf;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Life, Restarts};
-use super::{BrowserState, Running, Standing, randr, window_manager, xserver};
+use super::{BrowserState, Running, Standing, randr, start_page, window_manager, xserver};
 use crate::environment;
 use crate::init::{Child, ExitStatus, ShimLine};
 use crate::session::Session;
@@ -222,7 +222,8 @@ impl Supervisor {
         lasting.was_ready = true;
         self.shim.report(GuestReport::Ready { after_ms }).await;
         if let Some(url) = self.session.spec.config.start_url.clone() {
-            tokio::spawn(open_start_page(cdp.clone(), page, url, Arc::clone(&self.logs)));
+            let (cdp, logs) = (cdp.clone(), Arc::clone(&self.logs));
+            tokio::spawn(async move { start_page::open_in(&cdp, &page, &url, &logs).await });
         }
     }
 
@@ -341,25 +342,5 @@ fn describe(status: Option<&ExitStatus>) -> String {
         Some(ExitStatus { signal: Some(signal), .. }) => format!("was killed by signal {signal}"),
         Some(ExitStatus { code, .. }) => format!("exited with status {code}"),
         None => "ended".to_owned(),
-    }
-}
-
-/// Opens the page asked for at creation. Its failure is nobody's failure.
-async fn open_start_page(cdp: Cdp, page: String, url: String, logs: Arc<Logs>) {
-    let opened = match cdp.attach(&page).await {
-        Ok(session) => {
-            let opened = cdp.navigate(&session, &url).await;
-            // Whatever came of it: a client that attaches to the page is to be alone with it.
-            let _ = cdp.detach(&session).await;
-            opened
-        }
-        Err(error) => Err(error),
-    };
-    match opened {
-        Ok(None) => {}
-        // Chromium goes on waiting for the site, longer than we wait for Chromium.
-        Err(CdpError::TimedOut { .. }) => logs.event("the start page is slow, and still loading"),
-        Ok(Some(text)) => logs.event(&format!("the start page did not open: {text}")),
-        Err(error) => logs.event(&format!("the start page did not open: {error}")),
     }
 }
