@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterator
 import httpx
 import pytest
 from kernel import Kernel
+from websockets.exceptions import ConnectionClosed
 
 from harness import sessions
 from harness.cdp import Cdp, Page, back, first_page, new_page
@@ -65,7 +66,12 @@ def test_another_size(make: Callable[..., Any], guest: Any, kernel: Kernel, head
 def test_the_size_after_the_x_server_ended(make: Callable[..., Any], guest: Any, kernel: Kernel) -> None:
     session = make(headless=False)
     assert guest(session, "/internal/viewport", {"width": 1000, "height": 700}).status_code == 204
-    sessions.sh(kernel, session.session_id, "pkill -9 Xvfb", as_root=True)
+    with Cdp(session.cdp_ws_url) as before:
+        sessions.sh(kernel, session.session_id, "pkill -9 Xvfb", as_root=True)
+        # Chromium outlives its X server by a moment, in which one could connect to it
+        with pytest.raises(ConnectionClosed):
+            while True:
+                before.socket.recv(30)
     with back(session.cdp_ws_url) as cdp:
         shows(first_page(cdp), 1000, 700, False)
 
