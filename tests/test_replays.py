@@ -14,7 +14,7 @@ from kernel import Kernel
 from harness import film, leaks, sessions
 from harness.cdp import Cdp, Page, first_page, new_page
 from harness.deadline import eventually
-from harness.server import KEY, Server
+from harness.server import KEY, Server, serving
 
 ID = re.compile(r"^[a-z][a-z0-9]{23}$")
 CLOCK = "data:text/html," + urllib.parse.quote(film.CLOCK)
@@ -434,15 +434,12 @@ def test_a_full_quota_ends_the_recording_and_not_the_session(tmp_path: pathlib.P
             # A later server still has it, and a recording that the server's end cut short.
             cut = recorder.start()
         server.stop()
-        again = Server(state_dir=server.state_dir)
-        try:
+        with serving(state_dir=server.state_dir) as again:
             with sessions.client(again.base_url, KEY) as kernel:
                 recorder = Recorder(kernel, session.session_id, tmp_path)
                 assert film.probe(recorder.file(replay)).duration > 0
                 assert recorder.listed(cut).end_reason == "session_ended"
             assert not leaks.left_over([session.session_id], again.state_dir)
-        finally:
-            again.stop()
     finally:
         server.stop()
         server.discard()
