@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
-use browserd_fleet::{Class, Fleet, FleetOptions, Runtime};
+use browserd_fleet::{Budgets, Class, Fleet, FleetOptions, Runtime};
 use browserd_protocol::{EgressPolicy, Programs};
 use browserd_server::{ApiKeys, Recordings, Server, ServerConfig};
 use browserd_store::{DiskBlobs, SqliteStore};
@@ -96,6 +96,11 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
     })
 }
 
+/// How many sessions are started at a time: more only take turns, and all of them become late.
+fn starts_at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 async fn serve(
     settings: &Settings,
     screens: bool,
@@ -111,13 +116,17 @@ async fn serve(
     let listen = listener.local_addr()?;
     let public_url = settings.public_url(listen);
     let options = FleetOptions {
-        max_sessions: usize::try_from(settings.max_sessions).unwrap_or(usize::MAX),
+        budgets: Budgets {
+            max_sessions: usize::try_from(settings.max_sessions).unwrap_or(usize::MAX),
+            starts_at_once: starts_at_once(),
+            wait: settings.create_wait,
+        },
         pool: settings.pool.clone(),
         classes: match screens {
             true => vec![Class::HEADLESS, Class::HEADFUL],
             false => vec![Class::HEADLESS],
         },
-        standby_after: settings.standby_after,
+        standby: settings.standby,
     };
     let fleet = Fleet::start(Arc::new(store.clone()), runtime, options).await?;
 

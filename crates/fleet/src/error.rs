@@ -1,5 +1,7 @@
 //! Why the fleet refuses.
 
+use crate::Limit;
+
 /// A refusal of the fleet; the server maps each to one error code.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
@@ -15,8 +17,13 @@ pub enum FleetError {
         existing_id: String,
     },
     /// The host cannot hold another session.
-    #[error("no capacity: {0}")]
-    NoCapacity(String),
+    #[error("no capacity: {detail}")]
+    NoCapacity {
+        /// The limit that was hit.
+        limit: Limit,
+        /// The same in words.
+        detail: String,
+    },
     /// The session did not become ready.
     #[error("the browser session did not start: {0}")]
     StartFailed(String),

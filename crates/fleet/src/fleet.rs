@@ -9,15 +9,17 @@ use browserd_api::browser::EndReason;
 use browserd_api::{SessionId, Timestamp};
 use browserd_store::{SessionRow, Store, StoreError};
 use parking_lot::RwLock;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{Admission, Need, Place};
 use crate::owner::{Ask, Owner};
-use crate::pool::{Keeper, Pool};
+use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
-    Class, FleetError, ListSessions, LiveSession, Metrics, NewSession, Page, PoolSize, Runtime,
+    Budgets, Class, FleetError, ListSessions, LiveSession, Metrics, NewSession, Page, PoolSize, Runtime,
     SessionPatch, SessionView,
 };
 
@@ -27,9 +29,8 @@ pub struct Fleet {
     store: Arc<dyn Store>,
     runtime: Arc<dyn Runtime>,
     sessions: Arc<Sessions>,
-    places: Arc<Semaphore>,
-    max_sessions: usize,
-    standby_after: Option<Duration>,
+    admission: Admission,
+    standby: Standby,
     metrics: Metrics,
     pool: Pool,
     /// Ends the pool's keeper.
@@ -41,22 +42,32 @@ pub struct Fleet {
 /// How a fleet is run.
 #[derive(Debug, Clone)]
 pub struct FleetOptions {
-    /// Sessions at a time.
-    pub max_sessions: usize,
+    /// How many may come, and how fast.
+    pub budgets: Budgets,
     /// How many are kept ready.
     pub pool: PoolSize,
     /// Classes [`PoolSize::Auto`] keeps ready.
     pub classes: Vec<Class>,
-    /// Quiet time after which a session stands by; none: never.
-    pub standby_after: Option<Duration>,
+    /// When quiet sessions stand by.
+    pub standby: Standby,
+}
+
+/// What becomes of a session nobody uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Standby {
+    /// Quiet time after which it stands by; none: never.
+    pub after: Option<Duration>,
+    /// From then on, the time after which its memory is pushed out to swap; none: never.
+    pub page_out_after: Option<Duration>,
 }
 
 impl FleetOptions {
-    /// Nothing is kept ready, and nothing stands by.
+    /// Nothing is kept ready, nothing stands by, and nobody waits for a place.
     #[must_use]
     pub fn cold(max_sessions: usize) -> Self {
         let pool = PoolSize::Fixed(BTreeMap::new());
-        Self { max_sessions, pool, classes: Vec::new(), standby_after: None }
+        let budgets = Budgets { max_sessions, starts_at_once: max_sessions, wait: Duration::ZERO };
+        Self { budgets, pool, classes: Vec::new(), standby: Standby::default() }
     }
 }
 
@@ -136,15 +147,15 @@ impl Fleet {
                 "cleared away an earlier server's sessions"
             );
         }
-        let FleetOptions { max_sessions, pool: size, classes, standby_after } = options;
+        let FleetOptions { budgets, pool: size, classes, standby } = options;
         let metrics = Metrics::default();
+        let admission = Admission::new(budgets, Arc::clone(&runtime), metrics.clone());
         let fleet = Self {
             store,
             runtime,
             sessions: Arc::default(),
-            places: Arc::new(Semaphore::new(max_sessions)),
-            max_sessions,
-            standby_after,
+            admission,
+            standby,
             pool: Pool::new(metrics.clone()),
             metrics,
             stop_keeper: CancellationToken::new(),
@@ -156,27 +167,23 @@ impl Fleet {
             runtime: Arc::clone(&fleet.runtime),
             size,
             classes,
-            places: Arc::clone(&fleet.places),
+            admission: fleet.admission.clone(),
             stop: fleet.stop_keeper.clone(),
         };
         fleet.tasks.spawn(keeper.run());
         Ok(fleet)
     }
 
-    /// Creates a session and answers when clients can connect to it. A caller that goes away
-    /// meanwhile ends the session.
+    /// Creates a session and answers when clients can connect to it. Waits a little for a place when
+    /// there is none. A caller that goes away meanwhile ends the session.
     pub async fn create(&self, new: NewSession) -> Result<(SessionView, Stages), FleetError> {
-        if self.closing.load(Ordering::Acquire) {
-            return Err(FleetError::ShuttingDown);
-        }
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return Err(FleetError::NoCapacity(format!(
-                "all {} places are taken (max_sessions)",
-                self.max_sessions
-            )));
-        };
+        let began = Instant::now();
         let waiting = self.pool.waiting();
-        let prepared = self.pool.claim(&new.config, self.runtime.programs_stamp());
+        let (place, prepared) = tokio::select! {
+            admitted = self.admit(&new) => admitted?,
+            () = self.stop_keeper.cancelled() => return Err(FleetError::ShuttingDown),
+        };
+        let admitted = began.elapsed();
         let row = SessionRow {
             id: prepared.as_ref().map_or_else(SessionId::generate, |prepared| prepared.id.clone()),
             name: new.name,
@@ -192,8 +199,9 @@ impl Fleet {
         let owner = Owner {
             id: id.clone(),
             timeout_seconds: row.config.timeout_seconds,
-            standby_after: self.standby_after,
+            standby: self.standby,
             prepared,
+            admitted,
             waiting: Some(waiting),
             store: Arc::clone(&self.store),
             runtime: Arc::clone(&self.runtime),
@@ -213,6 +221,22 @@ impl Fleet {
             self.end(&id, EndReason::ServerShutdown).await;
         }
         outcome.await.unwrap_or(Err(FleetError::ShuttingDown))
+    }
+
+    /// A place for the session, and one out of the pool to take it, or the right to start one.
+    async fn admit(&self, new: &NewSession) -> Result<(Place, Option<Prepared>), FleetError> {
+        let deadline = self.admission.deadline();
+        let stamp = self.runtime.programs_stamp();
+        let turn = self.admission.turn(deadline).await?;
+        let need = || Need::of(&new.config, self.pool.has(&new.config, stamp));
+        let pressed = || self.pool.look_again();
+        let mut place = self.admission.place(need, deadline, pressed).await?;
+        let prepared = self.pool.claim(&new.config, stamp);
+        drop(turn);
+        if prepared.is_none() {
+            place.may_start(deadline).await?;
+        }
+        Ok((place, prepared))
     }
 
     /// The running session with this id or name. No I/O.

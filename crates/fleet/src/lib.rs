@@ -4,14 +4,14 @@
 //! the server reads through [`Fleet`] and [`LiveSession`] and asks, it never mutates.
 //!
 //! ```text
-//!  Fleet::create ─▶ owner task ─▶ row in the store ─▶ from the pool, or Runtime::start ─▶ LiveSession
+//!  Fleet::create ─▶ admission ─▶ owner task ─▶ row in the store ─▶ from the pool, or Runtime::start ─▶ LiveSession
 //!                                          │  ▲
 //!       delete, idle, shutdown ── inbox ───┘  └── RuntimeEvent (lost, back, ended)
 //! ```
 
+mod admission;
 mod error;
 mod fleet;
-mod host;
 mod life;
 mod live;
 pub mod local;
@@ -21,12 +21,13 @@ mod pool;
 mod runtime;
 mod session;
 
+pub use admission::{Budgets, Limit};
 pub use error::FleetError;
-pub use fleet::{Fleet, FleetOptions};
+pub use fleet::{Fleet, FleetOptions, Standby};
 pub use live::{Activity, BrowserSocket, LiveSession, StayAwake};
 pub use metrics::Metrics;
 pub use pool::{Class, PoolSize};
-pub use runtime::{Instance, Runtime, RuntimeEvent, StartError, Urgency};
+pub use runtime::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
 pub use session::{NewSession, Page, Stages};
 
 pub use browserd_store::{SessionFilter as ListSessions, SessionPatch, SessionRow as SessionView};

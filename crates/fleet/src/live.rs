@@ -111,18 +111,21 @@ pub(crate) struct Uses {
 }
 
 /// Whether it is frozen, decided by one at a time.
-#[derive(Default)]
 struct Standing {
     holds: usize,
     frozen: bool,
 }
 
 impl Uses {
-    pub(crate) fn new(metrics: Metrics) -> Self {
+    /// Nobody yet; the session may be `frozen`.
+    pub(crate) fn new(metrics: Metrics, frozen: bool) -> Self {
+        if frozen {
+            metrics.froze();
+        }
         Self {
             activity: watch::Sender::new(0),
             holds: watch::Sender::new(0),
-            standing: Mutex::default(),
+            standing: Mutex::new(Standing { holds: 0, frozen }),
             metrics,
         }
     }
@@ -148,13 +151,29 @@ impl Inner {
         self.uses.holds.send_replace(standing.holds);
     }
 
-    /// Freezes the session unless someone wants it awake.
-    pub(crate) fn stand_by(&self) {
+    /// Freezes the session unless someone wants it awake; answers whether it is frozen.
+    pub(crate) fn stand_by(&self) -> bool {
         let mut standing = self.uses.standing.lock();
         if standing.holds == 0 && !standing.frozen {
             standing.frozen = self.instance.freeze(true);
             if standing.frozen {
                 self.uses.metrics.froze();
+            }
+        }
+        standing.frozen
+    }
+
+    /// Pushes the memory of a session that stands by out to swap. One that is used meanwhile goes on at
+    /// once, and takes back what it needs.
+    pub(crate) async fn page_out(&self) {
+        if !self.uses.standing.lock().frozen {
+            return;
+        }
+        match self.instance.page_out().await {
+            Ok(true) => self.uses.metrics.paged_out(),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(session = %self.id, %error, "the memory of a quiet session stays where it is");
             }
         }
     }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::Limit;
 use crate::session::Stages;
 
 /// Upper bounds of durations, seconds: from a claim of a ready session to a start on a busy host.
@@ -28,6 +29,11 @@ struct Reason {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Hit {
+    limit: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     /// `headless` or `headful`.
     kind: &'static str,
@@ -37,12 +43,15 @@ struct Kind {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     created: Family<Source, Histogram, fn() -> Histogram>,
+    admitted: Histogram,
+    refused: Family<Hit, Counter>,
     failed: Counter,
     ended: Family<Reason, Counter>,
     gone: Histogram,
     active: Gauge,
     standing_by: Gauge,
     thawed: Histogram,
+    paged_out: Counter,
     ready: Family<Kind, Gauge>,
     discarded: Counter,
 }
@@ -56,12 +65,15 @@ impl Default for Metrics {
         }
         Self {
             created: Family::new_with_constructor(seconds),
+            admitted: seconds(),
+            refused: Family::default(),
             failed: Counter::default(),
             ended: Family::default(),
             gone: seconds(),
             active: Gauge::default(),
             standing_by: Gauge::default(),
             thawed: seconds(),
+            paged_out: Counter::default(),
             ready,
             discarded: Counter::default(),
         }
@@ -85,6 +97,17 @@ impl Metrics {
             "From the request for a session until clients can connect, by where it came from",
             Unit::Seconds,
             self.created.clone(),
+        );
+        registry.register_with_unit(
+            "session_admission",
+            "Waiting for a place and the host's resources, part of session_create",
+            Unit::Seconds,
+            self.admitted.clone(),
+        );
+        registry.register(
+            "session_refusals",
+            "Sessions that were refused because a limit was hit, by limit",
+            self.refused.clone(),
         );
         registry.register(
             "session_create_failures",
@@ -110,6 +133,11 @@ impl Metrics {
             Unit::Seconds,
             self.thawed.clone(),
         );
+        registry.register(
+            "session_page_outs",
+            "Sessions standing by whose memory was pushed out to swap",
+            self.paged_out.clone(),
+        );
         registry.register("pool_ready", "Sessions that wait for whoever asks", self.ready.clone());
         registry.register(
             "pool_discarded",
@@ -120,9 +148,14 @@ impl Metrics {
 
     pub(crate) fn opened(&self, stages: &Stages) {
         let source = if stages.from_pool { "pool" } else { "start" };
-        let took = (stages.stored + stages.started).as_secs_f64();
+        let took = (stages.admitted + stages.stored + stages.started).as_secs_f64();
+        self.admitted.observe(stages.admitted.as_secs_f64());
         self.created.get_or_create(&Source { source }).observe(took);
         self.active.inc();
+    }
+
+    pub(crate) fn refused(&self, limit: Limit) {
+        self.refused.get_or_create(&Hit { limit: limit.as_str() }).inc();
     }
 
     pub(crate) fn failed(&self) {
@@ -156,6 +189,10 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn paged_out(&self) {
+        self.paged_out.inc();
+    }
+
     pub(crate) fn ready(&self, headless: bool, by: i64) {
         self.ready.get_or_create(&kind(headless)).inc_by(by);
     }
@@ -175,7 +212,8 @@ mod tests {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let took = Duration::from_millis(3);
-        metrics.opened(&Stages { from_pool: true, stored: took, started: took });
+        metrics.opened(&Stages { from_pool: true, admitted: took, stored: took, started: took });
+        metrics.refused(Limit::MaxSessions);
         metrics.froze();
         metrics.thawed(Some(took));
         metrics.ended(EndReason::TimedOut);
@@ -185,6 +223,8 @@ mod tests {
         for line in [
             "browserd_session_create_seconds_count{source=\"pool\"} 1",
             "browserd_session_create_seconds_bucket{le=\"0.01\",source=\"pool\"} 1",
+            "browserd_session_admission_seconds_count 1",
+            "browserd_session_refusals_total{limit=\"max_sessions\"} 1",
             "browserd_sessions_ended_total{reason=\"timed_out\"} 1",
             "browserd_sessions_active 1",
             "browserd_sessions_standby 0",

@@ -6,17 +6,18 @@ use std::time::Duration;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::{SessionId, Timestamp};
 use browserd_store::{SessionRow, Store, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::admission::Place;
 use crate::fleet::{Sessions, name_taken};
 use crate::life::{Action, Event, State, next};
 use crate::live::{Inner, Uses};
-use crate::pool::{Events, Prepared, Waiting};
+use crate::pool::{Events, Prepared, Started, Waiting};
 use crate::session::Stages;
 use crate::{
     FleetError, Instance, LiveSession, Metrics, Runtime, RuntimeEvent, SessionPatch, StartError,
-    StayAwake, Urgency,
+    Standby, StayAwake, Urgency,
 };
 
 /// How often the end of a session is tried to be recorded once it has been cleared away, and the
@@ -41,10 +42,12 @@ pub(crate) enum Ask {
 pub(crate) struct Owner {
     pub(crate) id: SessionId,
     pub(crate) timeout_seconds: u32,
-    /// Quiet time after which it stands by; none: never.
-    pub(crate) standby_after: Option<Duration>,
+    /// When it stands by.
+    pub(crate) standby: Standby,
     /// A running session to become this one, if there was one.
     pub(crate) prepared: Option<Prepared>,
+    /// How long it took to get a place.
+    pub(crate) admitted: Duration,
     /// Until it runs, nothing is started for nobody.
     pub(crate) waiting: Option<Waiting>,
     pub(crate) store: Arc<dyn Store>,
@@ -54,8 +57,8 @@ pub(crate) struct Owner {
     pub(crate) inbox: mpsc::Receiver<Ask>,
     /// Told how the start went; its end going away means nobody waits any more.
     pub(crate) created: Created,
-    /// The session's place on this host, held until nothing of it is left.
-    pub(crate) place: OwnedSemaphorePermit,
+    /// Held until nothing of the session is left.
+    pub(crate) place: Place,
     pub(crate) ended: watch::Sender<Option<EndReason>>,
     /// When it was over for clients.
     pub(crate) closed: Option<Instant>,
@@ -79,6 +82,8 @@ struct Running {
     holds: watch::Receiver<usize>,
     /// When the session stands by; none while someone wants it awake, or it does already.
     standby: Option<Instant>,
+    /// When the memory of one that stands by is pushed out; none while it does not, or has been.
+    page_out: Option<Instant>,
     /// Processes inside want it awake.
     asked_awake: Option<StayAwake>,
 }
@@ -86,7 +91,11 @@ struct Running {
 impl Owner {
     /// Runs the session from creation until nothing of it is left.
     pub(crate) async fn run(mut self, row: SessionRow) {
-        let mut stages = Stages { from_pool: self.prepared.is_some(), ..Stages::default() };
+        let mut stages = Stages {
+            from_pool: self.prepared.is_some(),
+            admitted: self.admitted,
+            ..Stages::default()
+        };
         let began = Instant::now();
         if let Err(error) = self.store.insert_session(&row).await {
             if let (Some(prepared), Some(waiting)) = (self.prepared.take(), &self.waiting) {
@@ -102,6 +111,7 @@ impl Owner {
             self.id.clone(),
             row.config.clone(),
             self.prepared.take(),
+            self.standby.after.is_some(),
         ));
         let mut state = State::Creating { end: None };
         let mut running: Option<Running> = None;
@@ -175,7 +185,7 @@ impl Owner {
                         continue;
                     }
                 },
-                idle = idle(running.as_mut(), self.timeout_seconds, self.standby_after),
+                idle = idle(running.as_mut(), self.timeout_seconds, self.standby),
                     if matches!(state, State::Active) => match idle {
                         Idle::TooLong => Event::End(EndReason::TimedOut),
                         Idle::Standby | Idle::Changed => continue,
@@ -183,9 +193,10 @@ impl Owner {
             };
             let action;
             (state, action) = next(state, event);
-            if let Some((instance, from)) = instance {
+            if let Some(Started { instance, events: from, frozen }) = instance {
                 events = Some(from);
-                running = Some(self.hold(instance));
+                running = Some(self.hold(instance, frozen));
+                self.place.running();
                 self.waiting = None;
             }
             let abandoned = match (action, &running) {
@@ -253,8 +264,8 @@ impl Owner {
         Ok(row)
     }
 
-    fn hold(&self, instance: Box<dyn Instance>) -> Running {
-        let uses = Uses::new(self.metrics.clone());
+    fn hold(&self, instance: Box<dyn Instance>, frozen: bool) -> Running {
+        let uses = Uses::new(self.metrics.clone(), frozen);
         let (activity, holds) = (uses.activity.subscribe(), uses.holds.subscribe());
         let live = LiveSession {
             inner: Arc::new(Inner {
@@ -266,8 +277,8 @@ impl Owner {
             }),
         };
         let deadline = Some(deadline(self.timeout_seconds));
-        let standby = self.standby_after.map(|after| Instant::now() + after);
-        Running { live, activity, deadline, holds, standby, asked_awake: None }
+        let standby = self.standby.after.map(|after| Instant::now() + after);
+        Running { live, activity, deadline, holds, standby, page_out: None, asked_awake: None }
     }
 
     async fn act(
@@ -370,9 +381,10 @@ async fn start(
     id: SessionId,
     config: SessionConfig,
     prepared: Option<Prepared>,
-) -> Result<(Box<dyn Instance>, Events), StartError> {
+    may_sleep: bool,
+) -> Result<Started, StartError> {
     if let Some(prepared) = prepared {
-        match prepared.assign(&config).await {
+        match prepared.assign(&config, may_sleep).await {
             Ok(assigned) => return Ok(assigned),
             Err(error) => {
                 tracing::warn!(session = %id, %error, "a prepared session is of no use; starting one");
@@ -381,7 +393,7 @@ async fn start(
     }
     let (sender, events) = mpsc::channel(16);
     let instance = runtime.start(&id, &config, Urgency::Now, sender).await?;
-    Ok((instance, events))
+    Ok(Started { instance, events, frozen: false })
 }
 
 /// What came of nobody using a session, or somebody.
@@ -398,15 +410,22 @@ enum Idle {
 async fn idle(
     running: Option<&mut Running>,
     timeout_seconds: u32,
-    standby_after: Option<Duration>,
+    standby: Standby,
 ) -> Idle {
     let Some(running) = running else { return std::future::pending().await };
     tokio::select! {
         () = at(running.deadline) => Idle::TooLong,
         () = at(running.standby) => {
             running.standby = None;
-            running.live.inner.stand_by();
+            let page_out = standby.page_out_after.filter(|_| running.live.inner.stand_by());
+            running.page_out = page_out.map(|after| Instant::now() + after);
             Idle::Standby
+        }
+        () = at(running.page_out) => {
+            running.page_out = None;
+            let inner = Arc::clone(&running.live.inner);
+            tokio::spawn(async move { inner.page_out().await });
+            Idle::Changed
         }
         Ok(()) = running.activity.changed() => {
             let used = *running.activity.borrow_and_update() > 0;
@@ -415,7 +434,8 @@ async fn idle(
         }
         Ok(()) = running.holds.changed() => {
             let held = *running.holds.borrow_and_update() > 0;
-            let after = standby_after.filter(|_| !held);
+            running.page_out = running.page_out.filter(|_| !held);
+            let after = standby.after.filter(|_| !held);
             running.standby = after.map(|after| Instant::now() + after);
             Idle::Changed
         }

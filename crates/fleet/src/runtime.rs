@@ -28,6 +28,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// what would be started now.
     fn programs_stamp(&self) -> u64;
 
+    /// What there is for more sessions just now. Asked at every create: no waiting.
+    fn headroom(&self) -> Headroom;
+
     /// Clears away what an earlier server left behind; answers with the sessions it found.
     async fn reconcile(&self) -> io::Result<Vec<SessionId>>;
 }
@@ -42,15 +45,37 @@ pub trait Instance: Send + Sync + 'static {
     async fn browser_socket(&self) -> io::Result<BrowserSocket>;
 
     /// Makes an instance that was started [`Urgency::Ahead`] what `config` asks for. It differs
-    /// from what it was started with only in what [`crate::Class::serves`] allows.
-    async fn assign(&self, config: &SessionConfig) -> io::Result<()>;
+    /// from what it was started with only in what [`crate::Class::serves`] allows. Answers when that
+    /// is `done`, or else at once: what is inside learns of it when it runs.
+    async fn assign(&self, config: &SessionConfig, done: bool) -> io::Result<()>;
 
     /// Stops everything inside, or lets it go on, without waiting. Answers whether it is frozen
     /// now: not everywhere can a session be.
     fn freeze(&self, frozen: bool) -> bool;
 
+    /// Pushes the memory of a frozen instance out to the host's swap, as far as it goes. Answers
+    /// whether there was somewhere to push it.
+    async fn page_out(&self) -> io::Result<bool>;
+
     /// Asks for the end; [`RuntimeEvent::Ended`] follows once nothing is left.
     async fn end(&self, reason: EndReason);
+}
+
+/// What a host has left for more sessions, beyond what it keeps for itself. `u64::MAX` where it
+/// cannot be known or does not matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headroom {
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Processes and threads.
+    pub processes: u64,
+    /// Bytes of the disk that holds the sessions.
+    pub disk: u64,
+}
+
+impl Headroom {
+    /// Enough for anything.
+    pub const PLENTY: Self = Self { memory: u64::MAX, processes: u64::MAX, disk: u64::MAX };
 }
 
 /// Who waits for a session to start.

@@ -21,7 +21,9 @@ pub struct NewSession {
 pub struct Stages {
     /// Whether the session was taken out of the pool.
     pub from_pool: bool,
-    /// Writing the row.
+    /// Waiting for a place.
+    pub admitted: Duration,
+    /// From there, writing the row.
     pub stored: Duration,
     /// From there until clients can connect: starting it, or making a prepared one theirs.
     pub started: Duration,

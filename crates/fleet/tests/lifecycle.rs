@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, StatusFilter};
 use browserd_api::{ReplayId, SessionId, Timestamp};
-use browserd_fleet::{Fleet, FleetError, FleetOptions, ListSessions, RuntimeEvent, SessionPatch};
+use browserd_fleet::{
+    Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent, SessionPatch,
+};
 use browserd_store::{
     ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionRow, SqliteStore, Store, StoreError,
 };
@@ -34,7 +36,7 @@ async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
     fleet.delete(made.id.as_str()).await.unwrap();
 
     // The place is taken until nothing of the session is left.
-    assert!(matches!(fleet.create(new(None, 60)).await, Err(FleetError::NoCapacity(_))));
+    assert!(matches!(fleet.create(new(None, 60)).await, Err(FleetError::NoCapacity { limit: Limit::MaxSessions, .. })));
     assert_eq!(fake.running.load(Ordering::SeqCst), 1);
     slow.notify_waiters();
     slow.notify_one();

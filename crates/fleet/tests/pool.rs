@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use browserd_api::browser::{EndReason, LocationRequest};
+use browserd_api::browser::{EndReason, LocationRequest, SessionConfig};
 use browserd_fleet::{
-    Class, Fleet, FleetOptions, NewSession, PoolSize, RuntimeEvent, SessionPatch,
+    Budgets, Class, Fleet, FleetOptions, Headroom, NewSession, PoolSize, RuntimeEvent,
+    SessionPatch, Standby,
 };
 
 use support::{Fake, fleet_with, new};
@@ -123,7 +124,8 @@ async fn replaced_programs_empty_the_pool() {
 
 #[tokio::test]
 async fn the_pool_takes_no_place_of_a_client() {
-    let options = FleetOptions { max_sessions: 2, ..keeping(2) };
+    let budgets = Budgets { max_sessions: 2, ..keeping(2).budgets };
+    let options = FleetOptions { budgets, ..keeping(2) };
     let (fleet, fake) = fleet_with(Fake::default(), options).await;
     ready(&fleet, 2).await;
     for _ in 0..2 {
@@ -134,8 +136,34 @@ async fn the_pool_takes_no_place_of_a_client() {
     fleet.shutdown().await;
 }
 
+/// Sessions nobody has give way to one that somebody wants.
+#[tokio::test]
+async fn the_pool_gives_its_memory_to_whoever_waits() {
+    let budgets = Budgets { wait: Duration::from_secs(600), ..keeping(2).budgets };
+    let (fleet, fake) =
+        fleet_with(Fake::default(), FleetOptions { budgets, ..keeping(2) }).await;
+    ready(&fleet, 2).await;
+    // Too little for one more, until one of the two that wait is gone.
+    *fake.headroom.lock() = Some(Headroom { memory: 200 << 20, ..Headroom::PLENTY });
+    let policy = SessionConfig {
+        chrome_policy: Some(Default::default()),
+        ..Class::HEADLESS.template()
+    };
+    let own = NewSession { config: policy, ..new(None, 60) };
+    let gives_way = async {
+        while fleet.ready().values().sum::<usize>() > 0 {
+            tokio::task::yield_now().await;
+        }
+        *fake.headroom.lock() = Some(Headroom { memory: 400 << 20, ..Headroom::PLENTY });
+    };
+    let (made, ()) = tokio::join!(fleet.create(own), gives_way);
+    assert!(!made.unwrap().1.from_pool);
+    fleet.shutdown().await;
+}
+
 fn standing_by() -> FleetOptions {
-    FleetOptions { standby_after: Some(Duration::from_millis(1)), ..FleetOptions::cold(2) }
+    let standby = Standby { after: Some(Duration::from_millis(1)), page_out_after: None };
+    FleetOptions { standby, ..FleetOptions::cold(2) }
 }
 
 #[tokio::test]
@@ -196,4 +224,39 @@ async fn one_that_stands_by_times_out_all_the_same() {
     fleet.shutdown().await;
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
     drop(Arc::clone(&fake));
+}
+
+/// A claim that has to change nothing leaves the session asleep: its first use wakes it.
+#[tokio::test]
+async fn a_ready_session_sleeps_until_its_first_use() {
+    let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
+    let (fleet, fake) =
+        fleet_with(Fake::default(), FleetOptions { standby, ..keeping(2) }).await;
+    ready(&fleet, 2).await;
+    let (plain, _) = fleet.create(new(None, 60)).await.unwrap();
+    let live = fleet.live(plain.id.as_str()).unwrap();
+    assert!(live.stands_by() && fake.frozen.lock().contains(&plain.id));
+    let _used = live.activity();
+    assert!(!live.stands_by() && !fake.frozen.lock().contains(&plain.id));
+    let kiosk = SessionConfig { kiosk_mode: true, ..Class::HEADLESS.template() };
+    let (changed, stages) =
+        fleet.create(NewSession { config: kiosk, ..new(None, 60) }).await.unwrap();
+    assert!(stages.from_pool && !fake.frozen.lock().contains(&changed.id));
+    fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_memory_of_one_that_stands_by_is_pushed_out() {
+    let moment = Some(Duration::from_millis(1));
+    let standby = Standby { after: moment, page_out_after: moment };
+    let options = FleetOptions { standby, ..FleetOptions::cold(2) };
+    let (fleet, fake) = fleet_with(Fake::default(), options).await;
+    let (used, _) = fleet.create(new(None, 60)).await.unwrap();
+    let _use = fleet.live(used.id.as_str()).unwrap().activity();
+    let (quiet, _) = fleet.create(new(None, 60)).await.unwrap();
+    while !fake.paged_out.lock().contains(&quiet.id) {
+        tokio::task::yield_now().await;
+    }
+    assert!(!fake.paged_out.lock().contains(&used.id));
+    fleet.shutdown().await;
 }

@@ -19,9 +19,12 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
             .detail("name", "taken by an active session")
             .detail("existing_id", existing_id),
         ),
-        FleetError::NoCapacity(why) => Error::new(
-            ErrorCode::CapacityExhausted,
-            format!("no room for another browser session: {}; delete one or try again later", shorten(&why)),
+        FleetError::NoCapacity { limit, detail } => Error(
+            ApiError::new(
+                ErrorCode::CapacityExhausted,
+                format!("no room for another browser session: {detail}; delete one or try again later"),
+            )
+            .detail("limit", limit.as_str()),
         ),
         FleetError::StartFailed(why) => {
             tracing::error!(%why, "a browser session did not start");

@@ -102,4 +102,5 @@ pub(crate) struct Disk {
 pub(crate) struct Memory {
     pub(crate) total: u64,
     pub(crate) available: u64,
+    pub(crate) swap: u64,
 }

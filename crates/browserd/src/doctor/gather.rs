@@ -131,7 +131,7 @@ pub(super) fn memory(meminfo: &str) -> Memory {
         let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
         kib.unwrap_or(0).saturating_mul(1024)
     };
-    Memory { total: bytes("MemTotal"), available: bytes("MemAvailable") }
+    Memory { total: bytes("MemTotal"), available: bytes("MemAvailable"), swap: bytes("SwapTotal") }
 }
 
 /// A number below /proc/sys.

@@ -51,7 +51,7 @@ fn good() -> Facts {
             writable: true,
             session_limit: 10 * GIB,
         },
-        memory: Memory { total: 24 * GIB, available: 20 * GIB },
+        memory: Memory { total: 24 * GIB, available: 20 * GIB, swap: 0 },
         max_sessions: 24,
     }
 }
@@ -130,7 +130,7 @@ fn every_line_that_is_not_ok_says_what_to_do() {
         },
         cgroups: Cgroups { v2_mounted: false, tried: Ok(Trial::default()) },
         disk: Disk { writable: false, ..good().disk },
-        memory: Memory { total: GIB, available: GIB / 4 },
+        memory: Memory { total: GIB, available: GIB / 4, swap: 0 },
         ..good()
     };
     for distribution in [

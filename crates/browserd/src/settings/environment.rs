@@ -16,7 +16,7 @@ use super::{LogFormat, SettingsError};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 27] = [
+pub(super) const VARIABLES: [&str; 29] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -25,7 +25,9 @@ pub(super) const VARIABLES: [&str; 27] = [
     "BROWSERD_REGION",
     "BROWSERD_MAX_SESSIONS",
     "BROWSERD_POOL",
+    "BROWSERD_CREATE_WAIT_SECONDS",
     "BROWSERD_STANDBY_SECONDS",
+    "BROWSERD_PAGE_OUT_SECONDS",
     "BROWSERD_ALLOWED_PRIVATE_HOSTS",
     "BROWSERD_CHROMIUM",
     "BROWSERD_XVFB",
@@ -79,7 +81,9 @@ impl Environment {
             region: self.read("BROWSERD_REGION", region)?,
             max_sessions: self.parsed("BROWSERD_MAX_SESSIONS")?,
             pool: self.read("BROWSERD_POOL", pool)?,
+            create_wait_seconds: self.parsed("BROWSERD_CREATE_WAIT_SECONDS")?,
             standby_seconds: self.parsed("BROWSERD_STANDBY_SECONDS")?,
+            page_out_seconds: self.parsed("BROWSERD_PAGE_OUT_SECONDS")?,
             allowed_private_hosts: self.text("BROWSERD_ALLOWED_PRIVATE_HOSTS")?.map(list),
             chromium: self.path("BROWSERD_CHROMIUM"),
             xvfb: self.path("BROWSERD_XVFB"),

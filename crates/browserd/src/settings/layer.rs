@@ -58,10 +58,20 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "SIZE", value_parser = pool)]
     pub(crate) pool: Option<PoolSize>,
 
+    /// Seconds a creation may wait for a place, memory or its turn to be started before it is refused;
+    /// 0: none [env: BROWSERD_CREATE_WAIT_SECONDS] [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) create_wait_seconds: Option<u32>,
+
     /// Seconds without a client, a call or a recording after which a session stands by, frozen until
     /// the next one; 0: never [env: BROWSERD_STANDBY_SECONDS] [default: 5]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) standby_seconds: Option<u32>,
+
+    /// Seconds a session stands by before its memory is pushed out to the host's swap, if there is any;
+    /// 0: never [env: BROWSERD_PAGE_OUT_SECONDS] [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) page_out_seconds: Option<u32>,
 
     /// Private destinations sessions may reach nevertheless, separated by commas: host, host:port,
     /// IP, IP:port, CIDR or *.suffix [env: BROWSERD_ALLOWED_PRIVATE_HOSTS] [default: none]
@@ -162,7 +172,9 @@ impl Layer {
             region: self.region.or(below.region),
             max_sessions: self.max_sessions.or(below.max_sessions),
             pool: self.pool.or(below.pool),
+            create_wait_seconds: self.create_wait_seconds.or(below.create_wait_seconds),
             standby_seconds: self.standby_seconds.or(below.standby_seconds),
+            page_out_seconds: self.page_out_seconds.or(below.page_out_seconds),
             allowed_private_hosts: self.allowed_private_hosts.or(below.allowed_private_hosts),
             chromium: self.chromium.or(below.chromium),
             xvfb: self.xvfb.or(below.xvfb),

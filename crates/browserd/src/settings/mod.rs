@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use browserd_api::browser::Region;
+use browserd_fleet::Standby;
 use browserd_server::Retention;
 use clap::ValueEnum;
 use secrecy::SecretString;
@@ -58,8 +59,10 @@ pub(crate) struct Settings {
     pub(crate) max_sessions: u32,
     /// Sessions that are kept ready.
     pub(crate) pool: browserd_fleet::PoolSize,
-    /// Quiet time after which a session stands by; none: never.
-    pub(crate) standby_after: Option<Duration>,
+    /// How long a creation may wait until there is room for it.
+    pub(crate) create_wait: Duration,
+    /// When quiet sessions stand by.
+    pub(crate) standby: Standby,
     /// Private destinations sessions may reach.
     pub(crate) allowed_private_hosts: Vec<String>,
     /// Chromium's binary, when it should not be looked for.

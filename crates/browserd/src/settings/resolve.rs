@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use browserd_egress::policy::Policy;
+use browserd_fleet::Standby;
 use browserd_fleet::local::STATE_DIR_LIMIT;
 use browserd_protocol::EgressPolicy;
 use browserd_server::Retention;
@@ -19,8 +20,14 @@ use super::{LogFormat, Settings};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
 const DEFAULT_PIDS_MAX: u64 = 2048;
+/// Seconds.
+const DEFAULT_CREATE_WAIT: u64 = 10;
+/// The official SDKs give up on a request after 60 s, and starting may take long on a busy host.
+const MOST_CREATE_WAIT: u64 = 30;
 /// Seconds, as the original.
 const DEFAULT_STANDBY: u32 = 5;
+/// Seconds.
+const DEFAULT_PAGE_OUT: u32 = 30;
 /// MiB.
 const DEFAULT_REPLAY_LIMIT: u64 = 2048;
 /// A TiB.
@@ -121,9 +128,15 @@ pub(crate) fn resolve(
             None => default_max_sessions(host.memory),
         },
         pool: layer.pool.unwrap_or_default().0,
-        standby_after: match layer.standby_seconds.unwrap_or(DEFAULT_STANDBY) {
-            0 => None,
-            seconds => Some(Duration::from_secs(seconds.into())),
+        create_wait: Duration::from_secs(in_range(
+            "create_wait_seconds",
+            layer.create_wait_seconds.map_or(DEFAULT_CREATE_WAIT, u64::from),
+            0,
+            MOST_CREATE_WAIT,
+        )?),
+        standby: Standby {
+            after: seconds(layer.standby_seconds.unwrap_or(DEFAULT_STANDBY)),
+            page_out_after: seconds(layer.page_out_seconds.unwrap_or(DEFAULT_PAGE_OUT)),
         },
         allowed_private_hosts: private_hosts(layer.allowed_private_hosts.unwrap_or_default())?,
         chromium: layer.chromium,
@@ -168,6 +181,11 @@ pub(crate) fn resolve(
             .collect(),
     };
     Ok(settings)
+}
+
+/// A time, where 0 is never.
+fn seconds(number: u32) -> Option<Duration> {
+    (number > 0).then(|| Duration::from_secs(number.into()))
 }
 
 fn read_file(path: &Path) -> Result<Layer, SettingsError> {

@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 27] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -109,8 +109,18 @@ const ROWS: [Row; 25] = [
         ["Auto", "Fixed({})", "Fixed({Class { headless: false, memory: Gib8 }: 2})"],
         |s| format!("{:?}", s.pool),
     ),
+    (
+        "create_wait_seconds",
+        "BROWSERD_CREATE_WAIT_SECONDS",
+        ["1", "0", "30"],
+        ["1", "0", "30"],
+        |s| s.create_wait.as_secs().to_string(),
+    ),
     ("standby_seconds", "BROWSERD_STANDBY_SECONDS", ["1", "0", "3"], ["1", "0", "3"], |s| {
-        s.standby_after.map_or(0, |after| after.as_secs()).to_string()
+        s.standby.after.map_or(0, |after| after.as_secs()).to_string()
+    }),
+    ("page_out_seconds", "BROWSERD_PAGE_OUT_SECONDS", ["1", "0", "3"], ["1", "0", "3"], |s| {
+        s.standby.page_out_after.map_or(0, |after| after.as_secs()).to_string()
     }),
     (
         "allowed_private_hosts",
@@ -198,6 +208,8 @@ fn toml_line(key: &str, value: &str) -> String {
         "max_sessions"
         | "pids_max"
         | "standby_seconds"
+        | "create_wait_seconds"
+        | "page_out_seconds"
         | "cpu_max_pct"
         | "replay_limit_mib"
         | "session_disk_mib"

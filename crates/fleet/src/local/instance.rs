@@ -17,7 +17,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{CPU_WEIGHT, handoff, ledger};
+use super::{CPU_WEIGHT, handoff, host, ledger};
 use crate::{BrowserSocket, Instance, RuntimeEvent};
 
 /// How long a shim may take to end its session before it is killed and its cgroup with it.
@@ -25,6 +25,9 @@ const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a running session may take to become what a client asked for.
 const ASSIGN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Swap below which nothing is pushed out: what is left of it is for emergencies.
+const LEAST_SWAP: u64 = 256 << 20;
 
 /// A shim this server started.
 pub(super) struct Shim {
@@ -55,7 +58,7 @@ impl Shim {
 /// What is asked of the one who follows a session.
 enum Ask {
     End(EndReason),
-    Assign(Assignment, oneshot::Sender<io::Result<()>>),
+    Assign(Assignment, Option<oneshot::Sender<io::Result<()>>>),
 }
 
 /// A running session on this host.
@@ -95,16 +98,20 @@ impl Instance for LocalInstance {
         })
     }
 
-    async fn assign(&self, config: &SessionConfig) -> io::Result<()> {
+    async fn assign(&self, config: &SessionConfig, done: bool) -> io::Result<()> {
         self.controls.weigh(CPU_WEIGHT).map_err(io::Error::other)?;
         let to = Assignment {
             viewport: config.viewport,
             kiosk_mode: config.kiosk_mode,
             start_url: config.start_url.clone(),
         };
-        let (done, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         let gone = || io::Error::other("the session has ended");
-        self.asks.send(Ask::Assign(to, done)).await.map_err(|_| gone())?;
+        let sender = done.then_some(sender);
+        self.asks.send(Ask::Assign(to, sender)).await.map_err(|_| gone())?;
+        if !done {
+            return Ok(());
+        }
         match tokio::time::timeout(ASSIGN_WITHIN, answer).await {
             Ok(answer) => answer.map_err(|_| gone())?,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -123,6 +130,15 @@ impl Instance for LocalInstance {
                 !frozen
             }
         }
+    }
+
+    async fn page_out(&self) -> io::Result<bool> {
+        if host::swap_left() < LEAST_SWAP {
+            return Ok(false);
+        }
+        let controls = self.controls.clone();
+        let reclaimed = tokio::task::spawn_blocking(move || controls.reclaim()).await;
+        reclaimed.map_err(io::Error::other)?.map_err(io::Error::other)
     }
 
     async fn end(&self, reason: EndReason) {
@@ -180,7 +196,7 @@ async fn follow(
                         ShimCommand::End { reason }
                     }
                     Ask::Assign(to, done) => {
-                        assigned = Some(done);
+                        assigned = done;
                         // What the host killed while nobody had this session says nothing of it.
                         host_ooms = host_oom_kills();
                         ShimCommand::Guest { told: GuestCommand::Assign(to) }

@@ -4,6 +4,7 @@
 //! is the shim's and the guest's affair.
 
 mod handoff;
+mod host;
 mod instance;
 mod ledger;
 mod rescue;
@@ -22,7 +23,7 @@ use browserd_sandbox::cgroup::{self, Hierarchies};
 use browserd_sandbox::{WallError, skeleton};
 use tokio::sync::mpsc;
 
-use crate::{Instance, Runtime, RuntimeEvent, StartError, Urgency};
+use crate::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
 
 pub use rescue::{RESCUED, rescued};
 
@@ -151,6 +152,10 @@ impl Runtime for LocalRuntime {
         let programs = &self.config.programs;
         let files = [Some(&programs.chromium), programs.xvfb.as_ref(), Some(&self.config.program)];
         stamp::of(files.into_iter().flatten())
+    }
+
+    fn headroom(&self) -> Headroom {
+        host::headroom(&self.config.state_dir, &self.hierarchies)
     }
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {

@@ -8,14 +8,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use browserd_api::SessionId;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::sizing::{Room, targets};
 use super::{Class, Pool, PoolSize, Prepared};
-use crate::host::Host;
-use crate::{Runtime, Urgency};
+use crate::admission::{Admission, Need};
+use crate::{Headroom, Runtime, Urgency};
 
 /// How often demand, memory and programs are looked at again without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -30,14 +30,16 @@ pub(crate) struct Keeper {
     pub(crate) size: PoolSize,
     /// Classes this host can start, for [`PoolSize::Auto`].
     pub(crate) classes: Vec<Class>,
-    /// Sessions that may still be made.
-    pub(crate) places: Arc<Semaphore>,
+    /// Knows what is left for the pool.
+    pub(crate) admission: Admission,
     pub(crate) stop: CancellationToken,
 }
 
 /// What there is to do.
 enum Step {
     Start(Class),
+    /// Look again after this long at most.
+    WaitFor(Duration),
     Discard(Box<Prepared>),
     Wait,
 }
@@ -59,6 +61,7 @@ impl Keeper {
                         pause = LONGEST_PAUSE.min(pause * 2);
                     }
                 },
+                Step::WaitFor(pause) => self.wait(pause, &discards).await,
                 Step::Wait => self.wait(LOOK_AGAIN, &discards).await,
             }
         }
@@ -98,16 +101,15 @@ impl Keeper {
             *have.entry(one.class).or_default() += 1;
             held += one.class.idle_bytes();
         }
-        let room = Room {
-            memory: Host::now().memory_for_sessions().saturating_add(held),
-            places: self.places.available_permits(),
-        };
+        let spare = self.admission.spare(held);
+        let room = Room { memory: spare.memory, places: self.admission.places() };
         let wanted = targets(&self.size, &self.classes, &state.demand, now, room);
         let of = |counts: &BTreeMap<Class, usize>, class| counts.get(class).copied().unwrap_or(0);
         if let Some((class, _)) = have.iter().find(|(class, count)| **count > of(&wanted, class)) {
             let surplus = state.ready.iter().position(|one| one.class == *class);
             return self.discard(surplus.and_then(|at| self.pool.take(&mut state, at)));
         }
+        let claims = state.claims;
         drop(state);
         if self.pool.shared.waiting.load(Ordering::Acquire) > 0 {
             return Step::Wait;
@@ -115,7 +117,16 @@ impl Keeper {
         let short = wanted.iter().filter(|(class, count)| **count > of(&have, class));
         // The class that has least of what it should have.
         let emptiest = short.min_by_key(|(class, count)| of(&have, class) * 1000 / **count);
-        emptiest.map_or(Step::Wait, |(class, _)| Step::Start(*class))
+        let Some((class, _)) = emptiest else { return Step::Wait };
+        // What waits already takes memory, but has its processes and its disk.
+        let spare = Headroom { memory: spare.memory.saturating_sub(held), ..spare };
+        if Need::of(&class.template(), false).short_of(spare).is_some() {
+            return Step::Wait;
+        }
+        match claims.refill_after(now, of(&have, class)) {
+            Duration::ZERO => Step::Start(*class),
+            pause => Step::WaitFor(pause),
+        }
     }
 
     fn discard(&self, one: Option<Prepared>) -> Step {
@@ -147,7 +158,7 @@ impl Keeper {
         };
         let frozen = instance.freeze(true);
         tracing::debug!(session = %id, ?class, frozen, "a session is ready for whoever comes");
-        let one = Prepared { id, class, stamp, instance, events };
+        let one = Prepared { id, class, stamp, instance, events, frozen };
         self.pool.put(one);
         true
     }

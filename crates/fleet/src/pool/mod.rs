@@ -3,7 +3,8 @@
 //! ```text
 //!            keeper: one start at a time, at the lowest CPU weight, while nobody waits for another
 //!  Runtime::start(Ahead) ─▶ freeze ─▶ [ready] ──claim: thaw, assign──▶ a client's session
-//!                                       │
+//!                                       │      (thaw and assign at the first use, when nothing
+//!                                       │       has to change)
 //!                                       └─ died, too many, programs replaced ─▶ discarded
 //! ```
 //!
@@ -28,8 +29,8 @@ use crate::Metrics;
 
 pub use class::Class;
 pub(crate) use keeper::Keeper;
-pub(crate) use prepared::{Events, Prepared};
-use sizing::Demand;
+pub(crate) use prepared::{Events, Prepared, Started};
+use sizing::{Claims, Demand};
 pub use sizing::PoolSize;
 
 /// The sessions that are ready. Cheap to clone.
@@ -52,6 +53,7 @@ struct Shared {
 struct State {
     ready: VecDeque<Prepared>,
     demand: BTreeMap<Class, Demand>,
+    claims: Claims,
 }
 
 /// Held while a client waits for a session: the keeper starts nothing meanwhile.
@@ -93,7 +95,20 @@ impl Pool {
         state.demand.entry(class).or_default().asked(now);
         let fits = |one: &Prepared| one.class == class && one.stamp == stamp;
         let found = state.ready.iter().position(fits)?;
+        state.claims.claimed(now);
         self.take(&mut state, found)
+    }
+
+    /// Whether [`Self::claim`] would find one.
+    pub(crate) fn has(&self, config: &SessionConfig, stamp: u64) -> bool {
+        let class = Class::serves(config);
+        let fits = |one: &Prepared| Some(one.class) == class && one.stamp == stamp;
+        self.shared.state.lock().ready.iter().any(fits)
+    }
+
+    /// Says that what is left for the pool has changed.
+    pub(crate) fn look_again(&self) {
+        self.shared.changed.notify_one();
     }
 
     /// Takes one out.

@@ -20,6 +20,15 @@ pub(crate) struct Prepared {
     pub(super) stamp: u64,
     pub(super) instance: Box<dyn Instance>,
     pub(super) events: Events,
+    /// Whether it waits frozen.
+    pub(super) frozen: bool,
+}
+
+/// A session that runs, or will with its first use.
+pub(crate) struct Started {
+    pub(crate) instance: Box<dyn Instance>,
+    pub(crate) events: Events,
+    pub(crate) frozen: bool,
 }
 
 impl Prepared {
@@ -28,14 +37,23 @@ impl Prepared {
         self.events.poll_recv(cx).map(|_| ())
     }
 
-    /// Wakes it and makes it what a client asked for. When that fails it is gone once this answers.
+    /// Makes it what a client asked for. One that has to change nothing for that goes on sleeping when
+    /// it `may_sleep`, and wakes with its first use. When it fails it is gone once this answers.
     pub(crate) async fn assign(
         mut self,
         config: &SessionConfig,
-    ) -> Result<(Box<dyn Instance>, Events), std::io::Error> {
-        self.instance.freeze(false);
-        match self.instance.assign(config).await {
-            Ok(()) => Ok((self.instance, self.events)),
+        may_sleep: bool,
+    ) -> Result<Started, std::io::Error> {
+        let template = self.class.template();
+        let changes = config.viewport != template.viewport
+            || config.kiosk_mode != template.kiosk_mode
+            || config.start_url != template.start_url;
+        let frozen = self.frozen && !changes && may_sleep;
+        if self.frozen && !frozen {
+            self.instance.freeze(false);
+        }
+        match self.instance.assign(config, changes).await {
+            Ok(()) => Ok(Started { instance: self.instance, events: self.events, frozen }),
             Err(error) => {
                 self.discard().await;
                 Err(error)

@@ -71,6 +71,39 @@ impl Demand {
     }
 }
 
+/// When sessions were taken lately.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Claims {
+    /// The last one, and the first of those that followed each other closely.
+    last: Option<(Duration, Duration)>,
+}
+
+/// How long a client has the CPU for itself once it has got a session.
+const SETTLE: Duration = Duration::from_secs(1);
+/// The same while no other session is ready.
+const SETTLE_EMPTY: Duration = Duration::from_millis(100);
+/// Clients that keep coming put refilling off for this long at most.
+const SETTLE_MOST: Duration = Duration::from_secs(5);
+
+impl Claims {
+    /// A session was taken at `now`.
+    pub(super) fn claimed(&mut self, now: Duration) {
+        let first = match self.last {
+            Some((last, first)) if now.saturating_sub(last) < SETTLE => first,
+            _ => now,
+        };
+        self.last = Some((now, first));
+    }
+
+    /// How long to leave the CPU to clients before the next session is started, with `ready` of its
+    /// class left.
+    pub(super) fn refill_after(&self, now: Duration, ready: usize) -> Duration {
+        let Some((last, first)) = self.last else { return Duration::ZERO };
+        let settle = if ready == 0 { SETTLE_EMPTY } else { SETTLE };
+        (last + settle).min(first + SETTLE_MOST).saturating_sub(now)
+    }
+}
+
 /// What there is room for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
@@ -150,6 +183,22 @@ mod tests {
     #[test]
     fn little_memory_keeps_nothing_ready() {
         assert!(auto(&burst(8, 0), 0, Room { memory: 512 << 20, places: 100 }).is_empty());
+    }
+
+    #[test]
+    fn refilling_leaves_the_cpu_to_whoever_just_came() {
+        let ms = Duration::from_millis;
+        let mut claims = Claims::default();
+        assert_eq!(claims.refill_after(ms(0), 3), ms(0));
+        claims.claimed(ms(1000));
+        assert_eq!(claims.refill_after(ms(1200), 3), ms(800));
+        assert_eq!(claims.refill_after(ms(1050), 0), ms(50), "none is left");
+        assert_eq!(claims.refill_after(ms(3000), 3), ms(0));
+        // They keep coming.
+        (1..=12).for_each(|n| claims.claimed(ms(1000 + n * 500)));
+        assert_eq!(claims.refill_after(ms(7001), 3), ms(0));
+        claims.claimed(ms(9000));
+        assert_eq!(claims.refill_after(ms(9000), 3), ms(1000), "a pause begins it anew");
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_fleet::{
-    BrowserSocket, Class, Fleet, FleetOptions, Instance, NewSession, Runtime, RuntimeEvent,
+    BrowserSocket, Class, Fleet, FleetOptions, Headroom, Instance, NewSession, Runtime, RuntimeEvent,
     StartError, Urgency,
 };
 use browserd_store::SqliteStore;
@@ -31,11 +31,15 @@ pub(crate) struct Fake {
     pub(crate) fails_to_assign: bool,
     /// [`Runtime::programs_stamp`].
     pub(crate) stamp: AtomicU64,
+    /// [`Runtime::headroom`]; plenty, unless set.
+    pub(crate) headroom: Mutex<Option<Headroom>>,
     /// Starts of each urgency.
     pub(crate) started_now: AtomicUsize,
     pub(crate) started_ahead: AtomicUsize,
     /// Sessions that are frozen.
     pub(crate) frozen: Arc<Mutex<BTreeSet<SessionId>>>,
+    /// Sessions whose memory was pushed out.
+    pub(crate) paged_out: Arc<Mutex<BTreeSet<SessionId>>>,
     pub(crate) events: Mutex<BTreeMap<SessionId, mpsc::Sender<RuntimeEvent>>>,
     pub(crate) running: Arc<AtomicUsize>,
 }
@@ -44,6 +48,7 @@ pub(crate) struct FakeInstance {
     id: SessionId,
     fails_to_assign: bool,
     frozen: Arc<Mutex<BTreeSet<SessionId>>>,
+    paged_out: Arc<Mutex<BTreeSet<SessionId>>>,
     events: mpsc::Sender<RuntimeEvent>,
     slow_end: Option<Arc<Notify>>,
     running: Arc<AtomicUsize>,
@@ -77,6 +82,7 @@ impl Runtime for Fake {
             id: id.clone(),
             fails_to_assign: self.fails_to_assign,
             frozen: Arc::clone(&self.frozen),
+            paged_out: Arc::clone(&self.paged_out),
             events,
             slow_end: self.slow_end.clone(),
             running: Arc::clone(&self.running),
@@ -85,6 +91,10 @@ impl Runtime for Fake {
 
     fn programs_stamp(&self) -> u64 {
         self.stamp.load(Ordering::SeqCst)
+    }
+
+    fn headroom(&self) -> Headroom {
+        self.headroom.lock().unwrap_or(Headroom::PLENTY)
     }
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
@@ -102,7 +112,7 @@ impl Instance for FakeInstance {
         Err(io::Error::other("no browser"))
     }
 
-    async fn assign(&self, _: &SessionConfig) -> io::Result<()> {
+    async fn assign(&self, _: &SessionConfig, _: bool) -> io::Result<()> {
         match self.fails_to_assign {
             true => Err(io::Error::other("not today")),
             false => Ok(()),
@@ -116,6 +126,11 @@ impl Instance for FakeInstance {
             false => all.remove(&self.id),
         };
         frozen
+    }
+
+    async fn page_out(&self) -> io::Result<bool> {
+        self.paged_out.lock().insert(self.id.clone());
+        Ok(true)
     }
 
     async fn end(&self, reason: EndReason) {

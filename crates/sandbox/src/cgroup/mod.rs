@@ -17,6 +17,7 @@
 //! Which of the two enforces a limit depends on the host; [`Hierarchies::detect`] and
 //! [`prepare_parent`] find out.
 
+mod allowance;
 mod clear;
 mod hierarchies;
 mod parent;
@@ -30,6 +31,7 @@ use std::path::Path;
 use crate::WallError;
 use crate::error::Step;
 
+pub use allowance::Allowance;
 pub use clear::clear;
 pub use hierarchies::Hierarchies;
 pub use parent::{Trial, children, prepare_parent, remove_parent, trial};

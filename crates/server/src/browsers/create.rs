@@ -26,7 +26,7 @@ use crate::wire::log::AboutSession;
     request_body(content = Option<CreateBrowser>, description = "What the session shall be."),
     responses((status = 200, description = "The session, ready for clients.", body = Browser,
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."),
-            ("server-timing" = String, description = "Milliseconds of each stage: `store`, and `claim` of a session that was ready or `start` of a new one.")))))]
+            ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one.")))))]
 pub(crate) async fn create(
     State(app): State<App>,
     Optional(Unchecked(body)): Optional<Unchecked>,
@@ -49,10 +49,11 @@ fn server_timing(stages: &Stages) -> HeaderValue {
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let start = if stages.from_pool { "claim" } else { "start" };
     let text = format!(
-        "store;dur={:.2}, {start};dur={:.2}, total;dur={:.2}",
+        "admit;dur={:.2}, store;dur={:.2}, {start};dur={:.2}, total;dur={:.2}",
+        ms(stages.admitted),
         ms(stages.stored),
         ms(stages.started),
-        ms(stages.stored + stages.started),
+        ms(stages.admitted + stages.stored + stages.started),
     );
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("total"))
 }

@@ -30,6 +30,7 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::UnixStream;
 
 use crate::wire::linger::Whole;
@@ -38,7 +39,10 @@ use crate::wire::linger::Whole;
 const IDLE_CONNECTIONS: usize = 8;
 
 /// Longest answer head taken from a guest, and the largest piece of a body read at once, bytes.
-const BUFFER_LIMIT: usize = 64 << 10;
+const BUFFER_LIMIT: usize = 256 << 10;
+/// Send buffer of a connection, bytes; the kernel gives what its own limit allows. A larger one means
+/// fewer switches between us and the guest while a file is sent.
+const SEND_BUFFER: usize = 256 << 10;
 
 /// Why a guest gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +153,10 @@ struct Connection {
 
 impl Connection {
     async fn open(socket: &Path) -> Result<Self, SendError> {
-        let stream = TokioIo::new(UnixStream::connect(socket).await?);
+        let stream = UnixStream::connect(socket).await?;
+        // One with the kernel's own buffer works too.
+        let _ = set_socket_send_buffer_size(&stream, SEND_BUFFER);
+        let stream = TokioIo::new(stream);
         let (sender, driver) =
             http1::Builder::new().max_buf_size(BUFFER_LIMIT).handshake(stream).await?;
         Ok(Self { sender, driver: Some(Box::pin(driver.with_upgrades())) })

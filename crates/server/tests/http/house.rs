@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_fleet::{
-    BrowserSocket, Fleet, FleetOptions, Instance, Runtime, RuntimeEvent, StartError, Urgency,
+    BrowserSocket, Fleet, FleetOptions, Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency,
 };
 use browserd_server::{ApiKeys, Server, ServerConfig, TokenSecret};
 use browserd_store::SqliteStore;
@@ -173,6 +173,10 @@ impl Runtime for FakeRuntime {
         0
     }
 
+    fn headroom(&self) -> Headroom {
+        Headroom::PLENTY
+    }
+
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
         Ok(Vec::new())
     }
@@ -198,12 +202,16 @@ impl Instance for FakeInstance {
         })
     }
 
-    async fn assign(&self, _: &SessionConfig) -> io::Result<()> {
+    async fn assign(&self, _: &SessionConfig, _: bool) -> io::Result<()> {
         Ok(())
     }
 
     fn freeze(&self, _: bool) -> bool {
         false
+    }
+
+    async fn page_out(&self) -> std::io::Result<bool> {
+        Ok(false)
     }
 
     async fn end(&self, reason: EndReason) {

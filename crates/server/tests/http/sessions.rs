@@ -133,4 +133,6 @@ async fn a_full_house_says_so() {
     let answer = house.post("/browsers", &json!({})).await;
     assert_eq!((answer.status, answer.code().as_str()), (529, "capacity_exhausted"));
     assert_eq!(answer.header("retry-after"), "1");
+    let detail = &answer.json()["details"][0];
+    assert_eq!((&detail["code"], &detail["message"]), (&json!("limit"), &json!("max_sessions")));
 }

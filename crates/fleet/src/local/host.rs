@@ -1,0 +1,99 @@
+//! What this host has left for more sessions.
+
+use std::fs;
+use std::path::Path;
+
+use browserd_sandbox::cgroup::Hierarchies;
+
+use crate::Headroom;
+
+/// What is never given to new sessions: a twentieth of the memory, 256 MiB at least.
+const MEMORY_RESERVE_SHARE: u64 = 20;
+const LEAST_MEMORY_RESERVE: u64 = 256 << 20;
+/// The same of the disk that holds the sessions; 4 GiB at most.
+const DISK_RESERVE_SHARE: u64 = 20;
+const LEAST_DISK_RESERVE: u64 = 256 << 20;
+const MOST_DISK_RESERVE: u64 = 4 << 30;
+/// Processes and threads left to everything else on the host.
+const PROCESS_RESERVE: u64 = 512;
+
+/// As it is now. What cannot be read does not limit.
+pub(super) fn headroom(state_dir: &Path, hierarchies: &Hierarchies) -> Headroom {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let allowed = hierarchies.allowance();
+    Headroom {
+        memory: memory(&read("/proc/meminfo")).min(allowed.memory),
+        processes: processes(
+            &read("/proc/loadavg"),
+            &[read("/proc/sys/kernel/threads-max"), read("/proc/sys/kernel/pid_max")],
+        )
+        .min(allowed.processes)
+        .saturating_sub(PROCESS_RESERVE),
+        disk: rustix::fs::statvfs(state_dir).map_or(u64::MAX, |disk| {
+            let unit = disk.f_frsize;
+            disk_left(disk.f_blocks.saturating_mul(unit), disk.f_bavail.saturating_mul(unit))
+        }),
+    }
+}
+
+/// Bytes of swap that are free.
+pub(super) fn swap_left() -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    meminfo_bytes(&meminfo, "SwapFree:").unwrap_or(0)
+}
+
+fn meminfo_bytes(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
+
+/// Bytes that new sessions may take, by /proc/meminfo.
+fn memory(meminfo: &str) -> u64 {
+    let of = |name| meminfo_bytes(meminfo, name);
+    let (Some(total), Some(available)) = (of("MemTotal:"), of("MemAvailable:")) else {
+        return u64::MAX;
+    };
+    available.saturating_sub((total / MEMORY_RESERVE_SHARE).max(LEAST_MEMORY_RESERVE))
+}
+
+/// Processes and threads that may still be made, by the fourth field of /proc/loadavg
+/// (`runnable/all`) and the kernel's limits.
+fn processes(loadavg: &str, limits: &[String]) -> u64 {
+    let all = loadavg.split(' ').nth(3).and_then(|field| field.split('/').nth(1)?.parse().ok());
+    let most = limits.iter().filter_map(|text| text.trim().parse::<u64>().ok()).min();
+    match (all, most) {
+        (Some(all), Some(most)) => most.saturating_sub(all),
+        _ => u64::MAX,
+    }
+}
+
+/// Bytes of the disk that new sessions may take.
+fn disk_left(total: u64, available: u64) -> u64 {
+    let reserve = (total / DISK_RESERVE_SHARE).clamp(LEAST_DISK_RESERVE, MOST_DISK_RESERVE);
+    available.saturating_sub(reserve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_is_kept() {
+        let text = "MemTotal:       10485760 kB\nMemFree: 1 kB\nMemAvailable:    1048576 kB\n";
+        assert_eq!(memory(text), 512 << 20);
+        assert_eq!(disk_left(1 << 40, 5 << 30), 1 << 30);
+        assert_eq!(disk_left(1 << 30, 1 << 30), 768 << 20);
+    }
+
+    #[test]
+    fn processes_are_bounded_by_the_lower_limit() {
+        let limits = ["100000\n".to_owned(), "32768\n".to_owned()];
+        assert_eq!(processes("0.1 0.2 0.3 2/768 99\n", &limits), 32_000);
+        assert_eq!(processes("0.1 0.2 0.3 2/40000 99\n", &limits), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_does_not_limit() {
+        assert_eq!((memory(""), processes("", &[])), (u64::MAX, u64::MAX));
+    }
+}
