@@ -25,7 +25,7 @@ needs_freezer = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an ord
 @pytest.fixture(scope="module")
 def pooled(site: Site) -> Iterator[Server]:
     """A server that keeps two headless sessions and a headful one ready, and lets quiet ones stand by after a second."""
-    with serving(private_hosts=[site.authority], extra_env={"BROWSERD_POOL": "headless=2,headful=1", "BROWSERD_STANDBY_SECONDS": "1"}) as server:
+    with serving(private_hosts=[site.authority], extra_env={"BROWSERD_POOL": "headless=2,headful=1", "BROWSERD_STANDBY_SECONDS": "1", "BROWSERD_PAGE_OUT_SECONDS": "1"}) as server:
         yield server
 
 
@@ -82,7 +82,7 @@ def test_a_ready_session_is_handed_out(pooled: Server, client: Kernel, headless:
     full(pooled)
     before = figure(pooled, 'browserd_session_create_seconds_count{source="pool"}')
     browser, timing = create(client, headless=headless)
-    assert re.fullmatch(r"store;dur=[0-9.]+, claim;dur=[0-9.]+, total;dur=[0-9.]+", timing), timing
+    assert re.fullmatch(r"admit;dur=[0-9.]+, store;dur=[0-9.]+, claim;dur=[0-9.]+, total;dur=[0-9.]+", timing), timing
     assert figure(pooled, 'browserd_session_create_seconds_count{source="pool"}') == before + 1
     assert evaluate(browser, "location.href") == "about:blank"
     assert browser.viewport.width == 1920 and evaluate(browser, "outerWidth") == 1920
@@ -166,6 +166,37 @@ def test_a_quiet_session_stands_by_and_goes_on_where_it_was(pooled: Server, clie
     eventually(lambda: frozen(browser.session_id), "it stands by again")
     client.browsers.delete_by_id(browser.session_id)
     eventually(lambda: not leaks.left_over([browser.session_id], pooled.state_dir), "a frozen session is cleared away")
+
+
+@needs_freezer
+def test_a_new_session_sleeps_until_its_first_use(pooled: Server, client: Kernel) -> None:
+    full(pooled)
+    browser, timing = create(client)
+    assert "claim" in timing
+    assert frozen(browser.session_id), "nobody has used it yet"
+    assert evaluate(browser, "1 + 1") == 2
+    client.browsers.delete_by_id(browser.session_id)
+
+
+def swap() -> int:
+    """Free swap of this host, bytes."""
+    found = re.search(r"^SwapFree: +(\d+) kB", pathlib.Path("/proc/meminfo").read_text(), re.M)
+    return int(found.group(1)) << 10 if found else 0
+
+
+@needs_freezer
+def test_the_memory_of_one_that_stands_by_goes_to_swap(pooled: Server, client: Kernel) -> None:
+    browser, _ = create(client)
+    evaluate(browser, "window.kept = Array.from({length: 4_000_000}, (_, n) => n); 0")
+    before = figure(pooled, "browserd_session_page_outs_total")
+    used = swap()
+    eventually(lambda: frozen(browser.session_id), "it stands by")
+    if used < 512 << 20:
+        client.browsers.delete_by_id(browser.session_id)
+        pytest.skip("this host has no swap: sessions that stand by keep their memory")
+    eventually(lambda: figure(pooled, "browserd_session_page_outs_total") > before and swap() < used - (32 << 20), "its memory is in swap", 60)
+    assert evaluate(browser, "window.kept[3_999_999]") == 3_999_999
+    client.browsers.delete_by_id(browser.session_id)
 
 
 @needs_freezer

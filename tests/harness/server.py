@@ -39,10 +39,12 @@ class Server:
         arguments: tuple[str, ...] = (),
         key: str | None = KEY,
         hosts: dict[str, str] | None = None,
+        cgroup: pathlib.Path | None = None,
     ) -> None:
         """Starts it and waits for /health. Without a `key` the server makes one.
 
-        `hosts` are names it resolves beside those of this machine; needs root.
+        `hosts` are names it resolves beside those of this machine; needs root. `cgroup` is a folder
+        of the cgroup file system it runs in.
         """
         self.state_dir = state_dir or pathlib.Path(tempfile.mkdtemp(prefix="browserd-test-"))
         self.port = free_port()
@@ -64,6 +66,8 @@ class Server:
             lines = self.state_dir / "hosts"
             lines.write_text(pathlib.Path("/etc/hosts").read_text() + "".join(f"\n{address} {name}" for name, address in hosts.items()) + "\n")
             command = ["unshare", "--mount", "--", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(lines)]
+        if cgroup is not None:
+            command = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(cgroup), *command]
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(self.state_dir) if user else os.environ.get("HOME", "/"),
