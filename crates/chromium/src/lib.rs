@@ -7,4 +7,5 @@ pub mod cdp;
 pub mod devtools;
 pub mod flags;
 pub mod locale;
+pub mod packed;
 pub mod policy;
