@@ -96,8 +96,19 @@ def load(kernel: Kernel, session_id: str, name: str, archive: bytes) -> None:
     kernel.browsers.load_extensions(session_id, extensions=[{"name": name, "zip_file": archive}])
 
 
-def blocked(page: Page) -> bool:
-    return page.evaluate("fetch('/echo').then(() => false, () => true)")
+def visit(cdp: Cdp, site: Site) -> Page:
+    """A page of the site, loaded."""
+    page = new_page(cdp, site.url("/hello"))
+    eventually(lambda: page.evaluate("document.title") == "Hello", "the page is there")
+    return page
+
+
+def blocked(page: Page, site: Site) -> bool:
+    """Whether a request of the page is blocked, as the page sees it and as the site does."""
+    before = site.seen("/echo")
+    failed = page.evaluate("fetch('/echo').then(() => false, () => true)")
+    assert failed == (site.seen("/echo") == before)
+    return failed
 
 
 def info(cdp: Cdp, extension_id: str) -> dict[str, Any] | None:
@@ -139,12 +150,12 @@ def test_it_blocks_requests_and_clients_stay(kernel: Kernel, make: Callable[...,
     session = make(headless=headless)
     before = chromiums(kernel, session.session_id)
     with Cdp(session.cdp_ws_url) as cdp:
-        page = new_page(cdp, site.url("/hello"))
-        assert not blocked(page)
+        page = visit(cdp, site)
+        assert not blocked(page, site)
         page.evaluate("window.kept = 1")
         targets = len(cdp.call("Target.getTargets")["targetInfos"])
         load(kernel, session.session_id, "one", blocker.archive())
-        eventually(lambda: blocked(page), "requests of a page that was there are blocked")
+        eventually(lambda: blocked(page, site), "requests of a page that was there are blocked")
         assert page.evaluate("window.kept") == 1 and chromiums(kernel, session.session_id) == before
         pages = [target for target in cdp.call("Target.getTargets")["targetInfos"] if target["type"] != "service_worker"]
         assert len(pages) == targets, pages
@@ -180,8 +191,8 @@ def test_it_stays_when_chromium_comes_back(kernel: Kernel, make: Callable[..., A
             cdp.call("Browser.getVersion")
             sessions.sh(kernel, session.session_id, f"pkill -9 chromium; {lost}", as_root=True)
         with back(session.cdp_ws_url) as cdp:
-            page = new_page(cdp, site.url("/hello"))
-            eventually(lambda: blocked(page), "requests are blocked again")
+            page = visit(cdp, site)
+            eventually(lambda: blocked(page, site), "requests are blocked again")
 
 
 def test_beside_others(kernel: Kernel, make: Callable[..., Any], pack: Packer, blocker: Crx, site: Site) -> None:
@@ -193,14 +204,14 @@ def test_beside_others(kernel: Kernel, make: Callable[..., Any], pack: Packer, b
     kernel.browsers.load_extensions(session.session_id, extensions=both)
     with Cdp(session.cdp_ws_url) as cdp:
         assert mark(cdp, site.url("/hello")) == ("b", "hello from b")
-        page = new_page(cdp, site.url("/hello"))
-        eventually(lambda: blocked(page), "requests are blocked")
+        page = visit(cdp, site)
+        eventually(lambda: blocked(page, site), "requests are blocked")
         for crx in (blocker, other):
             said = info(cdp, crx.id)
             assert said is not None and said["state"] == "ENABLED", said
         again = [{"name": "d", "zip_file": extension("d")}, {"name": "e", "zip_file": blocker.archive()}]
         refused(kernel, session.session_id, again, "there already")
-        assert mark(cdp, site.url("/hello"))[0] == "b" and blocked(page)
+        assert mark(cdp, site.url("/hello"))[0] == "b" and blocked(page, site)
     assert folders(kernel, session.session_id) == ["a", "b", "c"]
 
 
@@ -210,7 +221,7 @@ def test_without_a_crx_it_is_unpacked(kernel: Kernel, make: Callable[..., Any], 
     load(kernel, session.session_id, "no-update", blocker.archive(update_xml=None))
     with Cdp(session.cdp_ws_url) as cdp:
         assert info(cdp, blocker.id) is None
-        assert not blocked(new_page(cdp, site.url("/hello")))
+        assert not blocked(visit(cdp, site), site)
     assert not policy_is_there(kernel, session.session_id)
     assert folders(kernel, session.session_id) == ["no-crx", "no-update"]
 
@@ -243,8 +254,8 @@ def test_what_is_refused_leaves_nothing(kernel: Kernel, make: Callable[..., Any]
         refused(kernel, session_id, [*good, {"name": "bad", "zip_file": archive}], words)
     assert not policy_is_there(kernel, session_id)
     with Cdp(session.cdp_ws_url) as cdp:
-        page = new_page(cdp, site.url("/hello"))
-        assert not blocked(page) and page.evaluate("document.documentElement.dataset.mark ?? null") is None
+        page = visit(cdp, site)
+        assert not blocked(page, site) and page.evaluate("document.documentElement.dataset.mark ?? null") is None
         assert info(cdp, blocker.id) is None and info(cdp, old.id) is None
     assert served(kernel, session_id, "/extensions/good/update.xml")[0] == 404
     kernel.browsers.load_extensions(session_id, extensions=good)
@@ -256,16 +267,16 @@ def test_the_port_is_taken(kernel: Kernel, make: Callable[..., Any], blocker: Cr
     eventually(lambda: served(kernel, session.session_id, "/")[0] == 200, "another server listens")
     load(kernel, session.session_id, "one", blocker.archive())
     with Cdp(session.cdp_ws_url) as cdp:
-        page = new_page(cdp, site.url("/hello"))
-        eventually(lambda: blocked(page), "requests are blocked")
+        page = visit(cdp, site)
+        eventually(lambda: blocked(page, site), "requests are blocked")
 
 
 def test_with_policies_of_the_clients(kernel: Kernel, make: Callable[..., Any], blocker: Crx, site: Site) -> None:
     session = make(chrome_policy={"HomepageLocation": "https://example.com/"})
     load(kernel, session.session_id, "one", blocker.archive())
     with Cdp(session.cdp_ws_url) as cdp:
-        page = new_page(cdp, site.url("/hello"))
-        eventually(lambda: blocked(page), "requests are blocked")
+        page = visit(cdp, site)
+        eventually(lambda: blocked(page, site), "requests are blocked")
     kept_away = make(chrome_policy={"URLBlocklist": ["chrome://*"]}).session_id
     refused(kernel, kept_away, [{"name": "one", "zip_file": blocker.archive()}], "keep chrome://extensions away")
     assert not policy_is_there(kernel, kept_away)
