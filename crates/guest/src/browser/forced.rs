@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
 use browserd_chromium::policy;
 use serde::Deserialize;
 use serde_json::json;
@@ -76,8 +76,8 @@ pub(crate) enum ForceError {
         "the session's policies keep chrome://extensions away, where is seen whether they are there"
     )]
     KeptAway,
-    #[error("Chromium did not install them within {} s", INSTALLED_WITHIN.as_secs())]
-    NotInstalled,
+    #[error("Chromium did not follow the policy within {} s", .0.as_secs())]
+    NotFollowed(Duration),
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
     #[error(transparent)]
@@ -193,67 +193,99 @@ async fn settle(
 ) -> Result<(), ForceError> {
     let within = if wanted == Wanted::Awake { INSTALLED_WITHIN } else { SETTLED_WITHIN };
     let extensions = cdp.open_hidden_page(EXTENSIONS_PAGE).await?;
-    let policies = cdp.open_hidden_page(POLICY_PAGE).await;
-    let settled = match &policies {
-        Ok(policies) => {
-            let pages = (extensions.as_str(), policies.as_str());
-            let settled = settled(cdp, pages, whose, wanted, complaints);
-            tokio::time::timeout(within, settled).await.unwrap_or(Err(ForceError::NotInstalled))
+    let policies = match cdp.open_hidden_page(POLICY_PAGE).await {
+        Ok(policies) => policies,
+        Err(error) => {
+            let _ = cdp.close_page(&extensions).await;
+            return Err(error.into());
         }
-        Err(_) => Ok(()),
     };
+    let settled = async {
+        let pages = Pages::attach(cdp, &extensions, &policies, whose, wanted).await?;
+        pages.settled(wanted, complaints).await
+    };
+    let settled = tokio::time::timeout(within, settled).await;
     // With the browser they go too.
     let _ = cdp.close_page(&extensions).await;
-    let _ = cdp.close_page(&policies?).await;
-    settled
+    let _ = cdp.close_page(&policies).await;
+    settled.unwrap_or(Err(ForceError::NotFollowed(within)))
 }
 
-async fn settled(
-    cdp: &Cdp,
-    (extensions, policies): (&str, &str),
-    whose: &[Forced],
-    wanted: Wanted,
-    mut complaints: Option<&mut broadcast::Receiver<String>>,
-) -> Result<(), ForceError> {
-    let (extensions, policies) = (cdp.attach(extensions).await?, cdp.attach(policies).await?);
-    let ids: Vec<&str> = whose.iter().map(|forced| forced.id.as_str()).collect();
-    // Any JSON is JavaScript.
-    let (ids, patience) = (json!(ids), PATIENCE.as_millis());
-    let look = format!("{LOOK}({ids}, {}, {patience})", wanted != Wanted::Gone);
-    let (mut pause, longest) = PAUSES;
-    let mut reload_at = Instant::now();
-    let (mut here_since, mut complained) = (None, None);
-    loop {
-        if Instant::now() >= reload_at
-            && evaluate(cdp, &policies, RELOAD).await? == Some(true.into())
-        {
-            reload_at = Instant::now() + RELOAD_AGAIN_AFTER;
-        }
-        let seen = evaluate(cdp, &extensions, &look).await?;
-        let Some(seen) = seen.filter(|seen| !seen.is_null()) else {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
-            continue;
-        };
-        let seen: Seen = serde_json::from_value(seen)
-            .map_err(|source| CdpError::Shape { method: "Runtime.evaluate", source })?;
-        if seen.blocked {
-            return Err(ForceError::KeptAway);
-        }
-        if seen.done {
-            let since = *here_since.get_or_insert_with(Instant::now);
-            if wanted != Wanted::Awake || seen.awake || since.elapsed() >= AWAKE_WITHIN {
-                return Ok(());
+/// The two pages.
+struct Pages<'a> {
+    cdp: &'a Cdp,
+    extensions: SessionId,
+    policies: SessionId,
+    /// What the first is asked.
+    look: String,
+}
+
+impl<'a> Pages<'a> {
+    async fn attach(
+        cdp: &'a Cdp,
+        extensions: &str,
+        policies: &str,
+        whose: &[Forced],
+        wanted: Wanted,
+    ) -> Result<Self, CdpError> {
+        // Any JSON is JavaScript.
+        let ids = json!(whose.iter().map(|forced| &forced.id).collect::<Vec<_>>());
+        let (here, patience) = (wanted != Wanted::Gone, PATIENCE.as_millis());
+        let look = format!("{LOOK}({ids}, {here}, {patience})");
+        let (extensions, policies) = (cdp.attach(extensions).await?, cdp.attach(policies).await?);
+        Ok(Self { cdp, extensions, policies, look })
+    }
+
+    /// Has policies read; false while the page is loading.
+    async fn reload(&self) -> Result<bool, CdpError> {
+        Ok(evaluate(self.cdp, &self.policies, RELOAD).await? == Some(true.into()))
+    }
+
+    /// None while the page is loading.
+    async fn look(&self) -> Result<Option<Seen>, CdpError> {
+        let seen = evaluate(self.cdp, &self.extensions, &self.look).await?.unwrap_or_default();
+        serde_json::from_value(seen)
+            .map_err(|source| CdpError::Shape { method: "Runtime.evaluate", source })
+    }
+
+    /// Waits until extensions are where they are wanted.
+    async fn settled(
+        &self,
+        wanted: Wanted,
+        mut complaints: Option<&mut broadcast::Receiver<String>>,
+    ) -> Result<(), ForceError> {
+        let (mut pause, longest) = PAUSES;
+        let mut reloaded: Option<Instant> = None;
+        let (mut here_since, mut complained) = (None, None);
+        loop {
+            if reloaded.is_none_or(|at| at.elapsed() >= RELOAD_AGAIN_AFTER) && self.reload().await?
+            {
+                reloaded = Some(Instant::now());
             }
-        }
-        if let Some(words) = complaints.as_mut().and_then(|complaints| complaints.try_recv().ok()) {
-            complained.get_or_insert((Instant::now(), words));
-        }
-        match complained.take() {
-            Some((at, words)) if !seen.done && at.elapsed() >= FORGIVEN_WITHIN => {
-                return Err(ForceError::Refused(words));
+            // Without it, one that is on its way may still come.
+            let early = wanted == Wanted::Gone && reloaded.is_none();
+            let Some(seen) = (if early { None } else { self.look().await? }) else {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
+                continue;
+            };
+            if seen.blocked {
+                return Err(ForceError::KeptAway);
             }
-            other => complained = other,
+            if seen.done {
+                let since: Instant = *here_since.get_or_insert_with(Instant::now);
+                if wanted != Wanted::Awake || seen.awake || since.elapsed() >= AWAKE_WITHIN {
+                    return Ok(());
+                }
+            }
+            let heard = complaints.as_mut().and_then(|complaints| complaints.try_recv().ok());
+            complained = complained.or(heard.map(|words| (Instant::now(), words)));
+            match complained {
+                Some((at, words)) if !seen.done && at.elapsed() >= FORGIVEN_WITHIN => {
+                    return Err(ForceError::Refused(words));
+                }
+                other => complained = other,
+            }
         }
     }
 }

@@ -183,7 +183,7 @@ fn not_forced(names: &[String], error: ForceError) -> Error {
         ForceError::TooMany | ForceError::KeptAway => {
             Error::field("extensions.zip_file", format!("{names}: {error}"))
         }
-        ForceError::NotInstalled | ForceError::NoBrowser(_) | ForceError::Cdp(_) => Error::new(
+        ForceError::NotFollowed(_) | ForceError::NoBrowser(_) | ForceError::Cdp(_) => Error::new(
             ErrorCode::UpstreamUnavailable,
             format!("the extension {names} was not installed by policy: {error}"),
         ),
