@@ -68,7 +68,7 @@ def mark(cdp: Cdp, url: str) -> tuple[Any, Any]:
     """What the extension wrote into a fresh page."""
     page = new_page(cdp, url)
     try:
-        read = "[document.documentElement.dataset.mark, document.documentElement.dataset.worker]"
+        read = "[document.documentElement?.dataset.mark, document.documentElement?.dataset.worker]"
         eventually(lambda: page.evaluate(f"{read}[1]"), "the service worker has answered the content script")
         mark, worker = page.evaluate(read)
         return mark, worker
