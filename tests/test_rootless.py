@@ -17,6 +17,7 @@ from harness.files import Fs, refused
 from harness.server import Server, serving
 from harness.sessions import sh
 from harness.site import Site
+from test_extensions_policy import Packer, blocked, load, visit
 from test_session_life import EAT, ended
 
 USER = "browserd-test"
@@ -187,3 +188,13 @@ def test_files_are_the_users_and_what_is_not_is_refused_in_words(rootless: Serve
     refused(fs.get("download_dir_zip", path="/home/kernel/t"), 403, "forbidden")
     fs.put("delete_directory", path="/home/kernel/t")
     fs.close()
+
+
+def test_extensions_by_policy(client: Kernel, site: Site) -> None:
+    session = sessions.create(client)
+    crx = Packer(client, session.session_id)()
+    load(client, session.session_id, "one", crx.archive())
+    with Cdp(session.cdp_ws_url) as cdp:
+        page = visit(cdp, site)
+        eventually(lambda: blocked(page, site), "requests are blocked")
+    client.browsers.delete_by_id(session.session_id)

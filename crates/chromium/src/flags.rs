@@ -19,8 +19,8 @@ const ALWAYS: &[&str] = &[
     // No keyring runs in a session.
     "--password-store=basic",
     // Requests nobody asked for. Component updates are asked for in spite of these; the gateway
-    // refuses them.
-    "--disable-background-networking",
+    // refuses them. --disable-background-networking is not among them: it would stop the
+    // installation of extensions by policy, which is asked for; what else it stops, a policy does.
     "--disable-component-update",
     "--disable-sync",
     "--disable-domain-reliability",

@@ -22,6 +22,9 @@ pub const MANAGED_FILE: &str = "browserd.json";
 /// the one whose name comes last, so a client's languages win.
 pub const LANGUAGES_FILE: &str = "browserd-languages.json";
 
+/// Name of the file in [`MANAGED_DIR`] with [`extensions`]; no other file may have what is in it.
+pub const EXTENSIONS_FILE: &str = "browserd-extensions.json";
+
 /// The policy with the languages pages are told.
 pub const LANGUAGES: &str = "ForcedLanguages";
 
@@ -117,6 +120,10 @@ fn base() -> Map<String, Value> {
         "MetricsReportingEnabled": false,
         "ComponentUpdatesEnabled": false,
         "UserFeedbackAllowed": false,
+        "BrowserNetworkTimeQueriesEnabled": false,
+        // Lists of dangerous sites, fetched a few minutes after every start. A client who wants them
+        // sets another level.
+        "SafeBrowsingProtectionLevel": 0,
         // Looks for devices on a network that is not there.
         "EnableMediaRouter": false,
         // Must end with its last window.
@@ -153,6 +160,24 @@ pub fn merged(policy: Option<&Map<String, Value>>) -> Vec<u8> {
 pub fn languages(tag: &str) -> Vec<u8> {
     let list = locale::accept_languages(tag);
     json!({ LANGUAGES: list.split(',').collect::<Vec<_>>() }).to_string().into_bytes()
+}
+
+/// The contents of [`EXTENSIONS_FILE`]: extensions that are to be there, each an id and the address of
+/// its update manifest. Chromium asks no other address for them, whatever their own manifests say.
+#[must_use]
+pub fn extensions<'a>(forced: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let settings: Map<String, Value> = forced
+        .into_iter()
+        .map(|(id, update_url)| {
+            let setting = json!({
+                "installation_mode": "force_installed",
+                "update_url": update_url,
+                "override_update_url": true,
+            });
+            (id.to_owned(), setting)
+        })
+        .collect();
+    json!({ "ExtensionSettings": settings }).to_string().into_bytes()
 }
 
 #[cfg(test)]
@@ -203,6 +228,16 @@ mod tests {
         assert_eq!(all["PasswordManagerEnabled"], false);
         assert_eq!(all["QuicAllowed"], false);
         assert!(!all.contains_key("ProxyMode"));
+    }
+
+    #[test]
+    fn extensions_are_forced_and_a_client_has_no_say_in_them() {
+        let ours = read(&extensions([("aaaa", "http://127.0.0.1:1/a/update.xml")]));
+        let setting = &ours["ExtensionSettings"]["aaaa"];
+        assert_eq!(setting["installation_mode"], "force_installed");
+        assert_eq!(setting["update_url"], "http://127.0.0.1:1/a/update.xml");
+        assert_eq!(check(&ours).len(), ours.len());
+        assert!(read(&merged(None)).keys().all(|name| !ours.contains_key(name)));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 
+use super::forced;
 use super::logs::{Logs, pump};
 use super::standing::Standing;
 use crate::environment::{self, User};
@@ -61,6 +62,7 @@ pub(super) fn start(
     prepare_profile(session)?;
     let location = session.location.get();
     location.plant(&session.places.etc)?;
+    forced::plant(&session.places.etc, &standing.forced())?;
     let (commands_theirs, commands) = pipe_with(PipeFlags::CLOEXEC)?;
     let (answers, answers_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
     let (output, output_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -74,7 +76,7 @@ pub(super) fn start(
     let child = session.children.start(&launch).map_err(io::Error::other)?;
     // Closes our copies of Chromium's ends, so that its end is the pipes' end.
     drop(launch);
-    let (announced, last_words) = listen(output, logs);
+    let (announced, last_words) = listen(output, logs, standing.complaints().clone());
     Ok(Chromium { locale: location.locale.into(), child, cdp, announced, last_words })
 }
 
@@ -138,8 +140,13 @@ fn make_folder(folder: &Path, session: &Session) -> io::Result<()> {
     }
 }
 
-/// Logs what Chromium prints; answers with its first announcement and its last words.
-fn listen(output: OwnedFd, logs: &Logs) -> (oneshot::Receiver<Endpoint>, Arc<Mutex<String>>) {
+/// Logs what Chromium prints; answers with its first announcement and its last words, and passes on
+/// what it complains about extensions.
+fn listen(
+    output: OwnedFd,
+    logs: &Logs,
+    complaints: broadcast::Sender<String>,
+) -> (oneshot::Receiver<Endpoint>, Arc<Mutex<String>>) {
     let (sender, announced) = oneshot::channel();
     let mut sender = Some(sender);
     let last_words = Arc::new(Mutex::new(String::new()));
@@ -150,6 +157,9 @@ fn listen(output: OwnedFd, logs: &Logs) -> (oneshot::Receiver<Endpoint>, Arc<Mut
             && let Some(sender) = sender.take()
         {
             let _ = sender.send(endpoint);
+        } else if let Some(complaint) = forced::complaint(line) {
+            // Mostly nobody listens.
+            let _ = complaints.send(complaint);
         } else if !NOISE.iter().any(|noise| line.windows(noise.len()).any(|part| part == *noise)) {
             let words = String::from_utf8_lossy(&line[..line.len().min(400)]);
             if !words.trim().is_empty() {

@@ -16,6 +16,8 @@
 mod active;
 mod assign;
 mod chromium;
+mod evaluate;
+mod forced;
 mod formats;
 mod lines;
 mod logs;
@@ -49,6 +51,7 @@ use crate::session::Session;
 use formats::Formats;
 
 pub(crate) use active::active_page;
+pub(crate) use forced::{ForceError, Forced};
 pub(crate) use logs::{Logs, pump};
 pub(crate) use relocate::RelocateError;
 pub(crate) use resize::ResizeError;
@@ -56,6 +59,9 @@ pub(crate) use standing::Standing;
 
 /// How long a request waits for a browser that is starting.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// The page that can have policies read.
+const POLICY_PAGE: &str = "chrome://policy/";
 
 /// A browser that is ready for clients.
 #[derive(Debug, Clone)]

@@ -17,10 +17,11 @@ use std::time::Duration;
 use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
 use browserd_chromium::locale;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Browser, NoBrowser};
+use super::evaluate::evaluate;
+use super::{Browser, NoBrowser, POLICY_PAGE};
 use crate::location::{Location, languages, zone};
 use crate::session::Session;
 
@@ -30,8 +31,6 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(20);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 /// How long policies are being read before they are asked for again.
 const RELOAD_AGAIN_AFTER: Duration = Duration::from_secs(3);
-/// The page that can have policies read.
-const POLICY_PAGE: &str = "chrome://policy/";
 
 /// What the page is asked. A hidden page is not told languages, but `chrome://policy` which policies hold
 /// each time they have been read; two names may stand for one zone.
@@ -130,22 +129,4 @@ async fn look(cdp: &Cdp, page: &SessionId, zone: &str) -> Result<Option<Seen>, C
     let Some(seen) = evaluate(cdp, page, &script).await? else { return Ok(None) };
     serde_json::from_value(seen)
         .map_err(|source| CdpError::Shape { method: "Runtime.evaluate", source })
-}
-
-/// None when the page is just becoming another.
-async fn evaluate(cdp: &Cdp, page: &SessionId, script: &str) -> Result<Option<Value>, CdpError> {
-    #[derive(Deserialize)]
-    struct Evaluated {
-        result: Remote,
-    }
-    #[derive(Deserialize)]
-    struct Remote {
-        value: Option<Value>,
-    }
-    let params = json!({ "expression": script, "returnByValue": true });
-    match cdp.call::<_, Evaluated>(Some(page), "Runtime.evaluate", params).await {
-        Ok(evaluated) => Ok(evaluated.result.value),
-        Err(CdpError::Refused { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use browserd_api::browser::{SessionConfig, Viewport};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
+use super::Forced;
 use super::randr;
 
 /// Most extensions kept; loading more works, but a restart would take too long.
 const EXTENSIONS: usize = 200;
+/// Complaints kept for who listens.
+const COMPLAINTS: usize = 16;
 
 /// What holds now.
 pub(crate) struct Standing {
@@ -22,6 +25,9 @@ pub(crate) struct Standing {
     /// Largest size of the screen.
     screen: (u32, u32),
     extensions: Mutex<Vec<PathBuf>>,
+    forced: Mutex<Vec<Forced>>,
+    /// What Chromium says of extensions it does not take, in its words.
+    complaints: broadcast::Sender<String>,
     /// The pointer is not to be seen.
     pointer_hidden: AtomicBool,
 }
@@ -34,6 +40,8 @@ impl Standing {
             kiosk: AtomicBool::new(config.kiosk_mode),
             screen: randr::largest(config.viewport),
             extensions: Mutex::default(),
+            forced: Mutex::default(),
+            complaints: broadcast::Sender::new(COMPLAINTS),
             pointer_hidden: AtomicBool::new(false),
         }
     }
@@ -92,5 +100,30 @@ impl Standing {
         let mut extensions = self.extensions.lock();
         extensions.extend(folders);
         extensions.truncate(EXTENSIONS);
+    }
+
+    /// The extensions that are there by policy.
+    pub(crate) fn forced(&self) -> Vec<Forced> {
+        self.forced.lock().clone()
+    }
+
+    /// Adds some; false, and nothing is added, when that would be too many.
+    pub(super) fn keep_forced(&self, more: &[Forced]) -> bool {
+        let mut forced = self.forced.lock();
+        if forced.len() + more.len() > EXTENSIONS {
+            return false;
+        }
+        forced.extend_from_slice(more);
+        true
+    }
+
+    /// Takes them away again.
+    pub(super) fn forget_forced(&self, gone: &[Forced]) {
+        self.forced.lock().retain(|kept| !gone.contains(kept));
+    }
+
+    /// Where complaints about extensions go, and come from.
+    pub(super) fn complaints(&self) -> &broadcast::Sender<String> {
+        &self.complaints
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Life, Restarts};
-use super::{BrowserState, Running, Standing, randr, start_page, window_manager, xserver};
+use super::{BrowserState, Running, Standing, forced, randr, start_page, window_manager, xserver};
 use crate::environment;
 use crate::init::{Child, ExitStatus, ShimLine};
 use crate::session::Session;
@@ -207,6 +207,9 @@ impl Supervisor {
             if let Err(error) = cdp.load_extension(&folder).await {
                 self.logs.event(&format!("an extension was not loaded again: {error}"));
             }
+        }
+        if let Err(error) = forced::restored(cdp, &self.standing).await {
+            self.logs.event(&format!("extensions by policy are not all there again: {error}"));
         }
     }
 

@@ -1,8 +1,5 @@
 //! `POST /extensions`.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,20 +8,13 @@ use browserd_api::{ApiError, ErrorCode};
 use browserd_chromium::cdp::{Cdp, CdpError};
 use browserd_rest::{Error, Result};
 use http::StatusCode;
-use rustix::fs::{Mode, OFlags, RenameFlags};
-use serde_json::Value;
 
-use super::Extensions;
 use super::form::{self, Upload};
+use super::place::{self, Placed};
 use super::staging::Staging;
-use crate::archive::{self, Limits, Refused};
+use super::{Extensions, Inner};
+use crate::browser::{ForceError, Forced};
 use crate::refusals::{BodyRefusals, Refusals, StorageRefusals};
-use crate::session::Session;
-
-/// What may come out of one archive.
-const LIMITS: Limits = Limits { entries: 20_000, bytes: 512 << 20, depth: 32 };
-/// Largest manifest looked at, bytes.
-const MANIFEST: u64 = 1 << 20;
 
 /// Load extensions into the running browser.
 ///
@@ -34,10 +24,16 @@ const MANIFEST: u64 = 1 << 20;
 /// loaded at once: Chromium does not restart, clients stay connected, pages opened from now on get
 /// content scripts. They stay when Chromium restarts.
 ///
+/// An archive with `update.xml` and a `.crx` beside a manifest with a `webRequest` or `enterprise`
+/// permission is installed by enterprise policy instead, from the `.crx`, with what only such
+/// extensions may do (`webRequestBlocking`); nobody can disable it. It takes some seconds. Chromium
+/// fetches both files from `http://127.0.0.1:10001/extensions/<name>/`, inside the session; where
+/// `codebase` points to does not matter.
+///
 /// All or nothing: a name that is taken, an archive that is none or has links or paths out of its
-/// folder, and an extension Chromium does not take (its reason is quoted) are 400, and nothing is left
-/// behind. Extensions that Chromium takes from an enterprise policy only (`update.xml` and a `.crx`
-/// beside a `webRequest` permission) are 400 too.
+/// folder, a `.crx` whose signature does not hold or that is not the one `update.xml` offers (by id
+/// and version), and an extension Chromium does not take (its reason is quoted) are 400, and nothing
+/// is left behind.
 #[utoipa::path(
     post,
     path = "/extensions",
@@ -72,117 +68,79 @@ async fn place_and_load(
     let inner = &*extensions.0;
     let _loading = inner.loading.lock().await;
     let session = Arc::clone(&inner.session);
-    let work = move || place(&session, &staging, &uploads);
+    let work = move || place::place(&session, &staging, &uploads);
     let placed = tokio::task::spawn_blocking(work).await.map_err(Error::internal)??;
-    let outcome = load_all(&extensions, &placed).await;
+    let folders: Vec<PathBuf> = placed.iter().map(|placed| placed.folder.clone()).collect();
+    let outcome = load_all(inner, placed).await;
     if outcome.is_err() {
-        let _ = tokio::task::spawn_blocking(move || remove(&placed)).await;
-        return outcome;
+        let remove = move || place::remove(folders.iter().map(PathBuf::as_path));
+        let _ = tokio::task::spawn_blocking(remove).await;
     }
-    inner.browser.standing().keep_extensions(placed);
-    Ok(())
+    outcome
 }
 
-/// Unpacks everything and moves it to its place.
-fn place(session: &Session, staging: &Staging, uploads: &[Upload]) -> Result<Vec<PathBuf>> {
-    for upload in uploads {
-        let unpacked = staging.unpacked(upload.archive);
-        let archive = File::open(staging.archive(upload.archive)).map_err(Error::internal)?;
-        let room = |bytes| session.disk.admit_blocking(bytes, 0);
-        archive::unzip(archive, &unpacked, LIMITS, room).map_err(|refused| match refused {
-            Refused::Archive(words) => blame(upload, &format!("the archive {words}")),
-            Refused::Disk(error) => disk(&error),
-        })?;
-        if by_policy_only(&unpacked) {
-            return Err(blame(
-                upload,
-                "Chromium takes it from an enterprise policy only, which sessions do not have; \
-                 without update.xml and the .crx it is loaded as an unpacked extension",
-            ));
-        }
-        if let Some(ids) = session.browser_ids() {
-            archive::give(&unpacked, ids.uid, ids.gid).map_err(Error::internal)?;
-        }
-    }
-    let home = session.places.home.join("extensions");
-    let folder = open_folder(&home, session).map_err(|error| disk(&error))?;
-    let mut placed = Vec::new();
-    for upload in uploads {
-        let (from, to) = (staging.unpacked(upload.archive), upload.name.as_str());
-        let flags = RenameFlags::NOREPLACE;
-        let moved = rustix::fs::renameat_with(rustix::fs::CWD, &from, &folder, to, flags);
-        if let Err(errno) = moved {
-            remove(&placed);
-            return Err(match errno {
-                rustix::io::Errno::EXIST => Error(
-                    ApiError::new(
-                        ErrorCode::InvalidInput,
-                        format!("an extension called {to} is there already; choose another name"),
-                    )
-                    .detail("extensions.name", "is taken"),
-                ),
-                other => disk(&other.into()),
-            });
-        }
-        placed.push(home.join(to));
-    }
-    tracing::debug!(folder = %staging.path().display(), "extensions are in place");
-    Ok(placed)
-}
-
-/// The folder of extensions, which must not be a link to another.
-fn open_folder(path: &Path, session: &Session) -> io::Result<OwnedFd> {
-    match fs::create_dir(path) {
-        Ok(()) => {
-            if let Some(ids) = session.browser_ids() {
-                std::os::unix::fs::lchown(path, Some(ids.uid), Some(ids.gid))?;
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
-}
-
-/// Whether it is packed for an enterprise policy: it names an update server and brings the packed
-/// form, because it asks for what unpacked extensions do not get.
-fn by_policy_only(folder: &Path) -> bool {
-    let manifest = File::open(folder.join("manifest.json"))
-        .ok()
-        .and_then(|file| serde_json::from_reader::<_, Value>(io::Read::take(file, MANIFEST)).ok());
-    let asks = manifest
-        .as_ref()
-        .and_then(|manifest| manifest["permissions"].as_array())
-        .is_some_and(|permissions| {
-            permissions
-                .iter()
-                .any(|name| name.as_str().is_some_and(|n| n.starts_with("webRequest")))
-        });
-    let packed = || {
-        fs::read_dir(folder).is_ok_and(|entries| {
-            entries.flatten().any(|entry| entry.path().extension().is_some_and(|ext| ext == "crx"))
-        })
-    };
-    asks && folder.join("update.xml").is_file() && packed()
-}
-
-async fn load_all(extensions: &Extensions, placed: &[PathBuf]) -> Result<()> {
-    let running = extensions
-        .0
+/// Loads all of them, or none.
+async fn load_all(inner: &Inner, placed: Vec<Placed>) -> Result<()> {
+    let (by_policy, unpacked): (Vec<_>, Vec<_>) =
+        placed.into_iter().partition(|placed| placed.packed.is_some());
+    let running = inner
         .browser
         .running()
         .await
         .map_err(|error| Error::new(ErrorCode::UpstreamUnavailable, error.to_string()))?;
     let mut loaded = Vec::new();
-    for path in placed {
-        match running.cdp.load_extension(path).await {
+    for Placed { folder, .. } in &unpacked {
+        match running.cdp.load_extension(folder).await {
             Ok(id) => loaded.push(id),
             Err(error) => {
                 unload(&running.cdp, &loaded).await;
-                return Err(refused(path, error));
+                return Err(refused(folder, error));
             }
         }
+    }
+    if let Err(error) = force_all(inner, by_policy).await {
+        unload(&running.cdp, &loaded).await;
+        return Err(error);
+    }
+    let folders = unpacked.into_iter().map(|placed| placed.folder).collect();
+    inner.browser.standing().keep_extensions(folders);
+    Ok(())
+}
+
+/// Has Chromium install those that are for a policy, all of them or none.
+async fn force_all(inner: &Inner, by_policy: Vec<Placed>) -> Result<()> {
+    if by_policy.is_empty() {
+        return Ok(());
+    }
+    let mut known = inner.browser.standing().forced();
+    let kept = known.len();
+    let mut names = Vec::new();
+    let mut outcome = serve_all(inner, by_policy, &mut known, &mut names).await;
+    if outcome.is_ok() {
+        let forced = inner.browser.force(&known[kept..]).await;
+        outcome = forced.map_err(|error| not_forced(&names, error));
+    }
+    if outcome.is_err() {
+        inner.updates.forget(names.iter().map(String::as_str));
+    }
+    outcome
+}
+
+/// Serves them to Chromium, beside those it knows.
+async fn serve_all(
+    inner: &Inner,
+    by_policy: Vec<Placed>,
+    known: &mut Vec<Forced>,
+    names: &mut Vec<String>,
+) -> Result<()> {
+    for Placed { name, packed, .. } in by_policy {
+        let Some(packed) = packed else { continue };
+        if known.iter().any(|known| known.id == packed.id) {
+            let words = format!("{name}: the extension {} is there already", packed.id);
+            return Err(Error::field("extensions.zip_file", words));
+        }
+        known.push(inner.updates.serve(&name, packed).await.map_err(Error::internal)?);
+        names.push(name);
     }
     Ok(())
 }
@@ -198,14 +156,7 @@ async fn unload(cdp: &Cdp, ids: &[String]) {
 fn refused(path: &Path, error: CdpError) -> Error {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match error {
-        CdpError::Refused { message, .. } => Error(
-            ApiError::new(
-                ErrorCode::InvalidInput,
-                format!("Chromium does not take the extension {name}: {message}"),
-            )
-            .detail("extensions.zip_file", message.clone())
-            .inner("chromium", message),
-        ),
+        CdpError::Refused { message, .. } => not_taken(&name, message),
         other => Error::new(
             ErrorCode::UpstreamUnavailable,
             format!("the extension {name} was not loaded: {other}"),
@@ -213,25 +164,29 @@ fn refused(path: &Path, error: CdpError) -> Error {
     }
 }
 
-fn blame(upload: &Upload, words: &str) -> Error {
-    Error::field("extensions.zip_file", format!("{}: {words}", upload.name))
+/// A refusal in Chromium's words.
+fn not_taken(name: &str, words: String) -> Error {
+    Error(
+        ApiError::new(
+            ErrorCode::InvalidInput,
+            format!("Chromium does not take the extension {name}: {words}"),
+        )
+        .detail("extensions.zip_file", words.clone())
+        .inner("chromium", words),
+    )
 }
 
-fn disk(error: &io::Error) -> Error {
-    if let Some(full) = crate::disk::full(error) {
-        return full.refuse("the extensions");
-    }
-    if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {
-        let message = "the session's disk is full; make room and try again";
-        return Error::new(ErrorCode::InsufficientStorage, message);
-    }
-    Error::internal(error)
-}
-
-fn remove(placed: &[PathBuf]) {
-    for path in placed {
-        if let Err(error) = fs::remove_dir_all(path) {
-            tracing::warn!(%error, "an extension that was not loaded is still there");
+fn not_forced(names: &[String], error: ForceError) -> Error {
+    let names = names.join(", ");
+    match error {
+        ForceError::Refused(words) => not_taken(&names, words),
+        ForceError::TooMany | ForceError::KeptAway => {
+            Error::field("extensions.zip_file", format!("{names}: {error}"))
         }
+        ForceError::NotFollowed(_) | ForceError::NoBrowser(_) | ForceError::Cdp(_) => Error::new(
+            ErrorCode::UpstreamUnavailable,
+            format!("the extension {names} was not installed by policy: {error}"),
+        ),
+        ForceError::Files(error) => place::disk(&error),
     }
 }

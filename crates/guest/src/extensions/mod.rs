@@ -5,13 +5,17 @@
 //!
 //! ```text
 //!  multipart ─▶ spool (private) ─▶ unzip (private) ─▶ ~/extensions/<name> ─▶ Extensions.loadUnpacked
-//!                 400               400                 400 taken               │ 400: all taken back
-//!                                                                               └▶ kept for restarts
+//!                 400               400                 400 taken    │          │ 400: all taken back
+//!                                    └ .crx, update.xml checked      │          └▶ kept for restarts
+//!                                      400                           └▶ update server, policy
 //! ```
 
 mod form;
 mod load;
+mod packed;
+mod place;
 mod staging;
+mod updates;
 
 use std::sync::Arc;
 
@@ -22,6 +26,7 @@ use utoipa_axum::routes;
 
 use crate::browser::Browser;
 use crate::session::Session;
+use updates::Updates;
 
 /// Most extensions in one request.
 const AT_ONCE: usize = 20;
@@ -38,6 +43,7 @@ struct Inner {
     session: Arc<Session>,
     browser: Browser,
     uploads: Semaphore,
+    updates: Updates,
     /// One load at a time, so that what fails can be taken back.
     loading: Mutex<()>,
 }
@@ -47,7 +53,8 @@ impl Extensions {
     #[must_use]
     pub fn new(session: Arc<Session>, browser: Browser) -> Self {
         let (uploads, loading) = (Semaphore::new(UPLOADS), Mutex::new(()));
-        Self(Arc::new(Inner { session, browser, uploads, loading }))
+        let updates = Updates::default();
+        Self(Arc::new(Inner { session, browser, uploads, updates, loading }))
     }
 }
 

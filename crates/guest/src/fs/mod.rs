@@ -52,6 +52,7 @@ use owner::Owner;
 
 pub(crate) use path::Given;
 pub(crate) use place::{Place, file, open, through};
+pub(crate) use read_file::chunks;
 pub use routes::routes;
 
 /// Archives packed or unpacked at one time; each takes a thread.

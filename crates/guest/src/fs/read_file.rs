@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use browserd_api::{ErrorBody, ErrorCode};
 use browserd_rest::{Error, Result};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED,
 };
@@ -64,10 +64,7 @@ pub(super) async fn read_file(query: Query, headers: HeaderMap) -> Result<Respon
                 .map_err(|error| super::refuse::refuse_io(&given.field, &given, &error))?;
             Body::from(bytes)
         } else {
-            Body::from_stream(stream::unfold(
-                Reader { file: Arc::new(file), at: from, end: to, ahead: None },
-                next,
-            ))
+            Body::from_stream(chunks(Arc::new(file), from, to))
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -107,6 +104,15 @@ fn beyond(length: u64) -> Response {
         response.headers_mut().insert(CONTENT_RANGE, value);
     }
     response
+}
+
+/// The bytes `from..to` of a file, as they are asked for.
+pub(crate) fn chunks(
+    file: Arc<File>,
+    from: u64,
+    to: u64,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::unfold(Reader { file, at: from, end: to, ahead: None }, next)
 }
 
 /// A file on its way out; the next chunk is read while the last one is sent.

@@ -62,7 +62,7 @@ impl Location {
 }
 
 /// Puts a file in place of whatever is there, in one step.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("browserd-draft");
     remove_stale(&draft)?;
     let mut file = File::create_new(&draft)?;
