@@ -8,7 +8,8 @@ use std::time::Duration;
 use browserd_api::browser::EndReason;
 use browserd_egress::Gateway;
 use browserd_protocol::{
-    DiskLimit, GENERATION, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
+    DiskLimit, GENERATION, GuestCommand, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand,
+    ShimReport,
 };
 use browserd_sandbox::cgroup;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
@@ -103,13 +104,20 @@ pub(crate) async fn live(
             Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
                 ShimCommand::End { reason } => break End { reason, detail: String::new() },
-                // There is room for the few a guest is ever told, or it has stopped reading.
-                ShimCommand::Guest { told } => if !to_guest.tell(told) {
-                    break End {
-                        reason: EndReason::Crashed,
-                        detail: "the guest takes no commands".to_owned(),
-                    };
-                },
+                ShimCommand::Guest { told } => {
+                    // What others freed since the last count would hide what its client's processes
+                    // write from now on.
+                    if matches!(told, GuestCommand::Assign(_)) {
+                        measure.send_modify(|_| {});
+                    }
+                    // There is room for the few a guest is ever told, or it has stopped reading.
+                    if !to_guest.tell(told) {
+                        break End {
+                            reason: EndReason::Crashed,
+                            detail: "the guest takes no commands".to_owned(),
+                        };
+                    }
+                }
             },
             report = next_report(&mut lines, &mut text) => match report {
                 Ok(Some(GuestReport::Fatal { reason, detail })) => {
