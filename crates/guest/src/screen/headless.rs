@@ -16,9 +16,9 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::active_page::Pages;
 use super::frame::{Frame, PIXEL_LIMIT};
 use super::pacing::{Due, Pacing};
+use super::page_events::Pages;
 use super::slot::Slot;
 use crate::browser::{Browser, BrowserState};
 
@@ -74,7 +74,7 @@ async fn watch(
     let outcome = loop {
         if choose {
             choose = false;
-            if let Err(error) = view.turn_to_front(&pages).await {
+            if let Err(error) = view.turn_to_front(&mut pages).await {
                 break Err(error);
             }
         }
@@ -138,7 +138,7 @@ struct Picture<'a> {
 
 impl View<'_> {
     /// Looks at the page in front, if it is another one than so far.
-    async fn turn_to_front(&mut self, pages: &Pages) -> Result<(), CdpError> {
+    async fn turn_to_front(&mut self, pages: &mut Pages) -> Result<(), CdpError> {
         let now = self.shown.as_ref().map(|(target, _)| target.as_str());
         let front = pages.in_front(self.cdp, now).await?;
         if front.as_deref() == now {

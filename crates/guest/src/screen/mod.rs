@@ -13,11 +13,11 @@
 //! A screen that stands still costs a look at the pointer now and then (headful), or nothing at all
 //! (headless). Frames are not queued: a slow taker misses some and always gets the newest.
 
-mod active_page;
 mod frame;
 mod headful;
 mod headless;
 mod pacing;
+mod page_events;
 mod pointer;
 mod slot;
 mod x11;
