@@ -17,7 +17,8 @@ use serde_json::Value;
 use super::Extensions;
 use super::form::{self, Upload};
 use super::staging::Staging;
-use crate::archive::{self, Limits, Refused};
+use crate::fs::Owner;
+use crate::fs::archive::{self, Limits, Refused};
 use crate::refusals::{BodyRefusals, Refusals, StorageRefusals};
 use crate::session::Session;
 
@@ -88,9 +89,10 @@ fn place(session: &Session, staging: &Staging, uploads: &[Upload]) -> Result<Vec
     for upload in uploads {
         let unpacked = staging.unpacked(upload.archive);
         let archive = File::open(staging.archive(upload.archive)).map_err(Error::internal)?;
-        let room = |bytes| session.disk.admit_blocking(bytes, 0);
-        archive::unzip(archive, &unpacked, LIMITS, room).map_err(|refused| match refused {
-            Refused::Archive(words) => blame(upload, &format!("the archive {words}")),
+        let (owner, room) = (Owner::of(session), session.disk.clone());
+        let done = archive::unzip_fresh(&archive, &unpacked, LIMITS, owner, room);
+        done.map_err(|refused| match refused {
+            Refused::Archive(words) => blame(upload, &format!("cannot be unpacked: {words}")),
             Refused::Disk(error) => disk(&error),
         })?;
         if by_policy_only(&unpacked) {
@@ -99,9 +101,6 @@ fn place(session: &Session, staging: &Staging, uploads: &[Upload]) -> Result<Vec
                 "Chromium takes it from an enterprise policy only, which sessions do not have; \
                  without update.xml and the .crx it is loaded as an unpacked extension",
             ));
-        }
-        if let Some(ids) = session.browser_ids() {
-            archive::give(&unpacked, ids.uid, ids.gid).map_err(Error::internal)?;
         }
     }
     let home = session.places.home.join("extensions");
