@@ -17,10 +17,11 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::frame::{Frame, PIXEL_LIMIT};
+use super::next_browser;
 use super::pacing::{Due, Pacing};
 use super::page_events::Pages;
 use super::slot::Slot;
-use crate::browser::{Browser, BrowserState};
+use crate::browser::Browser;
 
 /// Quality of the pictures Chromium sends, percent.
 const QUALITY: u32 = 90;
@@ -31,19 +32,8 @@ const SIDE_LIMIT: usize = 16_384;
 
 /// Shows the page in front in `slot` until nobody looks any more.
 pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: CancellationToken) {
-    let mut state = browser.state();
     let mut generation = 0;
-    loop {
-        let ready = state.wait_for(|state| match state {
-            BrowserState::Running(running) => running.generation > generation,
-            BrowserState::Stopped(_) => true,
-            BrowserState::Starting => false,
-        });
-        let found = tokio::select! {
-            ready = ready => ready.map(|state| state.clone()),
-            () = unwatched.cancelled() => return,
-        };
-        let Ok(BrowserState::Running(running)) = found else { return };
+    while let Some(running) = next_browser(&browser, generation, &unwatched).await {
         generation = running.generation;
         let mut resizes = browser.standing().resizes();
         while let Err(error) = watch(&running.cdp, &mut resizes, &slot, &unwatched).await {
