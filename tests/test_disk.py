@@ -40,9 +40,8 @@ def small(request: pytest.FixtureRequest) -> Iterator[Server]:
         pwd.getpwnam(USER)
     elif os.geteuid() != 0 and request.param == "root":
         pytest.skip("needs root")
-    # one that waited in the pool was counted up to ten seconds before its client came (decision 27)
     try:
-        with serving(user=user, extra_env={"BROWSERD_SESSION_DISK_MIB": str(LIMIT // MIB), "BROWSERD_POOL": "off"}) as server:
+        with serving(user=user, extra_env={"BROWSERD_SESSION_DISK_MIB": str(LIMIT // MIB)}) as server:
             yield server
     finally:
         if user:

@@ -230,6 +230,17 @@ def test_follows_the_page_in_front(recorder: Recorder, recorded: Any) -> None:
     assert film.brightness(recorder.file(replays[1])) > 200
 
 
+def test_tabs_nobody_is_attached_to_are_no_burden(recorder: Recorder, recorded: Any) -> None:
+    """To look at the tabs is no news of them that makes one look again, and again."""
+    with Cdp(recorded.cdp_ws_url) as browser:
+        first_page(browser).goto("data:text/html,<body style='background:white'>")
+        for _ in range(4):
+            browser.call("Target.createTarget", url="data:text/html,<body style='background:black'>", background=True)
+    replay = recorder.start()
+    recorder.stop(replay)
+    assert film.probe(recorder.file(replay)).duration >= 0
+
+
 def test_a_hidden_pointer_is_not_drawn(recorder: Recorder, recorded: Any, kernel: Kernel) -> None:
     computer = kernel.browsers.computer
     with Cdp(recorded.cdp_ws_url) as browser:

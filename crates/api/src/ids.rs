@@ -12,105 +12,75 @@ use uuid::Uuid;
 #[error("not a valid id")]
 pub struct InvalidId;
 
-/// A browser session: `^[a-z][a-z0-9]{23}$`, the pattern by which the official CLI tells ids
-/// from names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = "^[a-z][a-z0-9]{23}$", examples("htzv5orfit78e1m2biiifpbv"))]
-pub struct SessionId(String);
+/// Defines an id that is a cuid2 of 24 characters.
+macro_rules! cuid2_id {
+    ($(#[doc = $doc:literal])* $name:ident, $example:literal) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schema(value_type = String, pattern = "^[a-z][a-z0-9]{23}$", examples($example))]
+        pub struct $name(String);
 
-impl SessionId {
-    /// A fresh id.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(cuid2::create_id())
-    }
+        impl $name {
+            /// A fresh id.
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(cuid2::create_id())
+            }
 
-    /// The id as it stands in URLs.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The id as it stands in URLs and file names.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                if is_cuid2(text) { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl FromStr for SessionId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let bytes = text.as_bytes();
-        let valid = bytes.len() == 24
-            && bytes[0].is_ascii_lowercase()
-            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
+/// `^[a-z][a-z0-9]{23}$`.
+fn is_cuid2(text: &str) -> bool {
+    text.len() == 24
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
-impl TryFrom<String> for SessionId {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
+cuid2_id! {
+    /// A browser session: `^[a-z][a-z0-9]{23}$`, the pattern by which the official CLI tells ids
+    /// from names.
+    SessionId, "htzv5orfit78e1m2biiifpbv"
 }
 
-impl From<SessionId> for String {
-    fn from(id: SessionId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A recording of a session's screen; of the same form as a [`SessionId`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = "^[a-z][a-z0-9]{23}$", examples("q3m0hs2v8k4xw1dz7c9ytbnr"))]
-pub struct ReplayId(String);
-
-impl ReplayId {
-    /// A fresh id.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(cuid2::create_id())
-    }
-
-    /// The id as it stands in URLs and file names.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ReplayId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        text.parse::<SessionId>().map(|SessionId(text)| Self(text))
-    }
-}
-
-impl TryFrom<String> for ReplayId {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<ReplayId> for String {
-    fn from(id: ReplayId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for ReplayId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+cuid2_id! {
+    /// A recording of a session's screen; of the same form as a [`SessionId`].
+    ReplayId, "q3m0hs2v8k4xw1dz7c9ytbnr"
 }
 
 /// A process inside a session.

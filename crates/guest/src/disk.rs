@@ -14,6 +14,7 @@ use std::time::Duration;
 use browserd_api::{ApiError, ErrorCode};
 use browserd_protocol::{DiskLimit, GuestReport};
 use browserd_rest::Error;
+use browserd_sandbox::usage::Usage;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -67,7 +68,7 @@ struct Inner {
     line: ShimLine,
     charged: Charged,
     /// What was asked and how much had been charged then; the last question in the back.
-    asked: Mutex<(u64, VecDeque<(u64, Use)>)>,
+    asked: Mutex<(u64, VecDeque<(u64, Usage)>)>,
     counted: watch::Sender<Counted>,
 }
 
@@ -78,38 +79,14 @@ struct Charged {
     files: AtomicU64,
 }
 
-/// So much of a disk.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Use {
-    pub(crate) bytes: u64,
-    pub(crate) files: u64,
-}
-
-impl Use {
-    /// What it is more than `other`.
-    fn beyond(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_sub(other.bytes),
-            files: self.files.saturating_sub(other.files),
-        }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_add(other.bytes),
-            files: self.files.saturating_add(other.files),
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, Default)]
 struct Counted {
-    found: Use,
+    found: Usage,
     question: u64,
     /// What had been charged when the question was asked.
-    charged: Use,
+    charged: Usage,
     /// What was free on the file system.
-    free: Use,
+    free: Usage,
 }
 
 /// How closely is looked.
@@ -122,8 +99,8 @@ enum Look {
 }
 
 /// What is free on the file system the session's disk is on.
-fn free() -> Use {
-    rustix::fs::statvfs("/").map_or(Use::default(), |fs| Use {
+fn free() -> Usage {
+    rustix::fs::statvfs("/").map_or(Usage::default(), |fs| Usage {
         bytes: fs.f_bfree.saturating_mul(fs.f_frsize),
         files: fs.f_ffree,
     })
@@ -151,7 +128,7 @@ impl Disk {
 
     /// Takes a count of the shim's, made after `question` was asked, with `free` then free on the
     /// file system.
-    pub(crate) fn counted(&self, found: Use, free: Use, question: u64) {
+    pub(crate) fn counted(&self, found: Usage, free: Usage, question: u64) {
         let Some(inner) = &self.0 else { return };
         let mut asked = inner.asked.lock();
         let mut charged = None;
@@ -214,20 +191,20 @@ impl Disk {
 }
 
 impl Inner {
-    fn charged(&self) -> Use {
-        Use {
+    fn charged(&self) -> Usage {
+        Usage {
             bytes: self.charged.bytes.load(Ordering::Relaxed),
             files: self.charged.files.load(Ordering::Relaxed),
         }
     }
 
     /// The last count and what was written since.
-    fn now(&self) -> Use {
+    fn now(&self) -> Usage {
         let counted = *self.counted.borrow();
         counted.found.plus(self.charged().beyond(counted.charged))
     }
 
-    fn full(&self, now: Use) -> Full {
+    fn full(&self, now: Usage) -> Full {
         Full { bytes: now.bytes, files: now.files, limit: self.limit }
     }
 
@@ -236,7 +213,7 @@ impl Inner {
         if look == Look::Glance {
             let counted = *self.counted.borrow();
             let most = counted.found.plus(counted.free.beyond(free()));
-            now = Use { bytes: now.bytes.max(most.bytes), files: now.files.max(most.files) };
+            now = Usage { bytes: now.bytes.max(most.bytes), files: now.files.max(most.files) };
         }
         let fits = now.bytes.saturating_add(bytes) <= self.limit.bytes
             && now.files.saturating_add(files) <= self.limit.files;
@@ -291,7 +268,7 @@ mod tests {
                     panic!("{line}")
                 };
                 let bytes = found.load(Ordering::Relaxed);
-                answering.counted(Use { bytes, files: 3 }, free(), question);
+                answering.counted(Usage { bytes, files: 3 }, free(), question);
             }
         });
         disk
@@ -320,11 +297,11 @@ mod tests {
     #[tokio::test]
     async fn says_when_it_is_over() {
         let disk = disk(Arc::default());
-        disk.counted(Use { bytes: 1000, files: 1 }, Use::default(), 0);
+        disk.counted(Usage { bytes: 1000, files: 1 }, Usage::default(), 0);
         let over = disk.over();
         tokio::pin!(over);
         assert!(futures_util::poll!(&mut over).is_pending());
-        disk.counted(Use { bytes: 1001, files: 1 }, Use::default(), 0);
+        disk.counted(Usage { bytes: 1001, files: 1 }, Usage::default(), 0);
         over.await;
     }
 }

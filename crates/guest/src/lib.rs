@@ -5,7 +5,6 @@
 //! no client: `serve` authenticates and relays.
 
 mod accounts;
-mod archive;
 pub mod awake;
 pub mod browser;
 pub mod computer;

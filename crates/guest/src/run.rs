@@ -8,13 +8,14 @@ use std::sync::Arc;
 use browserd_protocol::{DiskLimit, GuestCommand, GuestReport, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
+use browserd_sandbox::usage::Usage;
 use rustix::process::DumpableBehavior;
 
 use crate::awake::Awake;
 use crate::browser::Browser;
 use crate::computer::Computer;
 use crate::curl::Curl;
-use crate::disk::{Disk, Use};
+use crate::disk::Disk;
 use crate::door;
 use crate::extensions::Extensions;
 use crate::fs::Files;
@@ -176,8 +177,8 @@ async fn obey(
                 });
             }
             GuestCommand::Disk { bytes, files, free, free_files, question, end_processes } => {
-                let free = Use { bytes: free, files: free_files };
-                session.disk.counted(Use { bytes, files }, free, question);
+                let free = Usage { bytes: free, files: free_files };
+                session.disk.counted(Usage { bytes, files }, free, question);
                 if end_processes {
                     if let (Some(browser), Some(full)) = (&browser, session.disk.is_full()) {
                         browser.logs().event(&format!("processes are killed: {full}"));

@@ -1,6 +1,7 @@
 //! What `serve`, the shim and the guest say to each other.
 //!
-//! Owns the message types of the inner protocol and its generation number; moves no bytes.
+//! Owns the message types of the inner protocol and its generation number, and reads them off lines;
+//! opens nothing.
 //!
 //! ```text
 //!  serve ──SessionSpec line, once──▶ shim ──GuestSpec (environment, once)──▶ guest
@@ -14,6 +15,8 @@
 //! Everything that comes from the guest is hostile: readers bound every line by [`LINE_LIMIT`] and
 //! treat what does not parse as a reason to end the session.
 
+#[cfg(feature = "lines")]
+pub mod lines;
 pub mod replay;
 
 use std::path::PathBuf;

@@ -29,6 +29,26 @@ pub struct Usage {
     pub files: u64,
 }
 
+impl Usage {
+    /// What it is more than `other`.
+    #[must_use]
+    pub fn beyond(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            files: self.files.saturating_sub(other.files),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            files: self.files.saturating_add(other.files),
+        }
+    }
+}
+
 /// Where a count ends: it is decided by then.
 #[derive(Debug, Clone, Copy)]
 pub struct Enough {

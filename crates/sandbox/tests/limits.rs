@@ -5,17 +5,15 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::print_stdout, reason = "a test harness of its own")]
 
+mod support;
+
 use std::fs;
-use std::io::Read;
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use browserd_sandbox::cgroup::{self, Hierarchies, Limits};
-use browserd_sandbox::walls::{self, Identity, Plan};
-use browserd_sandbox::{skeleton, uids};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use browserd_sandbox::cgroup;
+use support::PROCESSES;
 
 /// Raising walls needs a process with one thread, so each scene has a process of its own.
 const SCENE: &str = "BROWSERD_LIMITS_SCENE";
@@ -23,7 +21,6 @@ const SCENE: &str = "BROWSERD_LIMITS_SCENE";
 const TRIAL: &str = "BROWSERD_LIMITS_TRIAL";
 
 const NOBODY: u32 = 65_534;
-const PROCESSES: u64 = 64;
 
 fn main() {
     if let Ok(scene) = std::env::var(SCENE) {
@@ -41,62 +38,16 @@ fn own_cgroups() -> String {
 
 /// What a shell prints that stands where the guest would.
 fn raise_and_run(script: &str) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    let skeleton_folder = dir.path().join("skeleton");
-    skeleton::build(&skeleton_folder).unwrap();
-    let session = dir.path().join("session");
-    fs::create_dir(&session).unwrap();
-    let (identity, owner) = match rustix::process::geteuid().is_root() {
-        true => {
-            let range = uids::lease().unwrap();
-            let base = range.base;
-            (Identity::Range(range), Some(base))
-        }
-        false => (Identity::Own { inside_uid: 1000 }, None),
-    };
-    let mut hierarchies = Hierarchies::detect();
-    let parent = format!("browserd-limits-{}", std::process::id());
-    cgroup::prepare_parent(&mut hierarchies, &parent).unwrap();
-    let limits = Limits { memory: 256 << 20, pids: PROCESSES, cpu_weight: 100, cpu_max_pct: None };
-    let places = cgroup::Session::places(&hierarchies, &parent, "one");
-    let group = cgroup::Session::create(&hierarchies, &parent, "one", &limits, owner).unwrap();
-    let (output, log) = rustix::pipe::pipe().unwrap();
-    let raised = walls::raise(&Plan {
-        dir: &session,
-        skeleton: &skeleton_folder,
-        identity: &identity,
-        cgroup: &group,
-        hostname: "inside",
-        user_uid: 1000,
-        planted: &[],
-        user_folders: &["/home/kernel"],
-        guest_folders: &["/var/lib/browserd"],
-        bound: &[],
-        program: Path::new("/bin/bash"),
-        arguments: &["bash", "-c", script],
-        environment: &[("PATH", "/usr/bin:/bin")],
-        descriptors: &[],
-        log: log.as_fd(),
-        gateway: "127.0.0.1:3128".parse().unwrap(),
-        shm_bytes: 1 << 20,
-    });
-    drop(log);
-    let raised = match raised {
-        Ok(raised) => raised,
-        Err(error) => return format!("NOT RAISED {error}\n"),
-    };
-    let mut text = format!(
-        "tracks {} memory {} pids {}\n",
-        group.tracks(),
-        hierarchies.limits_memory(),
-        hierarchies.limits_pids()
-    );
-    fs::File::from(output).read_to_string(&mut text).unwrap();
-    group.kill_inside().unwrap();
-    waitid(WaitId::PidFd(raised.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
-    cgroup::clear(&places).unwrap();
-    cgroup::remove_parent(&hierarchies, &parent).unwrap();
-    text
+    match support::stand("limits", script, &[], &[]) {
+        Ok(stood) => format!(
+            "tracks {} memory {} pids {}\n{}",
+            stood.tracks,
+            stood.hierarchies.limits_memory(),
+            stood.hierarchies.limits_pids(),
+            stood.text
+        ),
+        Err(error) => format!("NOT RAISED {error}\n"),
+    }
 }
 
 /// As whom a scene is played.

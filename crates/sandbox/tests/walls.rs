@@ -4,16 +4,13 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::print_stdout, reason = "a test harness of its own")]
 
+mod support;
+
 use std::fs;
-use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 
-use browserd_sandbox::cgroup::{self, Hierarchies, Limits};
-use browserd_sandbox::walls::{self, Identity, Plan, PlantedFile};
-use browserd_sandbox::{skeleton, uids};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use browserd_sandbox::walls::PlantedFile;
 
 /// The parent test runs each scene in a process of its own, because raising walls needs a process
 /// with one thread and the test harness has several.
@@ -26,65 +23,18 @@ fn main() {
     }
 }
 
-/// What the shell prints inside, and afterwards what is left outside.
+/// What the shell prints inside; nothing of it is left outside.
 fn raise_and_run(script: &str) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    let skeleton_folder = dir.path().join("skeleton");
-    skeleton::build(&skeleton_folder).unwrap();
-    let session = dir.path().join("session");
-    fs::create_dir(&session).unwrap();
-    let root = rustix::process::geteuid().is_root();
-    let identity = if root {
-        Identity::Range(uids::lease().unwrap())
-    } else {
-        Identity::Own { inside_uid: 1000 }
-    };
-    let mut hierarchies = Hierarchies::detect();
-    let parent = format!("browserd-walls-{}", std::process::id());
-    cgroup::prepare_parent(&mut hierarchies, &parent).unwrap();
-    let limits = Limits { memory: 256 << 20, pids: 64, cpu_weight: 100, cpu_max_pct: None };
-    let owner = match &identity {
-        Identity::Range(range) => Some(range.base),
-        Identity::Own { .. } => None,
-    };
-    let places = cgroup::Session::places(&hierarchies, &parent, "one");
-    let group = cgroup::Session::create(&hierarchies, &parent, "one", &limits, owner).unwrap();
-    let (output, log) = rustix::pipe::pipe().unwrap();
     let planted =
         [planted("/etc/planted/deep", b"here"), planted("/etc/localtime", b"a zone of its own")];
-    let raised = walls::raise(&Plan {
-        dir: &session,
-        skeleton: &skeleton_folder,
-        identity: &identity,
-        cgroup: &group,
-        hostname: "inside",
-        user_uid: 1000,
-        planted: &planted,
-        user_folders: &["/home/kernel"],
-        guest_folders: &["/var/lib/browserd"],
-        bound: &[(Path::new("/usr/share"), "/opt/bound/share")],
-        program: Path::new("/bin/bash"),
-        arguments: &["bash", "-c", script],
-        environment: &[("PATH", "/usr/bin:/bin")],
-        descriptors: &[],
-        log: log.as_fd(),
-        gateway: "127.0.0.1:3128".parse().unwrap(),
-        shm_bytes: 1 << 20,
-    });
-    drop(log);
-    let raised = match raised {
-        Ok(raised) => raised,
+    let bound = [(Path::new("/usr/share"), "/opt/bound/share")];
+    let stood = match support::stand("walls", script, &planted, &bound) {
+        Ok(stood) => stood,
         Err(error) => return format!("NOT RAISED {error}\n"),
     };
-    let mut text = String::new();
-    fs::File::from(output).read_to_string(&mut text).unwrap();
-    group.kill_inside().unwrap();
-    waitid(WaitId::PidFd(raised.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
-    cgroup::clear(&places).unwrap();
-    cgroup::remove_parent(&hierarchies, &parent).unwrap();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains(&*session.to_string_lossy()), "a mount is left");
-    text
+    assert!(!mounts.contains(&*stood.session.to_string_lossy()), "a mount is left");
+    stood.text
 }
 
 fn scene(script: &str) -> String {

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream as StdStream;
 
+use browserd_protocol::lines::{LineError, Lines};
 use browserd_protocol::{LINE_LIMIT, ShimCommand, ShimReport};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -31,21 +32,16 @@ pub(crate) async fn talk(
     peers.send_modify(|count| *count += 1);
     let (read, mut write) = socket.into_split();
     let incoming = async {
-        let mut read = BufReader::new(read);
-        let mut text = Vec::new();
+        let mut lines = Lines::new(read, LINE_LIMIT);
         loop {
-            text.clear();
-            let mut bounded = (&mut read).take(LINE_LIMIT as u64);
-            match bounded.read_until(b'\n', &mut text).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => match serde_json::from_slice(&text) {
-                    Ok(command) => {
-                        if commands.send(command).await.is_err() {
-                            return;
-                        }
+            match lines.next().await {
+                Ok(Some(command)) => {
+                    if commands.send(command).await.is_err() {
+                        return;
                     }
-                    Err(error) => tracing::warn!(%error, "unreadable command"),
-                },
+                }
+                Err(error @ LineError::Unreadable(_)) => tracing::warn!(%error, "a command"),
+                Ok(None) | Err(_) => return,
             }
         }
     };

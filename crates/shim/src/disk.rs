@@ -113,7 +113,8 @@ impl Judge {
     }
 }
 
-/// Counts and tells the guest. Resolves, with words, when the session is to end for it.
+/// Counts and tells the guest: by itself, and whenever `questions` changes or is touched. Resolves,
+/// with words, when the session is to end for it.
 pub(crate) async fn watch(
     disk: Disk,
     mut questions: watch::Receiver<u64>,
@@ -192,6 +193,34 @@ mod tests {
 
     fn bytes(bytes: u64) -> Usage {
         Usage { bytes, files: 10 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counts_afresh_when_told_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = vec![folder.path().to_owned()];
+        // No process has this number.
+        let disk = Disk { folders, init: i32::MAX, limit: DiskLimit::of(256 * MIB) };
+        let (socket, _guest) = tokio::net::UnixStream::pair().unwrap();
+        let (guest, _) = ToGuest::new(socket.into_split().1);
+        let mut counts = guest.counts();
+        let (measure, questions) = watch::channel(7);
+        let counting = tokio::spawn(watch(disk, questions, guest, broadcast::channel(1).0));
+        let mut files = async || {
+            counts.changed().await.unwrap();
+            match &*counts.borrow_and_update() {
+                Some(GuestCommand::Disk { files, question: 7, .. }) => *files,
+                other => panic!("{other:?}"),
+            }
+        };
+        let before = files().await;
+        std::fs::write(folder.path().join("one"), "more").unwrap();
+        // The clock stands still while something is done.
+        let told = Instant::now();
+        measure.send_modify(|_| {});
+        assert_eq!(files().await, before + 1);
+        assert_eq!(told.elapsed(), Duration::ZERO);
+        counting.abort();
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use browserd_egress::Gateway;
+use browserd_protocol::lines::Lines;
 use browserd_protocol::{
-    DiskLimit, GENERATION, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
+    DiskLimit, GENERATION, GuestCommand, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand,
+    ShimReport,
 };
 use browserd_sandbox::cgroup;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -77,8 +77,7 @@ pub(crate) async fn live(
     let (guest, to_guest) = guest.into_split();
     let (to_guest, writing) = ToGuest::new(to_guest);
     others.spawn(writing);
-    let mut lines = BufReader::new(guest);
-    let mut text = Vec::new();
+    let mut lines = Lines::new(guest, LINE_LIMIT);
     // Listening starts before the first look, so that no exit falls in between.
     let exit = exited(&raised.pidfd, signal(SignalKind::child())?);
     tokio::pin!(exit);
@@ -103,15 +102,22 @@ pub(crate) async fn live(
             Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
                 ShimCommand::End { reason } => break End { reason, detail: String::new() },
-                // There is room for the few a guest is ever told, or it has stopped reading.
-                ShimCommand::Guest { told } => if !to_guest.tell(told) {
-                    break End {
-                        reason: EndReason::Crashed,
-                        detail: "the guest takes no commands".to_owned(),
-                    };
-                },
+                ShimCommand::Guest { told } => {
+                    // What others freed since the last count would hide what its client's processes
+                    // write from now on.
+                    if matches!(told, GuestCommand::Assign(_)) {
+                        measure.send_modify(|_| {});
+                    }
+                    // There is room for the few a guest is ever told, or it has stopped reading.
+                    if !to_guest.tell(told) {
+                        break End {
+                            reason: EndReason::Crashed,
+                            detail: "the guest takes no commands".to_owned(),
+                        };
+                    }
+                }
             },
-            report = next_report(&mut lines, &mut text) => match report {
+            report = lines.next() => match report {
                 Ok(Some(GuestReport::Fatal { reason, detail })) => {
                     break End { reason: believable(reason), detail };
                 }
@@ -182,29 +188,6 @@ fn clear(cgroup: &cgroup::Session, pidfd: &OwnedFd) -> io::Result<()> {
     }
     // Nothing inside outlives PID 1, so by now this is only a cgroup that may be left.
     killed.map_err(io::Error::other)
-}
-
-/// The guest's next report; `None` when it hung up.
-async fn next_report(
-    lines: &mut BufReader<OwnedReadHalf>,
-    text: &mut Vec<u8>,
-) -> io::Result<Option<GuestReport>> {
-    // Cancel-safe: what was read of a line stays in `text` until the line is whole.
-    let room = (LINE_LIMIT + 1).saturating_sub(text.len());
-    let n = lines.take(room as u64).read_until(b'\n', text).await?;
-    if text.last() != Some(&b'\n') {
-        if text.len() > LINE_LIMIT {
-            return Err(io::Error::other("a line without end"));
-        }
-        debug_assert!(
-            n == 0 || text.len() <= LINE_LIMIT,
-            "read_until stops at a newline, the limit or the end"
-        );
-        return Ok(None);
-    }
-    let report = serde_json::from_slice(text);
-    text.clear();
-    Ok(Some(report?))
 }
 
 /// Waits for PID 1 to exit; leaves it to be reaped by [`clear`].

@@ -49,6 +49,12 @@ impl ToGuest {
     pub(crate) fn disk(&self, count: GuestCommand) {
         self.disk.send_replace(Some(count));
     }
+
+    /// The counts it is told.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> watch::Receiver<Option<GuestCommand>> {
+        self.disk.subscribe()
+    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_protocol::lines::Lines;
 use browserd_protocol::{
     Assignment, Door, GuestCommand, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file,
 };
 use browserd_sandbox::cgroup::Controls;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
@@ -32,28 +33,12 @@ const LEAST_SWAP: u64 = 256 << 20;
 /// A shim this server started.
 pub(super) struct Shim {
     pub(super) child: Child,
-    pub(super) reports: BufReader<OwnedReadHalf>,
-    /// What has been read of the next line.
-    pub(super) text: Vec<u8>,
+    pub(super) reports: Lines<OwnedReadHalf>,
     pub(super) commands: OwnedWriteHalf,
 }
 
-impl Shim {
-    /// The next report; `None` when the shim is gone. Safe to cancel.
-    pub(super) async fn next_report(&mut self) -> io::Result<Option<ShimReport>> {
-        let room = (2 * LINE_LIMIT).saturating_sub(self.text.len());
-        (&mut self.reports).take(room as u64).read_until(b'\n', &mut self.text).await?;
-        if self.text.last() != Some(&b'\n') {
-            return match self.text.len() < 2 * LINE_LIMIT {
-                true => Ok(None),
-                false => Err(io::Error::other("the shim sent a line without end")),
-            };
-        }
-        let report = serde_json::from_slice(&self.text);
-        self.text.clear();
-        Ok(Some(report?))
-    }
-}
+/// Longest report of a shim, bytes: it may have a line of the guest's in it.
+pub(super) const REPORT_LIMIT: usize = 2 * LINE_LIMIT;
 
 /// What is asked of the one who follows a session.
 enum Ask {
@@ -164,7 +149,7 @@ async fn follow(
             }
         };
         tokio::select! {
-            report = shim.next_report() => match report {
+            report = shim.reports.next() => match report {
                 Ok(Some(ShimReport::Ended { reason, detail })) => break (reason, Some(detail)),
                 Ok(Some(ShimReport::Guest { said: GuestReport::BrowserLost { detail } })) => {
                     let _ = events.send(RuntimeEvent::BrowserLost(detail)).await;

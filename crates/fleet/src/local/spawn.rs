@@ -8,15 +8,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
+use browserd_protocol::lines::Lines;
 use browserd_protocol::{GuestReport, SessionSpec, ShimReport, file};
 use browserd_sandbox::cgroup::{Controls, Hierarchies};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::instance::{LocalInstance, Shim};
+use super::instance::{LocalInstance, REPORT_LIMIT, Shim};
 use super::ledger;
 use crate::{RuntimeEvent, StartError, Urgency};
 
@@ -96,13 +97,13 @@ async fn launch(program: &Path, spec: &SessionSpec) -> io::Result<Shim> {
     line.push(b'\n');
     socket.write_all(&line).await?;
     let (read, write) = socket.into_split();
-    Ok(Shim { child, reports: BufReader::new(read), text: Vec::new(), commands: write })
+    Ok(Shim { child, reports: Lines::new(read, REPORT_LIMIT), commands: write })
 }
 
 /// Follows reports until the guest is ready.
 async fn ready(shim: &mut Shim) -> Result<(), StartError> {
     loop {
-        match shim.next_report().await {
+        match shim.reports.next().await {
             Ok(Some(ShimReport::Guest { said: GuestReport::Ready { after_ms } })) => {
                 tracing::debug!(after_ms, "guest ready");
                 return Ok(());

@@ -13,7 +13,6 @@
 //! Owns Chromium's processes, its log files and the pipe. One task does it all; others read the
 //! state, or wait for the next running browser with [`Browser::connect`].
 
-mod active;
 mod assign;
 mod chromium;
 mod evaluate;
@@ -22,6 +21,7 @@ mod formats;
 mod lines;
 mod logs;
 mod memory_watch;
+mod page_order;
 mod randr;
 mod relocate;
 mod resize;
@@ -50,9 +50,9 @@ use crate::session::Session;
 
 use formats::Formats;
 
-pub(crate) use active::active_page;
 pub(crate) use forced::{ForceError, Forced};
 pub(crate) use logs::{Logs, pump};
+pub(crate) use page_order::PageOrder;
 pub(crate) use relocate::RelocateError;
 pub(crate) use resize::ResizeError;
 pub(crate) use standing::Standing;

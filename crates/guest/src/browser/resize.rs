@@ -13,7 +13,8 @@ use browserd_chromium::cdp::{Cdp, CdpError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Browser, NoBrowser, active_page, randr};
+use super::page_order::page_in_front;
+use super::{Browser, NoBrowser, randr};
 
 /// Why the size is what it was.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +124,7 @@ async fn resize_headless_screen(cdp: &Cdp, to: Viewport) -> Result<(), CdpError>
 /// Every window with tabs, and whether the tab in front is in it.
 async fn windows(cdp: &Cdp) -> Result<Vec<(bool, Window)>, CdpError> {
     let mut windows = BTreeMap::new();
-    let active = active_page(cdp).await?;
+    let active = page_in_front(cdp).await?;
     for page in cdp.pages().await? {
         let params = json!({ "targetId": page.target_id });
         match cdp.call::<_, Window>(None, "Browser.getWindowForTarget", params).await {

@@ -2,7 +2,8 @@
 
 use browserd_chromium::cdp::{Cdp, CdpError};
 
-use super::{Browser, Logs, active_page};
+use super::page_order::page_in_front;
+use super::{Browser, Logs};
 
 impl Browser {
     /// Sends the tab in front to a page. Answers at once.
@@ -24,7 +25,7 @@ async fn open_in_front(browser: &Browser, url: &str) {
         Ok(running) => running.cdp,
         Err(error) => return failed(browser.logs(), &error.to_string()),
     };
-    let page = match active_page(&cdp).await {
+    let page = match page_in_front(&cdp).await {
         Ok(Some(page)) => Ok(page),
         Ok(None) => cdp.open_page("about:blank").await,
         Err(error) => Err(error),

@@ -12,7 +12,8 @@ use rustix::fs::{Mode, OFlags, RenameFlags};
 use super::form::Upload;
 use super::packed::{self, Packed};
 use super::staging::Staging;
-use crate::archive::{self, Limits, Refused};
+use crate::fs::Owner;
+use crate::fs::archive::{self, Limits, Refused};
 use crate::session::Session;
 
 /// What may come out of one archive.
@@ -37,16 +38,14 @@ pub(super) fn place(
     for upload in uploads {
         let unpacked = staging.unpacked(upload.archive);
         let archive = File::open(staging.archive(upload.archive)).map_err(Error::internal)?;
-        let room = |bytes| session.disk.admit_blocking(bytes, 0);
-        archive::unzip(archive, &unpacked, LIMITS, room).map_err(|refused| match refused {
-            Refused::Archive(words) => blame(upload, &format!("the archive {words}")),
+        let (owner, room) = (Owner::of(session), session.disk.clone());
+        let done = archive::unzip_fresh(&archive, &unpacked, LIMITS, owner, room);
+        done.map_err(|refused| match refused {
+            Refused::Archive(words) => blame(upload, &format!("cannot be unpacked: {words}")),
             Refused::Disk(error) => disk(&error),
         })?;
-        // Before anybody inside can touch it.
+        // While it is where nobody else inside can reach it.
         packed.push(packed::find(&unpacked).map_err(|words| blame(upload, &words))?);
-        if let Some(ids) = session.browser_ids() {
-            archive::give(&unpacked, ids.uid, ids.gid).map_err(Error::internal)?;
-        }
     }
     let home = session.places.home.join("extensions");
     let folder = open_folder(&home, session).map_err(|error| disk(&error))?;

@@ -14,7 +14,7 @@
 //! Blocking work is done on the runtime's blocking threads; the guest's own thread only passes
 //! bytes on.
 
-mod archive;
+pub(crate) mod archive;
 mod copy;
 mod create_directory;
 mod delete;
@@ -48,8 +48,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::disk::Disk;
 use crate::session::Session;
-use owner::Owner;
 
+pub(crate) use owner::Owner;
 pub(crate) use path::Given;
 pub(crate) use place::{Place, file, open, through};
 pub(crate) use read_file::chunks;

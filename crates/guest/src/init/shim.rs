@@ -4,8 +4,9 @@
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
+use browserd_protocol::lines::{LineError, Lines};
 use browserd_protocol::{GuestCommand, GuestReport, LINE_LIMIT};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
@@ -39,7 +40,7 @@ impl ShimLine {
                 }
             }
         });
-        Ok((Self { reports }, Commands { lines: BufReader::new(read), text: Vec::new() }))
+        Ok((Self { reports }, Commands(Lines::new(read, LINE_LIMIT))))
     }
 
     /// A line that leads nowhere, for a guest without a shim.
@@ -61,25 +62,18 @@ impl ShimLine {
 }
 
 /// What the shim asks of the guest.
-pub struct Commands {
-    lines: BufReader<OwnedReadHalf>,
-    text: Vec<u8>,
-}
+pub struct Commands(Lines<OwnedReadHalf>);
 
 impl Commands {
     /// The next; `None` when the shim is gone. Safe to cancel.
     pub async fn next(&mut self) -> Option<GuestCommand> {
         loop {
-            let room = LINE_LIMIT.saturating_sub(self.text.len());
-            (&mut self.lines).take(room as u64).read_until(b'\n', &mut self.text).await.ok()?;
-            if self.text.last() != Some(&b'\n') {
-                return None;
-            }
-            let command = serde_json::from_slice(&self.text);
-            self.text.clear();
-            match command {
-                Ok(command) => return Some(command),
-                Err(error) => tracing::warn!(%error, "the shim says what nobody understands"),
+            match self.0.next().await {
+                Ok(command) => return command,
+                Err(error @ LineError::Unreadable(_)) => {
+                    tracing::warn!(%error, "the shim says what nobody understands");
+                }
+                Err(_) => return None,
             }
         }
     }

@@ -14,11 +14,16 @@ use serde_json::value::RawValue;
 use super::Playwright;
 use super::executor::Executor;
 use crate::browser::{BrowserState, NoBrowser};
-use crate::init::ExitStatus;
-use crate::runner::{Event, HEAP_MIB, Text, Worker, not_started};
+use crate::runner::{Event, Names, Output, Run, Text, Worker, fresh_id, not_started};
 
 /// The runner's file.
 const RUNNER: &str = "playwright.mjs";
+const NAMES: Names = Names {
+    code: "the script",
+    process: "the script's process",
+    its_process: "its process",
+    line: "its executor's own line",
+};
 /// Longest line of it: a result of 8 MiB and room for the rest.
 const LINE_LIMIT: usize = 9 << 20;
 /// Chromiums tried, should one be on its way out when a script comes.
@@ -67,22 +72,40 @@ impl Outcome {
     }
 }
 
+/// What a script writes.
+#[derive(Default)]
+pub(super) struct Written {
+    stdout: Text,
+    stderr: Text,
+}
+
+impl Output for Written {
+    fn keep(&mut self, event: Event) {
+        match event {
+            Event::Stdout(bytes) => self.stdout.push(&bytes),
+            Event::Stderr(bytes) => self.stderr.push(&bytes),
+            _ => {}
+        }
+    }
+
+    fn words(&self) -> &Text {
+        &self.stderr
+    }
+}
+
 /// A script under way; dropped before its end, it takes its worker with it.
 pub(super) struct Call<'a> {
     playwright: &'a Playwright,
     executor: &'a Executor,
-    worker: Option<Worker>,
-    stdout: Text,
-    stderr: Text,
+    pub(super) run: Run<Written>,
     tab: Option<Tab>,
     last_id: u64,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(playwright: &'a Playwright, executor: &'a Executor) -> Self {
-        let worker = executor.take_worker();
-        let (stdout, stderr) = (Text::default(), Text::default());
-        Self { playwright, executor, worker, stdout, stderr, tab: None, last_id: 0 }
+        let run = Run::new(executor.take_worker(), Written::default(), &NAMES);
+        Self { playwright, executor, run, tab: None, last_id: 0 }
     }
 
     /// Runs `code` to its end.
@@ -90,7 +113,7 @@ impl<'a> Call<'a> {
     /// # Errors
     ///
     /// When there is no Chromium or no worker to run it.
-    pub(super) async fn run(&mut self, code: &str) -> Result<Outcome, Error> {
+    pub(super) async fn execute(&mut self, code: &str) -> Result<Outcome, Error> {
         let browser = &self.playwright.inner.browser;
         let mut why = String::new();
         for _ in 0..ATTEMPTS {
@@ -160,33 +183,19 @@ impl<'a> Call<'a> {
         target: Option<&str>,
         avoid: &[String],
     ) -> Result<Result<Outcome, String>, Error> {
-        if self.worker.is_none() {
+        if self.run.worker.is_none() {
             let started = Worker::start(&self.playwright.inner.kit, RUNNER, LINE_LIMIT);
-            self.worker = Some(started.map_err(not_started)?);
+            self.run.worker = Some(started.map_err(not_started)?);
         }
         self.last_id = fresh_id();
         let request = Request { id: self.last_id, code, endpoint, target, avoid };
         self.send(&request).map_err(Error::internal)?;
         loop {
-            let Some(worker) = &mut self.worker else {
-                return Ok(Ok(Outcome::failed("the script's process is gone")));
-            };
-            let answer = match worker.next().await {
-                Event::Line(line) => match serde_json::from_slice::<Answer>(&line) {
-                    Ok(answer) if answer.id == Some(self.last_id) => answer,
-                    // Of a script that has ended, or the greeting.
-                    Ok(_) => continue,
-                    Err(_) => return Ok(Ok(self.broken().await)),
-                },
-                Event::TooLong => return Ok(Ok(self.broken().await)),
-                Event::Exited(status) => {
-                    self.worker = None;
-                    return Ok(Ok(Outcome::failed(self.exit_in_words(status))));
-                }
-                output => {
-                    self.keep(output);
-                    continue;
-                }
+            let answer = match self.run.answer::<Answer>().await {
+                Ok(answer) if answer.id == Some(self.last_id) => answer,
+                // Of a script that has ended, or the greeting.
+                Ok(_) => continue,
+                Err(why) => return Ok(Ok(Outcome::failed(why))),
             };
             if let Some(tab) = answer.tab {
                 self.executor.set_target(tab.target_id.clone());
@@ -194,9 +203,9 @@ impl<'a> Call<'a> {
                 continue;
             }
             if answer.ends {
-                self.end_worker().await;
+                self.run.end().await;
             } else {
-                self.keep_left();
+                self.run.keep_left();
             }
             if let Some(why) = answer.unconnected {
                 return Ok(Err(why));
@@ -211,7 +220,7 @@ impl<'a> Call<'a> {
     }
 
     fn send(&mut self, request: &Request<'_>) -> io::Result<()> {
-        let Some(worker) = &mut self.worker else { return Ok(()) };
+        let Some(worker) = &mut self.run.worker else { return Ok(()) };
         worker.begin();
         // What a script left behind wrote since does not belong to this one.
         while worker.left().is_some() {}
@@ -219,52 +228,13 @@ impl<'a> Call<'a> {
         worker.send(request)
     }
 
-    fn keep(&mut self, output: Event) {
-        match output {
-            Event::Stdout(bytes) => self.stdout.push(&bytes),
-            Event::Stderr(bytes) => self.stderr.push(&bytes),
-            _ => {}
-        }
-    }
-
-    fn keep_left(&mut self) {
-        while let Some(output) = self.worker.as_mut().and_then(Worker::left) {
-            self.keep(output);
-        }
-    }
-
-    async fn broken(&mut self) -> Outcome {
-        self.end_worker().await;
-        Outcome::failed("the script wrote to its executor's own line, and was ended")
-    }
-
-    /// Ends the worker for good and keeps what was written until then.
-    pub(super) async fn end_worker(&mut self) {
-        if let Some(worker) = &mut self.worker {
-            worker.end().await;
-        }
-        self.keep_left();
-        self.worker = None;
-    }
-
-    fn exit_in_words(&self, status: ExitStatus) -> String {
-        if self.stderr.contains("heap out of memory") {
-            return format!(
-                "the script ran out of memory: its process may have {HEAP_MIB} MiB of JavaScript"
-            );
-        }
-        match status.signal {
-            Some(signal) => format!("the script's process was ended by signal {signal}"),
-            None => format!("the script ended its process, with exit status {}", status.code),
-        }
-    }
-
     /// The answer to the client; the worker is kept if it lives.
     pub(super) fn finish(mut self, outcome: Outcome) -> ExecuteResponse {
-        if let Some(worker) = self.worker.take() {
+        if let Some(worker) = self.run.worker.take() {
             self.executor.keep_worker(worker);
         }
-        let (stdout, mut stderr) = (self.stdout.finish(), self.stderr.finish());
+        let Written { stdout, stderr } = self.run.output;
+        let (stdout, mut stderr) = (stdout.finish(), stderr.finish());
         let (result, error) = match outcome {
             Outcome::Result(result) => (Some(result), None),
             Outcome::Failed { error, stack } => {
@@ -279,13 +249,6 @@ impl<'a> Call<'a> {
         };
         ExecuteResponse { success: error.is_none(), result, error, stdout, stderr, tab: self.tab }
     }
-}
-
-/// An id no request had before.
-fn fresh_id() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// 502, which clients may repeat.

@@ -68,14 +68,14 @@ pub(super) async fn execute(
     executor.used();
     let mut call = Call::new(&playwright, &executor);
     let ended = tokio::select! {
-        outcome = call.run(&request.code) => Some(outcome?),
+        outcome = call.execute(&request.code) => Some(outcome?),
         () = tokio::time::sleep(timeout) => None,
         () = interrupt.cancelled() => None,
     };
     let outcome = match ended {
         Some(outcome) => outcome,
         None => {
-            call.end_worker().await;
+            call.run.end().await;
             Outcome::failed(if interrupt.is_cancelled() {
                 "the executor was deleted while the script ran".to_owned()
             } else {

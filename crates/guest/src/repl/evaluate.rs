@@ -74,13 +74,13 @@ pub(super) async fn evaluate(
     let mut cell = Cell::new(&repl)?;
     let endpoint = running.endpoint.url();
     let ended = tokio::select! {
-        end = cell.run(&request.code, &endpoint) => Some(end?),
+        end = cell.evaluate(&request.code, &endpoint) => Some(end?),
         () = tokio::time::sleep(timeout) => None,
     };
     let end = match ended {
         Some(end) => end,
         None => {
-            cell.end_runtime().await;
+            cell.run.end().await;
             End::failed(format!("Execution timed out after {} ms", timeout.as_millis()))
         }
     };
@@ -88,8 +88,8 @@ pub(super) async fn evaluate(
     Ok(axum::Json(ReplResponse {
         repl_id: std::mem::take(&mut cell.repl_id),
         success: end.error.is_none(),
-        content: std::mem::take(&mut cell.shown.items),
-        content_truncated: cell.shown.truncated,
+        content: std::mem::take(&mut cell.run.output.shown.items),
+        content_truncated: cell.run.output.shown.truncated,
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         error: end.error,
         stack: end.stack,

@@ -10,6 +10,7 @@
 //! ```
 
 mod lines;
+mod run;
 mod text;
 mod worker;
 
@@ -22,6 +23,7 @@ use browserd_rest::Error;
 use crate::process::Groups;
 use crate::session::Session;
 
+pub(crate) use run::{Names, Output, Run, fresh_id};
 pub(crate) use text::Text;
 pub(crate) use worker::{Event, Worker};
 

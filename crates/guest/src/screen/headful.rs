@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::slot::Slot;
-use super::x11;
-use crate::browser::{Browser, BrowserState};
+use super::{next_browser, x11};
+use crate::browser::Browser;
 
 /// Its stack, bytes: it calls nothing deep.
 const STACK: usize = 512 * 1024;
@@ -20,20 +20,9 @@ pub(super) async fn follow(
     slot: Arc<Slot>,
     unwatched: CancellationToken,
 ) {
-    let mut state = browser.state();
     let mut generation = 0;
-    loop {
-        // The X server comes before its Chromium, and goes with it.
-        let ready = state.wait_for(|state| match state {
-            BrowserState::Running(running) => running.generation > generation,
-            BrowserState::Stopped(_) => true,
-            BrowserState::Starting => false,
-        });
-        let found = tokio::select! {
-            ready = ready => ready.map(|state| state.clone()),
-            () = unwatched.cancelled() => return,
-        };
-        let Ok(BrowserState::Running(running)) = found else { return };
+    // The X server comes before its Chromium, and goes with it.
+    while let Some(running) = next_browser(&browser, generation, &unwatched).await {
         generation = running.generation;
         if !look(&browser, display.clone(), Arc::clone(&slot), &unwatched).await {
             return;

@@ -16,11 +16,12 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::active_page::Pages;
 use super::frame::{Frame, PIXEL_LIMIT};
+use super::next_browser;
 use super::pacing::{Due, Pacing};
+use super::page_events::Pages;
 use super::slot::Slot;
-use crate::browser::{Browser, BrowserState};
+use crate::browser::Browser;
 
 /// Quality of the pictures Chromium sends, percent.
 const QUALITY: u32 = 90;
@@ -31,19 +32,8 @@ const SIDE_LIMIT: usize = 16_384;
 
 /// Shows the page in front in `slot` until nobody looks any more.
 pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: CancellationToken) {
-    let mut state = browser.state();
     let mut generation = 0;
-    loop {
-        let ready = state.wait_for(|state| match state {
-            BrowserState::Running(running) => running.generation > generation,
-            BrowserState::Stopped(_) => true,
-            BrowserState::Starting => false,
-        });
-        let found = tokio::select! {
-            ready = ready => ready.map(|state| state.clone()),
-            () = unwatched.cancelled() => return,
-        };
-        let Ok(BrowserState::Running(running)) = found else { return };
+    while let Some(running) = next_browser(&browser, generation, &unwatched).await {
         generation = running.generation;
         let mut resizes = browser.standing().resizes();
         while let Err(error) = watch(&running.cdp, &mut resizes, &slot, &unwatched).await {
@@ -74,7 +64,7 @@ async fn watch(
     let outcome = loop {
         if choose {
             choose = false;
-            if let Err(error) = view.turn_to_front(&pages).await {
+            if let Err(error) = view.turn_to_front(&mut pages).await {
                 break Err(error);
             }
         }
@@ -138,7 +128,7 @@ struct Picture<'a> {
 
 impl View<'_> {
     /// Looks at the page in front, if it is another one than so far.
-    async fn turn_to_front(&mut self, pages: &Pages) -> Result<(), CdpError> {
+    async fn turn_to_front(&mut self, pages: &mut Pages) -> Result<(), CdpError> {
         let now = self.shown.as_ref().map(|(target, _)| target.as_str());
         let front = pages.in_front(self.cdp, now).await?;
         if front.as_deref() == now {

@@ -13,11 +13,11 @@
 //! A screen that stands still costs a look at the pointer now and then (headful), or nothing at all
 //! (headless). Frames are not queued: a slow taker misses some and always gets the newest.
 
-mod active_page;
 mod frame;
 mod headful;
 mod headless;
 mod pacing;
+mod page_events;
 mod pointer;
 mod slot;
 mod x11;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, BrowserState, Running};
 use crate::session::Session;
 
 pub use frame::Frame;
@@ -62,21 +62,34 @@ impl Screen {
 
     fn start(&self, unwatched: CancellationToken) {
         let (slot, browser) = (Arc::clone(&self.slot), self.browser.clone());
-        if self.session.spec.config.headless {
-            self.browser.spawn(|ending| async move {
-                tokio::select! {
-                    () = headless::follow(browser, slot, unwatched) => {}
-                    () = ending.cancelled() => {}
+        let display = (!self.session.spec.config.headless)
+            .then(|| crate::environment::display(&self.session));
+        self.browser.spawn(|ending| async move {
+            let looking = async {
+                match display {
+                    Some(display) => headful::follow(browser, display, slot, unwatched).await,
+                    None => headless::follow(browser, slot, unwatched).await,
                 }
-            });
-        } else {
-            let display = crate::environment::display(&self.session);
-            self.browser.spawn(|ending| async move {
-                tokio::select! {
-                    () = headful::follow(browser, display, slot, unwatched) => {}
-                    () = ending.cancelled() => {}
-                }
-            });
-        }
+            };
+            ending.run_until_cancelled(looking).await;
+        });
+    }
+}
+
+/// The next Chromium after `generation`; none when there will be none, or nobody looks any more.
+async fn next_browser(
+    browser: &Browser,
+    generation: u64,
+    unwatched: &CancellationToken,
+) -> Option<Running> {
+    let mut state = browser.state();
+    let next = state.wait_for(|state| match state {
+        BrowserState::Running(running) => running.generation > generation,
+        BrowserState::Stopped(_) => true,
+        BrowserState::Starting => false,
+    });
+    match &*unwatched.run_until_cancelled(next).await?.ok()? {
+        BrowserState::Running(running) => Some(running.clone()),
+        _ => None,
     }
 }

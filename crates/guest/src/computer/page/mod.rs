@@ -20,12 +20,10 @@ use serde_json::{Value, json};
 use xkeysym::Keysym;
 
 use super::point::{Point, Size};
-use crate::browser::{Browser, NoBrowser};
+use crate::browser::{Browser, NoBrowser, PageOrder};
 
 /// How long a page may take to say how large it is, or whether it is in front.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
-/// Pages asked at most whether they are in front.
-const ASKED_LIMIT: usize = 32;
 /// Largest side of a viewport that is believed.
 const SIDE_LIMIT: u64 = 16_384;
 
@@ -61,8 +59,7 @@ struct Front {
 pub(super) struct Pages {
     browser: Browser,
     front: Option<Front>,
-    /// Ids of pages in the order they were first seen.
-    known: Vec<String>,
+    order: PageOrder,
     mouse: Point,
     /// Buttons that are down, as `MouseEvent.buttons` has them.
     buttons: u32,
@@ -72,8 +69,8 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new(browser: Browser) -> Self {
-        let mouse = Point { x: 0, y: 0 };
-        Self { browser, front: None, known: Vec::new(), mouse, buttons: 0, held: Vec::new() }
+        let (order, mouse) = (PageOrder::new(TELL_WITHIN), Point { x: 0, y: 0 });
+        Self { browser, front: None, order, mouse, buttons: 0, held: Vec::new() }
     }
 
     /// Where the last action left the mouse.
@@ -108,11 +105,10 @@ impl Pages {
         let cdp = running.cdp;
         if self.front.as_ref().is_some_and(|front| front.generation != running.generation) {
             self.front = None;
-            self.known.clear();
             self.buttons = 0;
             self.held.clear();
         }
-        let target = self.in_front(&cdp).await?;
+        let target = self.order.in_front(&cdp, None).await?.ok_or(Failure::NoPage)?;
         if let Some(front) = &self.front {
             if front.target == target {
                 return Ok(front.clone());
@@ -124,27 +120,6 @@ impl Pages {
         let session = cdp.attach(&target).await?;
         let front = Front { generation: running.generation, cdp, target, session };
         Ok(self.front.insert(front).clone())
-    }
-
-    async fn in_front(&mut self, cdp: &Cdp) -> Result<String> {
-        let mut pages: Vec<String> =
-            cdp.pages().await?.into_iter().map(|page| page.target_id).collect();
-        self.known.retain(|known| pages.contains(known));
-        for page in &pages {
-            if !self.known.contains(page) {
-                self.known.push(page.clone());
-            }
-        }
-        if pages.len() == 1 {
-            return pages.pop().ok_or(Failure::NoPage);
-        }
-        // The newest first, for of two that say the same the newer is taken.
-        let candidates = self.known.iter().rev().take(ASKED_LIMIT);
-        let asked = futures_util::future::join_all(candidates.map(|page| ask(cdp, page))).await;
-        let best = self.known.iter().rev().zip(asked).enumerate();
-        best.max_by_key(|(age, (_, front))| (*front, std::cmp::Reverse(*age)))
-            .map(|(_, (page, _))| page.clone())
-            .ok_or(Failure::NoPage)
     }
 }
 
@@ -161,16 +136,4 @@ async fn viewport(front: &Front) -> Result<Size> {
         side.and_then(|side| i32::try_from(side).ok()).ok_or(Failure::Odd("no viewport"))
     };
     Ok(Size { width: side(0)?, height: side(1)? })
-}
-
-/// How much a page is in front: 0 behind others, 1 says nothing, 2 visible, 3 with the keyboard.
-async fn ask(cdp: &Cdp, page: &str) -> u64 {
-    let question = "2 * (document.visibilityState === 'visible') + document.hasFocus()";
-    let Ok(session) = cdp.attach(page).await else { return 0 };
-    let answer = tokio::time::timeout(TELL_WITHIN, evaluate(cdp, &session, question)).await;
-    let _ = cdp.detach(&session).await;
-    match answer {
-        Ok(Ok(value)) => value.as_u64().filter(|told| (2..=3).contains(told)).unwrap_or(0),
-        _ => 1,
-    }
 }

@@ -14,39 +14,61 @@ const FLOOR: u64 = 256 << 20;
 const RATIO: u64 = 200;
 /// Most bytes, whatever the archive's size.
 const CEILING: u64 = 64 << 30;
+/// Most folders a name goes through; what is deeper could not be walked.
+const DEPTH: usize = 256;
 /// Most bytes read of an archive's own bookkeeping at one time.
 const BOOKKEEPING: u64 = 64 << 20;
 
-/// What is left of an archive's allowance.
-#[derive(Debug)]
-pub(in crate::fs) struct Limits {
-    entries: u64,
-    bytes: u64,
-    allowed: u64,
+/// How much may come out of an archive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Entries.
+    pub(crate) entries: u64,
+    /// Bytes of all files together.
+    pub(crate) bytes: u64,
+    /// Parts of a name.
+    pub(crate) depth: usize,
 }
 
 impl Limits {
-    /// The allowance of an archive of `size` bytes.
+    /// What may come out of any archive of `size` bytes.
     pub(in crate::fs) fn of(size: u64) -> Self {
-        let allowed = size.saturating_mul(RATIO).clamp(FLOOR, CEILING);
-        Self { entries: ENTRIES, bytes: allowed, allowed }
+        let bytes = size.saturating_mul(RATIO).clamp(FLOOR, CEILING);
+        Self { entries: ENTRIES, bytes, depth: DEPTH }
+    }
+}
+
+/// What is left of an archive's limits.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    limits: Limits,
+    left: Limits,
+}
+
+impl Allowance {
+    pub(super) fn of(limits: Limits) -> Self {
+        Self { limits, left: limits }
+    }
+
+    /// Parts a name may have.
+    pub(super) fn depth(&self) -> usize {
+        self.limits.depth
     }
 
     /// Counts an entry.
     pub(super) fn entry(&mut self) -> Result<(), Refused> {
-        self.entries = self
-            .entries
-            .checked_sub(1)
-            .ok_or_else(|| Refused::Archive(format!("it has more than {ENTRIES} entries")))?;
+        let entries = self.limits.entries;
+        self.left.entries = (self.left.entries.checked_sub(1))
+            .ok_or_else(|| Refused::Archive(format!("it has more than {entries} entries")))?;
         Ok(())
     }
 
     /// Counts bytes that came out of it.
     pub(super) fn bytes(&mut self, bytes: u64) -> Result<(), Refused> {
-        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
+        self.left.bytes = self.left.bytes.checked_sub(bytes).ok_or_else(|| {
             Refused::Archive(format!(
                 "it unpacks to more than the {} bytes allowed for an archive of its size",
-                self.allowed
+                self.limits.bytes
             ))
         })?;
         Ok(())
@@ -108,14 +130,14 @@ mod tests {
 
     #[test]
     fn bombs_run_out() {
-        let mut limits = Limits::of(10);
-        limits.bytes(FLOOR).unwrap();
-        assert!(limits.bytes(1).is_err());
-        assert!(Limits::of(u64::MAX).bytes(CEILING + 1).is_err());
+        let mut left = Allowance::of(Limits::of(10));
+        left.bytes(FLOOR).unwrap();
+        assert!(left.bytes(1).is_err());
+        assert!(Allowance::of(Limits::of(u64::MAX)).bytes(CEILING + 1).is_err());
         for _ in 0..ENTRIES {
-            limits.entry().unwrap();
+            left.entry().unwrap();
         }
-        assert!(limits.entry().is_err());
+        assert!(left.entry().is_err());
     }
 
     #[test]

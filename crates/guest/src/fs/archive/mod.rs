@@ -4,9 +4,11 @@
 //!
 //! ```text
 //!  folder ─▶ Walk ─▶ zip │ tar+zstd ─▶ Outlet ─▶ frames of the body
-//!  spooled archive ─▶ unzip │ untar ─▶ Staging (limits, names, links) ─▶ merged into its place
+//!  spooled archive ─▶ unzip │ untar ─▶ Staging (limits, names, links) ─▶ merged into its place,
+//!                                                                      or into a fresh folder
 //! ```
 
+mod fresh;
 mod limits;
 mod names;
 mod outlet;
@@ -18,7 +20,8 @@ mod untar;
 mod unzip;
 mod zip_pack;
 
-pub(super) use limits::Limits;
+pub(crate) use fresh::unzip_fresh;
+pub(crate) use limits::Limits;
 pub(super) use outlet::{Outlet, body, outlet};
 pub(super) use staging::Staging;
 pub(super) use tar_pack::{Level, pack as pack_tar};
@@ -28,7 +31,7 @@ pub(super) use zip_pack::pack as pack_zip;
 
 /// Why an archive was not unpacked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// Its content is not acceptable, in words.
     #[error("{0}")]
     Archive(String),

@@ -4,16 +4,14 @@ use super::{Refused, entry};
 
 /// Longest name, bytes.
 const LIMIT: usize = 4095;
-/// Most folders a name goes through; what is deeper could not be walked.
-const DEPTH: usize = 256;
 
-/// The parts of an entry's name, the first `strip` of them taken away; empty for what is above that,
-/// and for the root itself.
+/// The parts of an entry's name, `depth` at most, the first `strip` of them taken away; empty for what
+/// is above that, and for the root itself.
 ///
 /// # Errors
 ///
-/// Names that are absolute, go up (`..`), or that no file can have.
-pub(super) fn parts(name: &[u8], strip: usize) -> Result<Vec<&[u8]>, Refused> {
+/// Names that are absolute, go up (`..`), lie too deep, or that no file can have.
+pub(super) fn parts(name: &[u8], strip: usize, depth: usize) -> Result<Vec<&[u8]>, Refused> {
     if name.len() > LIMIT {
         return Err(entry(name, "has a name that is too long"));
     }
@@ -45,7 +43,7 @@ pub(super) fn parts(name: &[u8], strip: usize) -> Result<Vec<&[u8]>, Refused> {
             part => parts.push(part),
         }
     }
-    if parts.len() > DEPTH {
+    if parts.len() > depth {
         return Err(entry(name, "is nested too deep"));
     }
     parts.drain(..strip.min(parts.len()));
@@ -77,10 +75,12 @@ mod tests {
 
     use super::*;
 
+    const DEPTH: usize = 256;
+
     #[test]
     fn names() {
         let joined =
-            |name: &str, strip| parts(name.as_bytes(), strip).map(|parts| parts.join(&b'/'));
+            |name: &str, strip| parts(name.as_bytes(), strip, DEPTH).map(|parts| parts.join(&b'/'));
         assert_eq!(joined("a/b/c", 0).unwrap(), b"a/b/c");
         assert_eq!(joined("./a//b/./", 0).unwrap(), b"a/b");
         assert_eq!(joined("a/b/c", 1).unwrap(), b"b/c");
@@ -90,7 +90,7 @@ mod tests {
             // What is stripped is judged too.
             assert!(joined(name, 9).is_err(), "{name:?}");
         }
-        assert!(parts(&[b'x'; 256], 0).is_err());
+        assert!(parts(&[b'x'; 256], 0, DEPTH).is_err());
         assert!(joined(&"a/".repeat(300), 0).is_err());
     }
 
@@ -118,7 +118,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_name_leads_out(name in "[a-c./\\\\]{0,30}", strip in 0..4usize) {
-            if let Ok(parts) = parts(name.as_bytes(), strip) {
+            if let Ok(parts) = parts(name.as_bytes(), strip, DEPTH) {
                 for part in parts {
                     prop_assert!(!part.is_empty() && part != b".." && part != b"." && !part.contains(&b'/'));
                 }

@@ -24,8 +24,8 @@ use super::super::folders::{self, FOLDER_MODE};
 use super::super::owner::Owner;
 use super::super::place::{kind, open_plain};
 use super::super::walk::{Step, Walk};
-use super::limits::Limits;
-use super::names::stays_inside;
+use super::limits::{Allowance, Limits};
+use super::names::{self, stays_inside};
 use super::{Refused, entry};
 use crate::disk::{Disk, ENTRY};
 
@@ -36,7 +36,9 @@ pub(in crate::fs) struct Staging {
     name: OsString,
     root: OwnedFd,
     owner: Owner,
-    limits: Limits,
+    left: Allowance,
+    /// See [`Staging::plain`].
+    plain: bool,
     disk: Disk,
     /// Names of what is no folder.
     seen: HashSet<Vec<u8>>,
@@ -58,19 +60,31 @@ impl Staging {
         mkdirat(&dest, name.as_os_str(), Mode::from_raw_mode(0o700))?;
         let root = open_plain(&dest, &name, FOLDER)?;
         let buffer = vec![0; 128 << 10];
-        Ok(Self { dest, name, root, owner, limits, disk, seen: HashSet::new(), buffer })
+        let (left, seen) = (Allowance::of(limits), HashSet::new());
+        Ok(Self { dest, name, root, owner, left, plain: false, disk, seen, buffer })
+    }
+
+    /// Takes files and folders only, with the permissions those have that nobody named any for.
+    pub(super) fn plain(mut self) -> Self {
+        self.plain = true;
+        self
+    }
+
+    /// The parts of an entry's name, the first `strip` of them taken away; see [`names::parts`].
+    pub(super) fn parts<'a>(&self, name: &'a [u8], strip: usize) -> Result<Vec<&'a [u8]>, Refused> {
+        names::parts(name, strip, self.left.depth())
     }
 
     /// Counts an entry; to be called for every one.
     pub(super) fn count(&mut self) -> Result<(), Refused> {
-        self.limits.entry()?;
+        self.left.entry()?;
         Ok(self.disk.admit_blocking(ENTRY, 1)?)
     }
 
     /// Makes a folder, and those above it.
     pub(super) fn folder(&mut self, parts: &[&[u8]], mode: Option<u32>) -> Result<(), Refused> {
         let dir = self.enter(parts)?;
-        if let Some(mode) = mode {
+        if let Some(mode) = mode.filter(|_| !self.plain) {
             // Always passable for its owner: what else is in the archive must get in.
             fchmod(&dir, Mode::from_raw_mode(mode & 0o777 | 0o700))?;
         }
@@ -95,11 +109,12 @@ impl Staging {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(broken(parts, &error)),
             };
-            self.limits.bytes(read as u64)?;
+            self.left.bytes(read as u64)?;
             self.disk.admit_blocking(read as u64, 0)?;
             file.write_all(&self.buffer[..read])?;
         }
         self.owner.take(&file)?;
+        let mode = mode.filter(|_| !self.plain);
         fchmod(&file, mode.map_or(FILE_MODE, |mode| Mode::from_raw_mode(mode & 0o777)))?;
         if let Some(seconds) = modified {
             let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
@@ -113,7 +128,7 @@ impl Staging {
         loop {
             match content.read(&mut self.buffer) {
                 Ok(0) => return Ok(()),
-                Ok(read) => self.limits.bytes(read as u64)?,
+                Ok(read) => self.left.bytes(read as u64)?,
                 Err(error) => return Err(broken(&[], &error)),
             }
         }
@@ -121,6 +136,7 @@ impl Staging {
 
     /// Makes a symbolic link that stays inside.
     pub(super) fn link(&mut self, parts: &[&[u8]], target: &[u8]) -> Result<(), Refused> {
+        self.refuse_link(parts)?;
         if !stays_inside(parts, target) {
             return Err(entry(
                 &parts.join(&b'/'),
@@ -133,8 +149,16 @@ impl Staging {
         Ok(())
     }
 
+    fn refuse_link(&self, parts: &[&[u8]]) -> Result<(), Refused> {
+        match self.plain {
+            true => Err(entry(&parts.join(&b'/'), "is neither a file nor a folder")),
+            false => Ok(()),
+        }
+    }
+
     /// Gives a file that is there already another name.
     pub(super) fn hard_link(&mut self, parts: &[&[u8]], target: &[&[u8]]) -> Result<(), Refused> {
+        self.refuse_link(parts)?;
         let missing =
             || entry(&parts.join(&b'/'), "is a hard link to what is no earlier file of it");
         let Some((last, above)) = target.split_last() else { return Err(missing()) };

@@ -6,7 +6,6 @@ use std::io::{BufReader, Read};
 use tar::{Archive, EntryType};
 
 use super::limits::watched;
-use super::names::parts;
 use super::staging::Staging;
 use super::{Refused, entry};
 
@@ -28,7 +27,7 @@ pub(in crate::fs) fn unpack(
         staging.count()?;
         watch.content();
         let name = file.path_bytes().into_owned();
-        let parts = parts(&name, strip)?;
+        let parts = staging.parts(&name, strip)?;
         let mode = file.header().mode().ok();
         let kind = file.header().entry_type();
         let target = file.link_name_bytes().map(std::borrow::Cow::into_owned);
@@ -42,7 +41,7 @@ pub(in crate::fs) fn unpack(
             EntryType::Symlink => staging.link(&parts, &target.unwrap_or_default())?,
             EntryType::Link => {
                 let target = target.unwrap_or_default();
-                let target = super::names::parts(&target, strip)?;
+                let target = staging.parts(&target, strip)?;
                 staging.hard_link(&parts, &target)?;
             }
             EntryType::XGlobalHeader => {}

@@ -7,7 +7,6 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::limits::watched;
-use super::names::parts;
 use super::staging::Staging;
 use super::{Refused, entry};
 
@@ -24,7 +23,7 @@ pub(in crate::fs) fn unpack(archive: &File, staging: &mut Staging) -> Result<(),
         let mut file = zip.by_index(index).map_err(refused)?;
         watch.content();
         let name = file.name_raw().to_vec();
-        let parts = parts(&name, 0)?;
+        let parts = staging.parts(&name, 0)?;
         let mode = file.unix_mode();
         if parts.is_empty() {
             continue;
