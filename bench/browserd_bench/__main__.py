@@ -11,7 +11,7 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, files, lifecycle, memory, playwright, pool, processes, replays, screen, stream
+from . import cdp, files, lifecycle, memory, playwright, pool, processes, replays, screen, standby, stream, throughput
 from .context import Context
 from .table import Row, Table
 
@@ -20,6 +20,10 @@ BENCHMARKS = {
     "drivers": lifecycle.drivers,
     "hot": pool.hot,
     "hot-drivers": pool.hot_drivers,
+    "standby": standby.standby,
+    "changes": standby.live_changes,
+    "flat": standby.flat,
+    "throughput": throughput.throughput,
     "playwright": playwright.execute,
     "exec": processes.exec_round_trip,
     "execs": processes.exec_throughput,

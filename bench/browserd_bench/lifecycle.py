@@ -119,8 +119,9 @@ def cold_create(context: Context, browser: dict[str, Any]) -> None:
     context.table.add(Row("release until nothing is left", "ms", gone))
 
 
-def drivers(context: Context, browser: dict[str, Any], *, hot: bool = False) -> None:
-    """The same with Playwright as the client: create, connect, page, goto, release; from a `hot` pool or from nothing."""
+def drivers(context: Context, browser: dict[str, Any], *, ready: int = 0) -> None:
+    """The same with Playwright as the client: create, connect, page, goto, release; from a pool of `ready` or from nothing."""
+    hot = ready > 0
     script = pathlib.Path(__file__).parents[2] / "tests/node/lifecycle.bench.mjs"
     ran = subprocess.run(
         ["node", str(script)], check=True, capture_output=True, text=True, timeout=900,
@@ -128,6 +129,8 @@ def drivers(context: Context, browser: dict[str, Any], *, hot: bool = False) -> 
             **os.environ, "KERNEL_BASE_URL": context.server.base_url, "KERNEL_API_KEY": context.server.key,
             "BENCH_ROUNDS": str(context.rounds(30)), "BENCH_UID": str(UID), "BENCH_FLAGS": json.dumps(same_flags(browser["session_id"])),
             "BENCH_URL": context.site.url("/hello"), "BENCH_TMP": tempfile.gettempdir(),
+            # a hot pool is full before each round
+            "BENCH_READY": str(ready),
         },
     )
     figures = json.loads(ran.stdout)

@@ -118,4 +118,4 @@ def hot_drivers(context: Context, browser: dict[str, Any]) -> None:
         while figure(connection, 'browserd_pool_ready{kind="headless"}') < READY:
             _pause.wait(0.02)
         connection.close()
-        lifecycle.drivers(hot_context, browser, hot=True)
+        lifecycle.drivers(hot_context, browser, ready=READY)

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const { KERNEL_BASE_URL: base, KERNEL_API_KEY: key, BENCH_URL: url, BENCH_TMP: tmp } = process.env;
+const ready = Number(process.env.BENCH_READY);
 const rounds = Number(process.env.BENCH_ROUNDS);
 const uid = Number(process.env.BENCH_UID);
 const [program, ...flags] = JSON.parse(process.env.BENCH_FLAGS);
@@ -29,6 +30,16 @@ async function drive(address, stages) {
   await page.goto(url, { waitUntil: "domcontentloaded" });
   lap("goto");
   return browser;
+}
+
+// Waits until the pool is as full as it gets, so that nothing is being started for it meanwhile.
+async function full() {
+  const line = /^browserd_pool_ready\{kind="headless"\} (\d+)$/m;
+  for (;;) {
+    const text = await (await fetch(`${base}/metrics`, { headers })).text();
+    if (Number(line.exec(text)?.[1]) >= ready) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 async function ours() {
@@ -103,6 +114,7 @@ const figures = { ours: {}, cold: {}, warm: {} };
 for (let round = -2; round < rounds; round++) {
   const names = Object.keys(contestants).sort(() => Math.random() - 0.5);
   for (const name of names) {
+    if (ready > 0) await full();
     const stages = await contestants[name]();
     if (round < 0) continue; // warm-up
     for (const [stage, ms] of Object.entries(stages)) (figures[name][stage] ??= []).push(ms);

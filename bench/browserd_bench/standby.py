@@ -1,0 +1,156 @@
+"""What a session costs that nobody uses, what waking it costs, and what changing a running one costs."""
+from __future__ import annotations
+
+import os
+import pathlib
+import time
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+from harness import leaks
+from harness.server import Server
+
+from . import inside
+from .context import Context
+from .http1 import Connection
+from .pool import _pause, figure
+from .table import Row, percentile
+from .ws import Socket
+
+TICK = os.sysconf("SC_CLK_TCK")
+WATCHED = 10.0
+SWAP_NEEDED = 1 << 30
+ROUNDS = 200
+
+
+@contextmanager
+def quiet(context: Context, **settings: str) -> Iterator[Context]:
+    """A server of its own whose sessions stand by after a second."""
+    server = Server(
+        private_hosts=[context.site.authority],
+        extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_STANDBY_SECONDS": "1", **settings},
+    )
+    try:
+        yield Context(server, context.site, context.table, context.quick)
+    finally:
+        server.stop()
+        server.discard()
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """CPU time processes have used, user and system."""
+    total = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def free_swap() -> int:
+    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("SwapFree:"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+def stands_by(connection: Connection) -> None:
+    while figure(connection, "browserd_sessions_standby") < 1:
+        _pause.wait(0.02)
+
+
+def page(socket: Socket) -> str:
+    """Attaches to the first page; answers the CDP session."""
+    target = next(info for info in socket.call("Target.getTargets")["targetInfos"] if info["type"] == "page")
+    return socket.call("Target.attachToTarget", {"targetId": target["targetId"], "flatten": True})["sessionId"]
+
+
+def standby(context: Context, browser: dict[str, Any]) -> None:
+    with quiet(context, BROWSERD_POOL="off", BROWSERD_PAGE_OUT_SECONDS="1") as context:
+        connection = context.connection()
+        made = context.create(connection)
+        socket = Socket.open(made["cdp_ws_url"])
+        socket.call("Runtime.evaluate", {"expression": "setInterval(() => performance.now(), 1); window.kept = 41"}, page(socket))
+        inner = [pid for pid in inside.processes(made["session_id"]) if pid != inside.own(made["session_id"])[0]]
+        before = inside.pss(inner)
+        socket.close()
+        stands_by(connection)
+        start = cpu_seconds(inner)
+        _pause.wait(WATCHED)
+        used = (cpu_seconds(inner) - start) / WATCHED * 100
+        context.table.add(Row("CPU of a session that stands by, a timer of 1 ms in its page", "% of a core", [used], goal="0.0", met=used == 0))
+        if free_swap() < SWAP_NEEDED:
+            context.table.add(Row("memory of a session that stands by", "MiB", [inside.pss(inner)], [before], "before", note="this host has no swap: it keeps its memory"))
+        else:
+            paged_out(context, connection, made, before)
+        context.delete(connection, made["session_id"])
+        connection.close()
+
+
+def paged_out(context: Context, connection: Connection, made: dict[str, Any], before: float) -> None:
+    left, woken = [], []
+    for round_ in range(context.rounds(20)):
+        while figure(connection, "browserd_session_page_outs_total") <= round_:
+            _pause.wait(0.02)
+        inner = [pid for pid in inside.processes(made["session_id"]) if pid != inside.own(made["session_id"])[0]]
+        left.append(inside.pss(inner))
+        start = time.perf_counter()
+        socket = Socket.open(made["cdp_ws_url"])
+        answer = socket.call("Runtime.evaluate", {"expression": "window.kept"}, page(socket))
+        woken.append((time.perf_counter() - start) * 1000)
+        if answer["result"]["value"] != 41:
+            raise RuntimeError(answer)
+        socket.close()
+    context.table.add(Row("memory of a session that stands by, its PSS", "MiB", left, [before], "before", "at most half", percentile(left, 0.5) <= before / 2))
+    context.table.add(Row("from swap: connect until the page evaluates", "ms", woken, goal="≤ 150 ms", met=percentile(woken, 0.5) <= 150))
+
+
+def live_changes(context: Context, browser: dict[str, Any]) -> None:
+    """Changes of a running session while a client is connected, which must not notice."""
+    connection = context.connection()
+    session = browser["session_id"]
+    socket = Socket.open(browser["cdp_ws_url"])
+    attached = page(socket)
+    sizes = [(1280, 720), (1024, 768)]
+    taken: list[float] = []
+    for round_ in range(context.rounds(30)):
+        width, height = sizes[round_ % 2]
+        start = time.perf_counter()
+        connection.json("PATCH", f"/browsers/{session}", {"viewport": {"width": width, "height": height}})
+        taken.append((time.perf_counter() - start) * 1000)
+        shown = socket.call("Runtime.evaluate", {"expression": "outerWidth"}, attached)["result"]["value"]
+        if shown != width:
+            raise RuntimeError(f"the window is {shown} wide, not {width}")
+    context.table.add(Row("another viewport, a client connected", "ms", taken, goal="≤ 50 ms", met=percentile(taken, 0.5) <= 50))
+    socket.close()
+    connection.close()
+
+
+def flat(context: Context, browser: dict[str, Any]) -> None:
+    """Memory, descriptors and processes over many rounds of create and delete."""
+    with quiet(context, BROWSERD_POOL="headless=2") as context:
+        connection = context.connection()
+
+        def rest() -> tuple[float, int, int]:
+            while figure(connection, 'browserd_pool_ready{kind="headless"}') < 2:
+                _pause.wait(0.02)
+            return inside.pss([context.server.pid]), leaks.open_files(context.server.pid), len(leaks.processes([str(context.server.state_dir)]))
+
+        def rounds(count: int) -> None:
+            ids = []
+            for _ in range(count):
+                made = context.create(connection)
+                ids.append(made["session_id"])
+                context.delete(connection, made["session_id"])
+            while leaks.left_over(ids, context.server.state_dir):
+                _pause.wait(0.05)
+
+        rounds(10)
+        memory, files, processes = rest()
+        count = context.rounds(ROUNDS)
+        rounds(count)
+        after = rest()
+        grown = after[0] - memory
+        context.table.add(Row(f"`serve` after {count} more sessions, grown", "MiB", [grown], goal="flat (≤ 2)", met=grown <= 2))
+        context.table.add(Row(f"open descriptors after {count} more sessions", "", [after[1]], [files], "before", "flat", after[1] <= files + 2))
+        context.table.add(Row(f"processes after {count} more sessions", "", [after[2]], [processes], "before", "flat", after[2] <= processes + 2))
+        connection.close()
