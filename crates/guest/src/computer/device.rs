@@ -36,7 +36,8 @@ impl Failure {
             Self::Page(page::Failure::NoPage) => ErrorCode::NotFound,
             _ => ErrorCode::UpstreamUnavailable,
         };
-        Error::new(code, self.to_string())
+        let again = if matches!(self, Self::X11(_)) { "; try again" } else { "" };
+        Error::new(code, format!("{self}{again}"))
     }
 
     /// What a client is told when something may have been done: once more would be twice.
@@ -45,7 +46,10 @@ impl Failure {
             Self::Page(page::Failure::NoPage | page::Failure::NoBrowser(_)) => self.before(),
             _ => Error::new(
                 ErrorCode::ActionFailed,
-                format!("the action broke off, and part of it may have been done: {self}"),
+                format!(
+                    "the action broke off, and part of it may have been done: {self}; look at the \
+                     screen before you go on"
+                ),
             ),
         }
     }

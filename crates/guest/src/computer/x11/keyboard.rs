@@ -197,7 +197,7 @@ impl Server {
         Ok(())
     }
 
-    fn key_event(&self, code: Keycode, down: bool) -> Result<()> {
+    pub(super) fn key_event(&self, code: Keycode, down: bool) -> Result<()> {
         let kind = if down { KEY_PRESS_EVENT } else { KEY_RELEASE_EVENT };
         self.connection.xtest_fake_input(kind, code, 0, self.root, 0, 0, 0)?;
         Ok(())
@@ -235,6 +235,9 @@ impl Display {
     }
 
     pub(in crate::computer) async fn take_back(&mut self) -> Result<()> {
+        if self.lets_go_later() {
+            return Ok(());
+        }
         self.call(Server::take_back).await
     }
 
@@ -270,6 +273,9 @@ impl Display {
 
     /// Releases the last `count` keys that were pressed, the last first.
     pub(in crate::computer) async fn release(&mut self, count: usize) -> Result<()> {
+        if self.lets_go_later() {
+            return Ok(());
+        }
         self.call(move |server| {
             let kept = server.held.len().saturating_sub(count);
             for code in server.held.split_off(kept).concat().iter().rev() {

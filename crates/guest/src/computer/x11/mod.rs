@@ -8,7 +8,8 @@
 //!
 //! Programs of the session can take the X server's place and stop answering. Every call has a
 //! deadline; when it passes, the connection is shut down, which ends the thread, and the next call
-//! makes another. So it is when the server was started again.
+//! makes another. So it is when the server was started again. What the lost connection held down is
+//! let go of before anything else is done on the next one.
 
 mod capture;
 mod clipboard;
@@ -81,13 +82,15 @@ impl From<x11rb::errors::ReplyOrIdError> for Failure {
 pub(super) struct Display {
     number: u32,
     thread: Option<Thread>,
+    /// A connection was lost; keys and buttons may be down since.
+    lost: bool,
     /// Tells whether the pointer is hidden; a new connection has to hide it again.
     standing: Arc<Standing>,
 }
 
 impl Display {
     pub(super) fn new(number: u32, standing: &Arc<Standing>) -> Self {
-        Self { number, thread: None, standing: Arc::clone(standing) }
+        Self { number, thread: None, lost: false, standing: Arc::clone(standing) }
     }
 
     /// Does `job` on the connection.
@@ -96,10 +99,11 @@ impl Display {
         job: impl FnOnce(&mut Server) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         if self.thread.as_ref().is_none_or(Thread::ended) {
-            self.thread = None;
-            let connect = Thread::start(self.number, self.standing.pointer_hidden());
+            self.hang_up();
+            let connect = Thread::start(self.number, self.standing.pointer_hidden(), self.lost);
             let thread = tokio::time::timeout(ANSWER_WITHIN, connect).await;
             self.thread = Some(thread.map_err(|_| Failure::Silent)??);
+            self.lost = false;
         }
         let thread = self.thread.as_ref().ok_or(Failure::Silent)?;
         let (tell, told) = oneshot::channel();
@@ -115,19 +119,28 @@ impl Display {
         match answer {
             Ok(Ok(result)) => {
                 if matches!(result, Err(Failure::Lost(_))) {
-                    self.thread = None;
+                    self.hang_up();
                 }
                 result
             }
             Ok(Err(_)) => {
-                self.thread = None;
+                self.hang_up();
                 Err(Failure::Lost("the connection broke off".into()))
             }
             Err(_) => {
-                // Dropping it hangs up.
-                self.thread = None;
+                self.hang_up();
                 Err(Failure::Silent)
             }
         }
+    }
+
+    /// Gives the connection up, if there is one.
+    fn hang_up(&mut self) {
+        self.lost |= self.thread.take().is_some();
+    }
+
+    /// Whether there is nothing to let go of here, because the next connection begins with that.
+    fn lets_go_later(&self) -> bool {
+        self.lost && self.thread.is_none()
     }
 }

@@ -45,6 +45,15 @@ impl Server {
         Ok(())
     }
 
+    /// Releases every button there is a name for.
+    pub(super) fn release_buttons(&self) -> Result<()> {
+        use MouseButton::{Back, Forward, Left, Middle, Right};
+        for button in [Left, Middle, Right, Back, Forward] {
+            self.button(number(button), false, 0)?;
+        }
+        Ok(())
+    }
+
     fn size(&self) -> Result<Size> {
         let geometry = self.connection.get_geometry(self.root)?.reply()?;
         Ok(Size { width: geometry.width.into(), height: geometry.height.into() })
@@ -93,6 +102,9 @@ impl Display {
         button: MouseButton,
         down: bool,
     ) -> Result<()> {
+        if !down && self.lets_go_later() {
+            return Ok(());
+        }
         self.call(move |server| {
             server.button(number(button), down, 0)?;
             server.connection.sync()?;

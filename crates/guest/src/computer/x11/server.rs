@@ -52,7 +52,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn set_up(socket: UnixStream, hidden: bool) -> Result<Self> {
+    pub(super) fn set_up(socket: UnixStream, hidden: bool, lost_before: bool) -> Result<Self> {
         let lost = |error: &dyn std::fmt::Display| Failure::Lost(error.to_string());
         let (stream, _) = DefaultStream::from_unix_stream(socket).map_err(|e| lost(&e))?;
         let connection = RustConnection::connect_to_stream(stream, 0).map_err(|e| lost(&e))?;
@@ -101,7 +101,25 @@ impl Server {
             pings: 0,
         };
         server.hide_pointer(hidden)?;
+        if lost_before {
+            server.let_go_of_all()?;
+        }
         Ok(server)
+    }
+
+    /// Releases every key and button that is down, whoever pressed it: a connection that is lost leaves
+    /// them so.
+    fn let_go_of_all(&self) -> Result<()> {
+        let down = self.connection.query_keymap()?.reply()?.keys;
+        for code in Keycode::MIN..=Keycode::MAX {
+            if down[usize::from(code / 8)] >> (code % 8) & 1 == 1 {
+                self.key_event(code, false)?;
+            }
+        }
+        // The server passes over those that are not down.
+        self.release_buttons()?;
+        self.connection.sync()?;
+        Ok(())
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {

@@ -30,8 +30,9 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    /// Connects to the display and answers when it can take jobs.
-    pub(super) async fn start(number: u32, hidden: bool) -> Result<Self> {
+    /// Connects to the display and answers when it can take jobs; lets go of what is down there first
+    /// where a connection before it was lost.
+    pub(super) async fn start(number: u32, hidden: bool, lost_before: bool) -> Result<Self> {
         let lost = |error: io::Error| Failure::Lost(error.to_string());
         let socket = connect(number).map_err(lost)?;
         let theirs = socket.try_clone().map_err(lost)?;
@@ -47,7 +48,7 @@ impl Thread {
             .name("computer".into())
             .stack_size(STACK)
             .spawn(move || {
-                match Server::set_up(theirs, hidden) {
+                match Server::set_up(theirs, hidden, lost_before) {
                     Ok(mut server) => {
                         if ready.send(Ok(())).is_ok() {
                             let error = serve(&mut server, &queue, &wake);
