@@ -6,5 +6,8 @@
 pub mod cdp;
 pub mod devtools;
 pub mod flags;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod locale;
 pub mod policy;

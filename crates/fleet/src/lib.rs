@@ -11,6 +11,9 @@
 
 mod error;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod life;
 mod live;

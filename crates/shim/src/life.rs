@@ -12,8 +12,7 @@ use browserd_protocol::{
 };
 use browserd_sandbox::cgroup;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::unix::OwnedReadHalf;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -185,8 +184,8 @@ fn clear(cgroup: &cgroup::Session, pidfd: &OwnedFd) -> io::Result<()> {
 }
 
 /// The guest's next report; `None` when it hung up.
-async fn next_report(
-    lines: &mut BufReader<OwnedReadHalf>,
+pub(crate) async fn next_report(
+    lines: &mut (impl AsyncBufRead + Unpin),
     text: &mut Vec<u8>,
 ) -> io::Result<Option<GuestReport>> {
     // Cancel-safe: what was read of a line stays in `text` until the line is whole.

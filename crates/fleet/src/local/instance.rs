@@ -11,7 +11,7 @@ use browserd_protocol::{
     Assignment, Door, GuestCommand, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file,
 };
 use browserd_sandbox::cgroup::Controls;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
@@ -38,18 +38,26 @@ pub(super) struct Shim {
 impl Shim {
     /// The next report; `None` when the shim is gone. Safe to cancel.
     pub(super) async fn next_report(&mut self) -> io::Result<Option<ShimReport>> {
-        let room = (2 * LINE_LIMIT).saturating_sub(self.text.len());
-        (&mut self.reports).take(room as u64).read_until(b'\n', &mut self.text).await?;
-        if self.text.last() != Some(&b'\n') {
-            return match self.text.len() < 2 * LINE_LIMIT {
-                true => Ok(None),
-                false => Err(io::Error::other("the shim sent a line without end")),
-            };
-        }
-        let report = serde_json::from_slice(&self.text);
-        self.text.clear();
-        Ok(Some(report?))
+        next_report(&mut self.reports, &mut self.text).await
     }
+}
+
+/// The next report of `lines`; `text` has what was read of its line before.
+pub(super) async fn next_report(
+    lines: &mut (impl AsyncBufRead + Unpin),
+    text: &mut Vec<u8>,
+) -> io::Result<Option<ShimReport>> {
+    let room = (2 * LINE_LIMIT).saturating_sub(text.len());
+    lines.take(room as u64).read_until(b'\n', text).await?;
+    if text.last() != Some(&b'\n') {
+        return match text.len() < 2 * LINE_LIMIT {
+            true => Ok(None),
+            false => Err(io::Error::other("the shim sent a line without end")),
+        };
+    }
+    let report = serde_json::from_slice(text);
+    text.clear();
+    Ok(Some(report?))
 }
 
 /// What is asked of the one who follows a session.

@@ -17,6 +17,8 @@ mod active;
 mod assign;
 mod chromium;
 mod formats;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lines;
 mod logs;
 mod memory_watch;

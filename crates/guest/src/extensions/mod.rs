@@ -10,6 +10,8 @@
 //! ```
 
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod load;
 mod staging;
 

@@ -22,6 +22,8 @@ mod download;
 mod draft;
 mod folders;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod info;
 mod move_path;
 mod owner;

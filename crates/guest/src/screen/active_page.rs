@@ -34,6 +34,18 @@ impl Pages {
         Ok(pages)
     }
 
+    /// Told of pages on `session` from now on, of none so far.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn told(session: SessionId) -> Self {
+        Self { session, known: Vec::new() }
+    }
+
+    /// Ids of the pages there are.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn known(&self) -> &[String] {
+        &self.known
+    }
+
     /// Stops being told.
     pub(super) async fn forget(self, cdp: &Cdp) {
         // A browser that is gone has forgotten already.

@@ -15,6 +15,8 @@
 
 mod active_page;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod headful;
 mod headless;
 mod pacing;

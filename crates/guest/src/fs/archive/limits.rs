@@ -32,6 +32,19 @@ impl Limits {
         Self { entries: ENTRIES, bytes: allowed, allowed }
     }
 
+    /// Most entries of [`Self::few`].
+    #[cfg(any(test, fuzzing))]
+    pub(super) const FEW_ENTRIES: u64 = 64;
+    /// Most bytes of [`Self::few`].
+    #[cfg(any(test, fuzzing))]
+    pub(super) const FEW_BYTES: u64 = 1 << 20;
+
+    /// An allowance that short inputs can use up.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn few() -> Self {
+        Self { entries: Self::FEW_ENTRIES, bytes: Self::FEW_BYTES, allowed: Self::FEW_BYTES }
+    }
+
     /// Counts an entry.
     pub(super) fn entry(&mut self) -> Result<(), Refused> {
         self.entries = self

@@ -7,6 +7,8 @@
 //!  spooled archive ─▶ unzip │ untar ─▶ Staging (limits, names, links) ─▶ merged into its place
 //! ```
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod limits;
 mod names;
 mod outlet;

@@ -1,0 +1,28 @@
+//! Fuzz targets of what a session and its origins say to the gateway. See `docs/fuzzing.md`.
+
+#[path = "../../../fuzz/common/headers.rs"]
+pub(crate) mod headers;
+#[path = "../../../fuzz/common/runtime.rs"]
+mod runtime;
+#[cfg(test)]
+#[path = "../../../fuzz/common/seeds.rs"]
+mod seeds;
+
+mod gateway;
+mod verdicts;
+
+/// All of them, by name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("egress_address", verdicts::address),
+    ("egress_gateway", gateway::gateway),
+    ("egress_headers", verdicts::headers),
+    ("egress_target", verdicts::target),
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn seeds_hold() {
+        super::seeds::hold(super::TARGETS);
+    }
+}
