@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Runs `targets` on their seeds; each target has some.
-pub(crate) fn hold(targets: &[(&str, fn(&[u8]))]) {
+pub(crate) fn hold(targets: &[super::Target]) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     for (name, target) in targets {
         let folder = corpus.join(name);

@@ -16,8 +16,11 @@ mod runtime;
 #[path = "../../../fuzz/common/seeds.rs"]
 mod seeds;
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] =
     &[("cdp_messages", cdp_messages), ("devtools_announcement", devtools_announcement)];
 
 /// Messages over the pipe: every call gets an answer or an error, and after the first message that

@@ -11,8 +11,11 @@ mod seeds;
 mod gateway;
 mod verdicts;
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
     ("egress_address", verdicts::address),
     ("egress_gateway", gateway::gateway),
     ("egress_headers", verdicts::headers),

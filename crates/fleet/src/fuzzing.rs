@@ -12,9 +12,11 @@ pub(crate) mod stretched;
 
 use crate::local::fuzzing::{handoff_reply, shim_report};
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
-    &[("handoff_reply", handoff_reply), ("shim_report", shim_report)];
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[("handoff_reply", handoff_reply), ("shim_report", shim_report)];
 
 #[cfg(test)]
 mod tests {

@@ -18,8 +18,11 @@ pub(crate) mod stretched;
 use crate::{browser, computer, curl, extensions, fs, logs, playwright, process};
 use crate::{repl, runner, screen, webdriver};
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
     ("computer_actions", computer::fuzzing::computer_actions),
     ("curl_answer", curl::fuzzing::curl_answer),
     ("curl_request", curl::fuzzing::curl_request),

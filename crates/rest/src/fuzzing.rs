@@ -11,8 +11,11 @@ use crate::json;
 #[path = "../../../fuzz/common/seeds.rs"]
 mod seeds;
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("json_bodies", json_bodies)];
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[("json_bodies", json_bodies)];
 
 /// Any body for every route that reads one: taken, and then it means the same when it is written
 /// again, or refused in words that name a field.

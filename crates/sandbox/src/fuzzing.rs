@@ -8,8 +8,11 @@ use crate::{leaf, proc};
 #[path = "../../../fuzz/common/seeds.rs"]
 mod seeds;
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("kernel_files", kernel_files)];
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[("kernel_files", kernel_files)];
 
 /// What `/proc/PID/stat` looks like behind the name.
 const REST: &[u8] = b") S 7 12 12 0 -1 0 0 0 0 0 10 20 30 40 20 0 1 0 999 0 0";

@@ -18,8 +18,11 @@ use crate::config::TokenSecret;
 use crate::token::Tokens;
 use crate::{browsers, cdp, query, relay, replays, tunnel, wire};
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
     ("client_headers", wire::fuzzing::client_headers),
     ("discovery_json", cdp::fuzzing::discovery_json),
     ("guest_refusal", relay::fuzzing::guest_refusal),

@@ -22,9 +22,11 @@ mod seeds;
 #[path = "../../../fuzz/common/stretched.rs"]
 mod stretched;
 
-/// All of them, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
-    &[("guest_report", guest_report), ("guest_log", guest_log)];
+/// A name, and what takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[("guest_report", guest_report), ("guest_log", guest_log)];
 
 /// Reports, however their lines arrive: each comes back from what is passed on of it, and a line
 /// without end is not gathered.

@@ -52,6 +52,9 @@ use crate::disk::Disk;
 use crate::session::Session;
 use owner::Owner;
 
+#[cfg(test)]
+pub(crate) use form::HEAD_LIMIT;
+pub(crate) use form::{Idle, parts};
 pub(crate) use path::Given;
 pub(crate) use place::{Place, file, open, through};
 pub use routes::routes;
