@@ -45,6 +45,10 @@ const ALWAYS: &[&str] = &[
     // The languages themselves are a policy, which can be changed; what follows them is the least
     // there can be, as the flag cannot. Every list of ours ends with it.
     "--accept-lang=en",
+    // A session that stands by, or waits to be somebody's, is frozen: to watchdogs that looks as if
+    // something hung, and they would end it when it goes on.
+    "--disable-gpu-watchdog",
+    "--disable-hang-monitor",
     // What pages write to their console goes to stderr, and so to the session's log. Level 0 is
     // where console messages are, whatever their own level.
     "--enable-logging=stderr",

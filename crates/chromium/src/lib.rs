@@ -6,6 +6,9 @@
 pub mod cdp;
 pub mod devtools;
 pub mod flags;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod locale;
 pub mod packed;
 pub mod policy;

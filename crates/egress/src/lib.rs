@@ -21,6 +21,9 @@ mod connect;
 mod connection;
 pub mod destination;
 mod forward;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod headers;
 mod limits;

@@ -19,8 +19,8 @@ use crate::owner::{Ask, Owner};
 use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
-    Budgets, Class, FleetError, ListSessions, LiveSession, Metrics, NewSession, Page, PoolSize, Runtime,
-    SessionPatch, SessionView,
+    Budgets, Class, FleetError, ListSessions, LiveSession, Metrics, NewSession, Page, PoolSize,
+    Runtime, SessionPatch, SessionView,
 };
 
 /// All sessions of this server. Cheap to clone.

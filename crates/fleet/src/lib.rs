@@ -12,6 +12,9 @@
 mod admission;
 mod error;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod life;
 mod live;
 pub mod local;

@@ -16,8 +16,8 @@ use crate::live::{Inner, Uses};
 use crate::pool::{Events, Prepared, Started, Waiting};
 use crate::session::Stages;
 use crate::{
-    FleetError, Instance, LiveSession, Metrics, Runtime, RuntimeEvent, SessionPatch, StartError,
-    Standby, StayAwake, Urgency,
+    FleetError, Instance, LiveSession, Metrics, Runtime, RuntimeEvent, SessionPatch, Standby,
+    StartError, StayAwake, Urgency,
 };
 
 /// How often the end of a session is tried to be recorded once it has been cleared away, and the
@@ -407,11 +407,7 @@ enum Idle {
 }
 
 /// Follows a session's use.
-async fn idle(
-    running: Option<&mut Running>,
-    timeout_seconds: u32,
-    standby: Standby,
-) -> Idle {
+async fn idle(running: Option<&mut Running>, timeout_seconds: u32, standby: Standby) -> Idle {
     let Some(running) = running else { return std::future::pending().await };
     tokio::select! {
         () = at(running.deadline) => Idle::TooLong,

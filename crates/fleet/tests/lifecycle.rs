@@ -36,7 +36,10 @@ async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
     fleet.delete(made.id.as_str()).await.unwrap();
 
     // The place is taken until nothing of the session is left.
-    assert!(matches!(fleet.create(new(None, 60)).await, Err(FleetError::NoCapacity { limit: Limit::MaxSessions, .. })));
+    assert!(matches!(
+        fleet.create(new(None, 60)).await,
+        Err(FleetError::NoCapacity { limit: Limit::MaxSessions, .. })
+    ));
     assert_eq!(fake.running.load(Ordering::SeqCst), 1);
     slow.notify_waiters();
     slow.notify_one();

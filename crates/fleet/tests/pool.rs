@@ -140,15 +140,12 @@ async fn the_pool_takes_no_place_of_a_client() {
 #[tokio::test]
 async fn the_pool_gives_its_memory_to_whoever_waits() {
     let budgets = Budgets { wait: Duration::from_secs(600), ..keeping(2).budgets };
-    let (fleet, fake) =
-        fleet_with(Fake::default(), FleetOptions { budgets, ..keeping(2) }).await;
+    let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { budgets, ..keeping(2) }).await;
     ready(&fleet, 2).await;
     // Too little for one more, until one of the two that wait is gone.
     *fake.headroom.lock() = Some(Headroom { memory: 200 << 20, ..Headroom::PLENTY });
-    let policy = SessionConfig {
-        chrome_policy: Some(Default::default()),
-        ..Class::HEADLESS.template()
-    };
+    let policy =
+        SessionConfig { chrome_policy: Some(Default::default()), ..Class::HEADLESS.template() };
     let own = NewSession { config: policy, ..new(None, 60) };
     let gives_way = async {
         while fleet.ready().values().sum::<usize>() > 0 {
@@ -230,8 +227,7 @@ async fn one_that_stands_by_times_out_all_the_same() {
 #[tokio::test]
 async fn a_ready_session_sleeps_until_its_first_use() {
     let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
-    let (fleet, fake) =
-        fleet_with(Fake::default(), FleetOptions { standby, ..keeping(2) }).await;
+    let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { standby, ..keeping(2) }).await;
     ready(&fleet, 2).await;
     let (plain, _) = fleet.create(new(None, 60)).await.unwrap();
     let live = fleet.live(plain.id.as_str()).unwrap();

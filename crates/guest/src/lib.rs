@@ -15,6 +15,9 @@ mod drain;
 pub mod environment;
 pub mod extensions;
 pub mod fs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod init;
 mod inotify;

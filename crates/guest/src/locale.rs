@@ -18,7 +18,7 @@ pub(crate) fn lang(tag: &str) -> String {
     installed(tag, Path::new(LOCALES)).unwrap_or_else(|| "C.UTF-8".into())
 }
 
-fn installed(tag: &str, locales: &Path) -> Option<String> {
+pub(crate) fn installed(tag: &str, locales: &Path) -> Option<String> {
     let mut parts = tag.split('-');
     let language = parts.next().filter(|part| is_word(part, 2..=3))?.to_ascii_lowercase();
     let territory = parts.next_back().filter(|part| is_word(part, 2..=2))?.to_ascii_uppercase();

@@ -34,6 +34,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { reader: BufReader::new(reader), line: Vec::new(), limit }
     }
 
+    /// Bytes that are held of a line that is not whole yet.
+    pub fn held(&self) -> usize {
+        self.line.len()
+    }
+
     /// The next message; `None` when the other side has hung up, in the middle of a line too. Safe to
     /// cancel.
     ///

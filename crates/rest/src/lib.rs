@@ -5,6 +5,9 @@
 
 mod error;
 mod fallback;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 
 pub use error::Error;

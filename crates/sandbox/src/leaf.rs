@@ -158,7 +158,7 @@ impl Leaf {
     }
 }
 
-fn parse_usage(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_usage(text: &[u8]) -> Option<u64> {
     let line = text.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"usage_usec "))?;
     std::str::from_utf8(line).ok()?.parse().ok()
 }

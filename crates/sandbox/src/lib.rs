@@ -14,6 +14,9 @@
 pub mod cgroup;
 pub mod child;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod leaf;
 pub mod proc;
 mod root;

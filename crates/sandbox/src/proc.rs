@@ -5,10 +5,45 @@ use std::io;
 /// Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), which with the
 /// pid names a process for good.
 pub fn start_ticks(pid: i32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The second field is the name in parentheses, which may itself hold spaces and parentheses.
-    stat.rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
-        .and_then(|field| field.parse().ok())
+    // Bytes, because the name in it is whatever the process likes, and need not be text.
+    parse_start(&std::fs::read(format!("/proc/{pid}/stat"))?)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unreadable /proc stat"))
+}
+
+pub(crate) fn parse_start(stat: &[u8]) -> Option<u64> {
+    // The second field is the name in parentheses, which may itself hold spaces and parentheses.
+    let after = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(stat.get(after + 1..)?).ok()?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_the_fields_behind_it() {
+        let fields = "S 7 12 12 0 -1 0 0 0 0 0 10 20 30 40 20 0 1 0 999 0 0";
+        let forged = format!("12 (a) R 1 2 3) {fields}");
+        assert_eq!(parse_start(forged.as_bytes()), Some(999));
+        assert_eq!(parse_start(b"12 (a"), None);
+        assert_eq!(parse_start(b"12 (a) S 7"), None);
+    }
+
+    /// A session's PID 1 may call itself what it likes, and must be found by who cleans up.
+    #[test]
+    fn a_process_whose_name_is_no_text_is_told_apart_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join(std::ffi::OsStr::from_bytes(b"\xff)"));
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program).arg("600").spawn().unwrap();
+        let name = std::fs::read(format!("/proc/{}/comm", child.id())).unwrap();
+        assert_eq!(name, b"\xff)\n");
+        let ticks = start_ticks(i32::try_from(child.id()).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(ticks.unwrap() > 0);
+    }
 }

@@ -21,6 +21,9 @@ mod cdp;
 mod config;
 mod contract;
 mod docs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod metrics;
 mod openapi;

@@ -17,6 +17,9 @@
 
 mod control;
 mod disk;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest_log;
 mod host_memory;
 mod life;

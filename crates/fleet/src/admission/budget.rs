@@ -62,11 +62,9 @@ impl Need {
         let class = Class { headless: config.headless, memory: config.memory };
         match running {
             true => Self { memory: WORK, processes: MORE_PROCESSES, disk: PROFILE },
-            false => Self {
-                memory: class.idle_bytes() + WORK,
-                processes: PROCESSES,
-                disk: 2 * PROFILE,
-            },
+            false => {
+                Self { memory: class.idle_bytes() + WORK, processes: PROCESSES, disk: 2 * PROFILE }
+            }
         }
     }
 

@@ -36,13 +36,18 @@ pub(super) async fn open(
 async fn ask(path: &Path, door: Door) -> io::Result<(HandoffReply, std::net::TcpStream)> {
     let mut socket = UnixStream::connect(path).await?;
     socket.write_all(&[door as u8]).await?;
+    answer(&socket).await
+}
+
+/// The guest's answer on `socket`.
+pub(super) async fn answer(socket: &UnixStream) -> io::Result<(HandoffReply, std::net::TcpStream)> {
     let mut line = Vec::new();
     let mut fd: Option<OwnedFd> = None;
     while line.last() != Some(&b'\n') {
         if line.len() > LINE_LIMIT {
             return Err(io::Error::other("the guest's answer has no end"));
         }
-        let (bytes, passed) = socket.async_io(Interest::READABLE, || receive(&socket)).await?;
+        let (bytes, passed) = socket.async_io(Interest::READABLE, || receive(socket)).await?;
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -3,6 +3,8 @@
 //! Owns the session folders and the cgroup that holds all sessions; what happens inside a session
 //! is the shim's and the guest's affair.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handoff;
 mod host;
 mod instance;

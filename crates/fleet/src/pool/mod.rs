@@ -30,8 +30,8 @@ use crate::Metrics;
 pub use class::Class;
 pub(crate) use keeper::Keeper;
 pub(crate) use prepared::{Events, Prepared, Started};
-use sizing::{Claims, Demand};
 pub use sizing::PoolSize;
+use sizing::{Claims, Demand};
 
 /// The sessions that are ready. Cheap to clone.
 #[derive(Clone)]

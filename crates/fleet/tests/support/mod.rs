@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_fleet::{
-    BrowserSocket, Class, Fleet, FleetOptions, Headroom, Instance, NewSession, Runtime, RuntimeEvent,
-    StartError, Urgency,
+    BrowserSocket, Class, Fleet, FleetOptions, Headroom, Instance, NewSession, Runtime,
+    RuntimeEvent, StartError, Urgency,
 };
 use browserd_store::SqliteStore;
 use parking_lot::Mutex;

@@ -76,13 +76,14 @@ fn used(children: &Children, look: fn(&str) -> Option<Memory>) -> u64 {
 
 /// What the process at `proc` has, shared memory in full.
 fn rough(proc: &str) -> Option<Memory> {
-    let text = std::fs::read_to_string(format!("{proc}/status")).ok()?;
+    // Bytes, because a name stands in it that is whatever the process likes, and need not be text.
+    let text = std::fs::read(format!("{proc}/status")).ok()?;
     Some(Memory { private: field(&text, "RssAnon:")?, shared: field(&text, "RssShmem:")? })
 }
 
 /// The same, with what it shares divided among the sharers.
 fn close(proc: &str) -> Option<Memory> {
-    let divided = std::fs::read_to_string(format!("{proc}/smaps_rollup")).ok().and_then(|text| {
+    let divided = std::fs::read(format!("{proc}/smaps_rollup")).ok().and_then(|text| {
         Some(Memory { private: field(&text, "Pss_Anon:")?, shared: field(&text, "Pss_Shmem:")? })
     });
     // Of one that does not let us look (another user's) the sharers are unknown.
@@ -90,8 +91,10 @@ fn close(proc: &str) -> Option<Memory> {
 }
 
 /// A line `Name:   12 kB`, in bytes.
-fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+pub(super) fn field(text: &[u8], name: &str) -> Option<u64> {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let line = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
+    let line = std::str::from_utf8(line).ok()?;
     let kib = line.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?;
     kib.checked_mul(1024)
 }
@@ -108,15 +111,31 @@ mod tests {
 
     #[test]
     fn fields() {
-        let text = "Name:\tx\nRssAnon:\t     312 kB\nRssShmem:\t       4 kB\nPss_Anon: 1 MB\n";
+        let text = b"Name:\t\xff\nRssAnon:\t     312 kB\nRssShmem:\t       4 kB\nPss_Anon: 1 MB\n";
         assert_eq!(field(text, "RssAnon:"), Some(312 * 1024));
         assert_eq!(field(text, "RssShmem:"), Some(4096));
         assert_eq!(field(text, "Pss_Anon:"), None);
         assert_eq!(field(text, "Rss:"), None);
-        assert_eq!(field("RssAnon: 18446744073709551615 kB", "RssAnon:"), None);
+        assert_eq!(field(b"RssAnon: 18446744073709551615 kB", "RssAnon:"), None);
     }
 
     const SIZE: u64 = 64 << 20;
+
+    /// What a process calls itself hides nothing.
+    #[test]
+    fn a_process_whose_name_is_no_text_counts() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program).arg("600").spawn().unwrap();
+        let name = std::fs::read(format!("/proc/{}/comm", child.id())).unwrap();
+        let memory = rough(&format!("/proc/{}", child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(name, b"\xff\n");
+        assert!(memory.unwrap().private > 0);
+    }
 
     #[test]
     fn private_memory_of_this_process_counts() {

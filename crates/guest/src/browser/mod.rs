@@ -18,6 +18,8 @@ mod chromium;
 mod evaluate;
 mod forced;
 mod formats;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lines;
 mod logs;
 mod memory_watch;

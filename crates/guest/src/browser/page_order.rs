@@ -52,6 +52,12 @@ impl PageOrder {
         self.known.len() < count
     }
 
+    /// Ids of the pages that are known, the oldest first.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn known(&self) -> &[String] {
+        &self.known
+    }
+
     /// How many are known.
     pub(crate) fn len(&self) -> usize {
         self.known.len()

@@ -22,7 +22,7 @@ const ACTIONS_LIMIT: usize = 100;
 
 /// Where an action stands in its batch.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     index: usize,
     kind: ActionType,
 }
@@ -84,7 +84,7 @@ fn plan(place: Place, action: ComputerAction) -> std::result::Result<Action, Vec
 }
 
 /// All of them checked, or everything that is wrong.
-fn plans(actions: Vec<ComputerAction>) -> Result<Vec<(Place, Action)>> {
+pub(super) fn plans(actions: Vec<ComputerAction>) -> Result<Vec<(Place, Action)>> {
     if !(1..=ACTIONS_LIMIT).contains(&actions.len()) {
         let count = actions.len();
         let message = format!("must have from 1 to {ACTIONS_LIMIT} actions, not {count}");

@@ -19,6 +19,8 @@ mod cursor;
 mod device;
 mod drag_mouse;
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hand;
 mod human;
 mod keys;

@@ -112,7 +112,7 @@ fn read(event: &Event, target: &Target) -> Option<Said> {
     }
 }
 
-fn parse<T: DeserializeOwned>(event: &Event) -> Option<T> {
+pub(super) fn parse<T: DeserializeOwned>(event: &Event) -> Option<T> {
     let params = event.params.as_ref()?;
     match serde_json::from_str(params.get()) {
         Ok(parsed) => Some(parsed),

@@ -17,6 +17,8 @@ mod buffered;
 mod events;
 mod exchange;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod headers;
 mod net_error;
 mod pool;

@@ -109,7 +109,7 @@ async fn read(body: Body) -> Result<Bytes> {
 }
 
 /// The target, with the parameters that are not ours in its query, and the time it may take.
-fn parameters(query: &str) -> Result<(Url, Duration)> {
+pub(super) fn parameters(query: &str) -> Result<(Url, Duration)> {
     let (mut target, mut timeout) = (None, buffered::TIMEOUT);
     let mut further = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -1,6 +1,7 @@
 //! Reading the form: names and archives, in every layout the official clients send.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,12 +9,13 @@ use browserd_api::ErrorCode;
 use browserd_rest::{Error, Result};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use multer::{Field, Multipart};
+use multer::Field;
 use tokio::io::AsyncWriteExt;
 
 use super::staging::Staging;
 use super::{ARCHIVE, AT_ONCE};
 use crate::disk::Disk;
+use crate::fs::{Idle, parts};
 
 /// Longest name, bytes.
 const NAME: usize = 255;
@@ -108,19 +110,20 @@ pub(super) async fn read(
             "this route reads multipart/form-data with a boundary",
         )
     })?;
-    let mut form = Multipart::new(body.into_data_stream(), boundary);
+    let (mut form, idle) = parts(body, boundary);
     let mut pairs = Pairs::default();
     let mut archives = 0;
     while let Some(mut field) = form.next_field().await.map_err(|error| broken(&error))? {
+        idle.over();
         let name = field.name().unwrap_or_default().to_owned();
         match part(&name) {
             Some((Part::Name, index)) => {
                 let key = Pairs::key(&pairs.names, index, &name)?;
-                pairs.names.insert(key, text(&mut field).await?);
+                pairs.names.insert(key, text(&mut field, &idle).await?);
             }
             Some((Part::Archive, index)) => {
                 let key = Pairs::key(&pairs.archives, index, &name)?;
-                spool(&mut field, staging, archives, disk).await?;
+                spool(&mut field, &idle, staging.archive(archives), disk).await?;
                 pairs.archives.insert(key, archives);
                 archives += 1;
             }
@@ -138,9 +141,10 @@ fn broken(error: &multer::Error) -> Error {
 }
 
 /// A name: a folder's, so letters, digits and a few marks.
-async fn text(field: &mut Field<'_>) -> Result<String> {
+async fn text(field: &mut Field<'_>, idle: &Idle) -> Result<String> {
     let mut bytes = Vec::new();
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
+        idle.over();
         bytes.extend_from_slice(&piece);
         if bytes.len() > NAME {
             break;
@@ -161,16 +165,11 @@ fn acceptable(name: &str) -> bool {
         && name.bytes().any(|b| b != b'.')
 }
 
-async fn spool(
-    field: &mut Field<'_>,
-    staging: &Arc<Staging>,
-    at: usize,
-    disk: &Disk,
-) -> Result<()> {
-    let mut file =
-        tokio::fs::File::create_new(staging.archive(at)).await.map_err(Error::internal)?;
+async fn spool(field: &mut Field<'_>, idle: &Idle, archive: PathBuf, disk: &Disk) -> Result<()> {
+    let mut file = tokio::fs::File::create_new(archive).await.map_err(Error::internal)?;
     let mut size = 0;
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
+        idle.over();
         size += piece.len() as u64;
         if size > ARCHIVE {
             return Err(Error::new(
@@ -187,6 +186,8 @@ async fn spool(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -220,6 +221,28 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "a b", "\u{e4}", &"x".repeat(256)] {
             assert!(!acceptable(bad), "{bad}");
         }
+    }
+
+    /// A head without end is not gathered, however fast it comes.
+    #[tokio::test]
+    async fn a_part_that_does_not_begin_is_given_up() {
+        let pulled = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&pulled);
+        let pieces = futures_util::stream::repeat_with(move || {
+            counted.fetch_add(1 << 16, Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 16])
+        });
+        let begun = futures_util::stream::iter([Ok(b"--B\r\n".to_vec())]);
+        let pieces = futures_util::StreamExt::take(pieces, 1 << 10);
+        let body = Body::from_stream(futures_util::StreamExt::chain(begun, pieces));
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, "multipart/form-data; boundary=B".parse().unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let staging = Arc::new(Staging::at(dir.path().join("staging")).unwrap());
+        let refusal = read(&headers, body, &staging, &Disk::unlimited()).await.unwrap_err();
+        assert_eq!(refusal.0.code(), ErrorCode::BadRequest);
+        let pulled = pulled.load(Ordering::Relaxed);
+        assert!(pulled <= crate::fs::HEAD_LIMIT + (1 << 17), "{pulled} bytes were read");
     }
 
     proptest! {

@@ -11,6 +11,8 @@
 //! ```
 
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod load;
 mod packed;
 mod place;

@@ -13,7 +13,10 @@ pub(super) struct Staging(PathBuf);
 
 impl Staging {
     pub(super) fn new(session: &Session) -> io::Result<Self> {
-        let path = session.places.state.join(format!("extensions-{}", Uuid::new_v4()));
+        Self::at(session.places.state.join(format!("extensions-{}", Uuid::new_v4())))
+    }
+
+    pub(super) fn at(path: PathBuf) -> io::Result<Self> {
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }

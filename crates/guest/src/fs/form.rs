@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use axum::body::BodyDataStream;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use browserd_api::ErrorCode;
 use browserd_rest::{Error, Result};
@@ -14,18 +14,37 @@ use futures_util::{Stream, StreamExt};
 use http::header::CONTENT_TYPE;
 
 /// Most bytes read without a part beginning or going on: heads of parts, and what is between them.
-const HEAD_LIMIT: usize = 1 << 20;
+pub(crate) const HEAD_LIMIT: usize = 1 << 20;
 
 /// A form on its way in.
 pub(super) struct Form {
     parts: multer::Multipart<'static>,
-    idle: Arc<AtomicUsize>,
+    idle: Idle,
 }
 
 /// One part of it; read it to its end before asking for the next.
 pub(super) struct Part {
     field: multer::Field<'static>,
-    idle: Arc<AtomicUsize>,
+    idle: Idle,
+}
+
+/// How much was read since a part last began or went on.
+#[derive(Clone, Default)]
+pub(crate) struct Idle(Arc<AtomicUsize>);
+
+impl Idle {
+    /// One has.
+    pub(crate) fn over(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The parts of `body`, of which [`HEAD_LIMIT`] bytes at most are read before a part begins or goes
+/// on; the other value is to be told that one has.
+pub(crate) fn parts(body: Body, boundary: String) -> (multer::Multipart<'static>, Idle) {
+    let idle = Idle::default();
+    let body = Paced { body: body.into_data_stream(), rest: false, idle: idle.clone() };
+    (multer::Multipart::new(body, boundary), idle)
 }
 
 impl Form {
@@ -50,22 +69,17 @@ impl Form {
                 ),
             ),
         })?;
-        let idle = Arc::new(AtomicUsize::new(0));
-        let body = Paced {
-            body: request.into_body().into_data_stream(),
-            rest: false,
-            idle: Arc::clone(&idle),
-        };
-        Ok(Self { parts: multer::Multipart::new(body, boundary), idle })
+        let (parts, idle) = parts(request.into_body(), boundary);
+        Ok(Self { parts, idle })
     }
 
     /// The next part, with its name.
     pub(super) async fn next(&mut self) -> Result<Option<(String, Part)>> {
         let field = self.parts.next_field().await.map_err(refuse)?;
-        self.idle.store(0, Ordering::Relaxed);
+        self.idle.over();
         Ok(field.map(|field| {
             let name = field.name().unwrap_or_default().to_owned();
-            (name, Part { field, idle: Arc::clone(&self.idle) })
+            (name, Part { field, idle: self.idle.clone() })
         }))
     }
 }
@@ -74,7 +88,7 @@ impl Part {
     /// The next bytes of it.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let bytes = self.field.chunk().await.map_err(refuse)?;
-        self.idle.store(0, Ordering::Relaxed);
+        self.idle.over();
         Ok(bytes)
     }
 
@@ -112,7 +126,7 @@ struct TooLong;
 struct Paced {
     body: BodyDataStream,
     rest: bool,
-    idle: Arc<AtomicUsize>,
+    idle: Idle,
 }
 
 impl Stream for Paced {
@@ -126,7 +140,7 @@ impl Stream for Paced {
         let piece = std::task::ready!(self.body.poll_next_unpin(context));
         self.rest = true;
         if let Some(Ok(bytes)) = &piece {
-            let idle = self.idle.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+            let idle = self.idle.0.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
             if idle > HEAD_LIMIT {
                 return Poll::Ready(Some(Err(Box::new(TooLong))));
             }

@@ -22,6 +22,8 @@ mod download;
 mod draft;
 mod folders;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod info;
 mod move_path;
 mod owner;
@@ -49,6 +51,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::disk::Disk;
 use crate::session::Session;
 
+#[cfg(test)]
+pub(crate) use form::HEAD_LIMIT;
+pub(crate) use form::{Idle, parts};
 pub(crate) use owner::Owner;
 pub(crate) use path::Given;
 pub(crate) use place::{Place, file, open, through};

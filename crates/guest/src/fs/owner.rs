@@ -17,7 +17,7 @@ impl Owner {
     }
 
     /// Whoever makes a file keeps it.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn nobody() -> Self {
         Self(None)
     }

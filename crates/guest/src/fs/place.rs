@@ -181,7 +181,7 @@ pub(crate) fn through(fd: impl AsFd) -> String {
 }
 
 /// Folder and name of a path that names something in a folder.
-fn split(given: &Given) -> Result<(&OsStr, &OsStr)> {
+pub(super) fn split(given: &Given) -> Result<(&OsStr, &OsStr)> {
     let text = given.as_str();
     let trimmed = text.trim_end_matches('/');
     let at = trimmed.rfind('/').unwrap_or(0);

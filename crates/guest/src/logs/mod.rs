@@ -8,6 +8,8 @@
 //!                                   inotify on its folder wakes it
 //! ```
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lines;
 mod source;
 mod stream;

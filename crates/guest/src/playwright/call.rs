@@ -41,7 +41,7 @@ struct Request<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+pub(super) struct Answer {
     #[serde(default)]
     id: Option<u64>,
     #[serde(default)]
@@ -49,7 +49,7 @@ struct Answer {
     #[serde(default)]
     result: Option<Box<RawValue>>,
     #[serde(default)]
-    error: Option<String>,
+    pub(super) error: Option<String>,
     #[serde(default)]
     stack: Option<String>,
     /// The worker ends after this.
@@ -210,12 +210,7 @@ impl<'a> Call<'a> {
             if let Some(why) = answer.unconnected {
                 return Ok(Err(why));
             }
-            return Ok(Ok(match (answer.error, answer.result) {
-                (None, result) => {
-                    Outcome::Result(result.unwrap_or_else(|| RawValue::NULL.to_owned()))
-                }
-                (Some(error), _) => Outcome::Failed { error, stack: answer.stack },
-            }));
+            return Ok(Ok(outcome(answer)));
         }
     }
 
@@ -248,6 +243,14 @@ impl<'a> Call<'a> {
             }
         };
         ExecuteResponse { success: error.is_none(), result, error, stdout, stderr, tab: self.tab }
+    }
+}
+
+/// How a script has ended, as its worker tells it.
+pub(super) fn outcome(answer: Answer) -> Outcome {
+    match (answer.error, answer.result) {
+        (None, result) => Outcome::Result(result.unwrap_or_else(|| RawValue::NULL.to_owned())),
+        (Some(error), _) => Outcome::Failed { error, stack: answer.stack },
     }
 }
 

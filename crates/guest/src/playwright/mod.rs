@@ -14,6 +14,8 @@ mod call;
 mod delete;
 mod execute;
 mod executor;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod list;
 mod routes;
 mod table;

@@ -13,6 +13,8 @@ mod attach;
 mod budget;
 mod cpu;
 mod exec;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod group;
 mod input;
 mod kill;

@@ -41,7 +41,7 @@ pub(super) fn resident_bytes(pid: i32, page_size: u64) -> u64 {
     read(&path, &mut buffer).and_then(parse_statm).unwrap_or(0).saturating_mul(page_size)
 }
 
-fn parse_statm(text: &[u8]) -> Option<u64> {
+pub(super) fn parse_statm(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
@@ -53,7 +53,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
     parse_stat(read(&path, &mut buffer)?)
 }
 
-fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     // The name in parentheses may contain anything, parentheses too: go on after the last one.
     let after = text.iter().rposition(|b| *b == b')')?;
     let text = std::str::from_utf8(text.get(after + 1..)?).ok()?;

@@ -27,11 +27,11 @@ struct Request<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+pub(super) struct Answer {
     #[serde(default)]
     id: Option<u64>,
     #[serde(default)]
-    item: Option<ReplContent>,
+    pub(super) item: Option<ReplContent>,
     #[serde(default)]
     ok: bool,
     #[serde(default)]

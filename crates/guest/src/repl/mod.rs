@@ -11,6 +11,8 @@
 
 mod cell;
 mod evaluate;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod routes;
 mod shown;
 

@@ -3,9 +3,9 @@
 use browserd_api::repl::{ReplChannel, ReplContent};
 
 /// Most items.
-const ITEMS_LIMIT: usize = 10_000;
+pub(super) const ITEMS_LIMIT: usize = 10_000;
 /// Most bytes of text.
-const TEXT_LIMIT: usize = 256 << 10;
+pub(super) const TEXT_LIMIT: usize = 256 << 10;
 /// Most base64 of one image: 8 MiB of bytes.
 const IMAGE_LIMIT: usize = (8 << 20) / 3 * 4 + 8;
 /// Most base64 of all images: 16 MiB of bytes.

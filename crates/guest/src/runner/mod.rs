@@ -9,6 +9,8 @@
 //!            fd 1, 2 ──▶ output of the code
 //! ```
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lines;
 mod run;
 mod text;

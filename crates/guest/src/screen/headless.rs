@@ -120,9 +120,9 @@ struct View<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Picture<'a> {
+pub(super) struct Picture<'a> {
     #[serde(borrow)]
-    data: std::borrow::Cow<'a, str>,
+    pub(super) data: std::borrow::Cow<'a, str>,
     session_id: i64,
 }
 
@@ -220,7 +220,7 @@ impl View<'_> {
     }
 }
 
-fn decode(jpeg: Vec<u8>) -> Option<Frame> {
+pub(super) fn decode(jpeg: Vec<u8>) -> Option<Frame> {
     let options = DecoderOptions::default()
         .jpeg_set_out_colorspace(ColorSpace::BGRA)
         .set_max_width(SIDE_LIMIT)

@@ -14,6 +14,8 @@
 //! (headless). Frames are not queued: a slow taker misses some and always gets the newest.
 
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod headful;
 mod headless;
 mod pacing;

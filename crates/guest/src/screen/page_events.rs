@@ -35,8 +35,15 @@ impl Pages {
         Ok(pages)
     }
 
-    fn on(session: SessionId) -> Self {
+    /// Told of pages on `session` from now on, of none so far.
+    pub(super) fn on(session: SessionId) -> Self {
         Self { session, order: PageOrder::new(ANSWER_WITHIN), shows: HashMap::new() }
+    }
+
+    /// Ids of the pages there are.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn known(&self) -> &[String] {
+        self.order.known()
     }
 
     /// Stops being told.

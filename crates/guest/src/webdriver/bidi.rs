@@ -90,7 +90,7 @@ pub(super) async fn upgrade(
 }
 
 /// `/session`, or `/session/{id}` of a session that was created the classic way.
-fn is_session_path(path: &str) -> bool {
+pub(super) fn is_session_path(path: &str) -> bool {
     path == "/session"
         || path.strip_prefix("/session/").is_some_and(|id| {
             (1..=64).contains(&id.len())
@@ -115,11 +115,11 @@ async fn dial(port: u16, path: &str) -> std::result::Result<WebSocketStream<TcpS
 
 /// What the bridge looks at in a client's message; everything else passes unread.
 #[derive(Deserialize)]
-struct Command<'a> {
+pub(super) struct Command<'a> {
     #[serde(default)]
     id: Option<u64>,
     #[serde(default, borrow)]
-    method: Option<Cow<'a, str>>,
+    pub(super) method: Option<Cow<'a, str>>,
 }
 
 struct Bridge {

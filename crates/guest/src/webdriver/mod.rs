@@ -14,6 +14,8 @@ mod bidi;
 mod capabilities;
 mod classic;
 mod driver;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod public_url;
 
 use std::sync::Arc;

@@ -23,8 +23,7 @@ struct Files {
 }
 
 const MEMORY_V2: Files = Files { limit: "memory.max", used: "memory.current" };
-const MEMORY_V1: Files =
-    Files { limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes" };
+const MEMORY_V1: Files = Files { limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes" };
 const PIDS: Files = Files { limit: "pids.max", used: "pids.current" };
 
 impl Hierarchies {

@@ -76,7 +76,7 @@ pub(crate) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> R
 
 /// Reads the query; every parameter that does not fit is named. Unknown ones are ignored, and of
 /// one given twice the last counts.
-fn parse(query: &str) -> Result<ListSessions> {
+pub(super) fn parse(query: &str) -> Result<ListSessions> {
     let mut faults = Faults::default();
     let mut filter = ListSessions { limit: LIMIT_DEFAULT, ..ListSessions::default() };
     let (mut status, mut include_deleted) = (None, false);

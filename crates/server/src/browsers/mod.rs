@@ -2,6 +2,8 @@
 
 mod create;
 mod delete;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod get;
 pub(crate) mod ignored;
 mod list;

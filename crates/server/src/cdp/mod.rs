@@ -5,6 +5,8 @@
 //! URLs in place of its own.
 
 mod connect;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod json;
 mod rewrite;
 

@@ -54,7 +54,7 @@ pub(crate) async fn ask(
 }
 
 /// The guest's refusal, if it is one of ours in form; what else it may say stays in the log.
-fn refused(status: StatusCode, text: &[u8]) -> Error {
+pub(super) fn refused(status: StatusCode, text: &[u8]) -> Error {
     match serde_json::from_slice::<ErrorBody>(text) {
         Ok(body)
             if body.code.status() == status.as_u16() && body.code != ErrorCode::Unauthorized =>

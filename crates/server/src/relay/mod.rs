@@ -6,6 +6,8 @@
 
 mod ask;
 mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod headers;
 
 pub(crate) use ask::ask;

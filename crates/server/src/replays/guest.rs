@@ -24,7 +24,7 @@ const LIMIT: usize = 16 << 10;
 const WITHIN: Duration = Duration::from_secs(40);
 
 /// An answer.
-pub(super) struct Answer(Bytes);
+pub(super) struct Answer(pub(super) Bytes);
 
 impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
@@ -131,10 +131,13 @@ async fn next(body: &mut GuestBody) -> Option<std::result::Result<Bytes, hyper::
     }
 }
 
-/// The guest's refusal as ours.
-fn refused(body: &[u8]) -> Error {
+/// The guest's refusal as ours; never one about keys, of which it knows nothing.
+pub(super) fn refused(body: &[u8]) -> Error {
     match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(refusal) => Error::new(refusal.code, refusal::shorten(&refusal.message)),
+        Ok(refusal) if refusal.code != ErrorCode::Unauthorized => {
+            Error::new(refusal.code, refusal::shorten(&refusal.message))
+        }
+        Ok(_) => unanswered(&"it refused for want of a key"),
         Err(error) => unanswered(&error),
     }
 }
@@ -142,4 +145,19 @@ fn refused(body: &[u8]) -> Error {
 fn unanswered(cause: &dyn std::fmt::Display) -> Error {
     tracing::warn!(%cause, "a guest did not answer about a recording");
     Error::new(ErrorCode::UpstreamUnavailable, "the session did not answer; try again in a moment")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_does_not_judge_keys() {
+        let said = |code: &str| {
+            let body = serde_json::json!({ "code": code, "message": "m" }).to_string();
+            refused(body.as_bytes()).0.code()
+        };
+        assert_eq!(said("not_found"), ErrorCode::NotFound);
+        assert_eq!(said("unauthorized"), ErrorCode::UpstreamUnavailable);
+    }
 }

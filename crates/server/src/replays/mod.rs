@@ -11,6 +11,8 @@
 
 mod download;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guest;
 mod list;
 mod range;

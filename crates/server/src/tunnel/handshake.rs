@@ -20,7 +20,7 @@ const HEADERS_LIMIT: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Headers repeated both ways.
-const REPEATED: [HeaderName; 5] = [
+pub(super) const REPEATED: [HeaderName; 5] = [
     header::SEC_WEBSOCKET_KEY,
     header::SEC_WEBSOCKET_VERSION,
     header::SEC_WEBSOCKET_EXTENSIONS,
@@ -64,7 +64,7 @@ impl WebSocketRequest {
     }
 
     /// The request as it goes inside. No origin, no cookies, nothing else of the client's.
-    fn bytes(&self, host: &str, path: &str) -> Vec<u8> {
+    pub(super) fn bytes(&self, host: &str, path: &str) -> Vec<u8> {
         let mut head = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         )
@@ -119,7 +119,9 @@ pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| HandshakeError::TimedOut)?
 }
 
-async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer, HandshakeError> {
+pub(super) async fn read_answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+) -> Result<Answer, HandshakeError> {
     let mut bytes = Vec::with_capacity(1024);
     loop {
         if stream.read_buf(&mut bytes).await? == 0 {
@@ -135,7 +137,7 @@ async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer, Han
 }
 
 /// `None` while the head is not complete.
-fn parse(bytes: &[u8]) -> Result<Option<Answer>, HandshakeError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<Answer>, HandshakeError> {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_LIMIT];
     let mut response = httparse::Response::new(&mut fields);
     let status = response.parse(bytes).map_err(|_| HandshakeError::Malformed("it is no HTTP"))?;

@@ -18,6 +18,8 @@
 
 mod copy;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod goodbye;
 mod handshake;
 mod splice;

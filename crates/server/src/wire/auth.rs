@@ -23,7 +23,7 @@ pub(crate) async fn require_key(State(app): State<App>, request: Request, next: 
 
 /// The key of an `Authorization: Bearer` header; the scheme's case does not matter. Two such headers
 /// are none, because two programs could read them differently.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (all.next(), all.next()) else { return None };
     let (scheme, key) = value.as_bytes().split_at_checked(7)?;

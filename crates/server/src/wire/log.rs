@@ -52,7 +52,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
 }
 
 /// The client's own id, when it is one that is safe in logs and headers.
-fn client_id(request: &Request) -> Option<String> {
+pub(super) fn client_id(request: &Request) -> Option<String> {
     let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
     let safe = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     ((1..=128).contains(&id.len()) && id.bytes().all(safe)).then(|| id.to_owned())

@@ -2,6 +2,8 @@
 //! its head, its key, its project.
 
 pub(crate) mod auth;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod head;
 pub(crate) mod linger;
 pub(crate) mod log;

@@ -22,7 +22,7 @@ pub(crate) async fn require_default(request: Request, next: Next) -> Response {
     }
 }
 
-fn unknown(headers: &HeaderMap) -> Option<&'static str> {
+pub(super) fn unknown(headers: &HeaderMap) -> Option<&'static str> {
     HEADERS.into_iter().find(|name| {
         headers.get_all(*name).iter().any(|value| {
             let value = value.as_bytes().trim_ascii();

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_fleet::{
-    BrowserSocket, Fleet, FleetOptions, Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency,
+    BrowserSocket, Fleet, FleetOptions, Headroom, Instance, Runtime, RuntimeEvent, StartError,
+    Urgency,
 };
 use browserd_server::{ApiKeys, Server, ServerConfig, TokenSecret};
 use browserd_store::SqliteStore;

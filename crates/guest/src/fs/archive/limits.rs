@@ -36,6 +36,10 @@ impl Limits {
         let bytes = size.saturating_mul(RATIO).clamp(FLOOR, CEILING);
         Self { entries: ENTRIES, bytes, depth: DEPTH }
     }
+
+    /// So little that short inputs can use it up.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const FEW: Self = Self { entries: 64, bytes: 1 << 20, depth: DEPTH };
 }
 
 /// What is left of an archive's limits.

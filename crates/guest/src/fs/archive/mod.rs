@@ -9,6 +9,8 @@
 //! ```
 
 mod fresh;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod limits;
 mod names;
 mod outlet;

@@ -1,6 +1,6 @@
 //! `POST /fs/upload`.
 
-mod names;
+pub(super) mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -2,14 +2,14 @@
 
 /// Which half of a pair a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Half {
+pub(in crate::fs) enum Half {
     File,
     Dest,
 }
 
 /// Which pair a field belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Pair {
+pub(in crate::fs) enum Pair {
     /// The one with this number.
     Numbered(u32),
     /// The n-th file without a number goes with the n-th path without one.
@@ -18,7 +18,7 @@ pub(super) enum Pair {
 
 /// Reads a field's name: `files[0][file]`, `files[0].file`, `files.0.file`, `files[][file]`,
 /// `files[].file`, `files[file]`, `files.file`, `file`, and the same with `dest_path`.
-pub(super) fn parse(name: &str) -> Option<(Pair, Half)> {
+pub(in crate::fs) fn parse(name: &str) -> Option<(Pair, Half)> {
     let half = |text: &str| match text {
         "file" => Some(Half::File),
         "dest_path" => Some(Half::Dest),

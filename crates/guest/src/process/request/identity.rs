@@ -69,14 +69,14 @@ const GROUP: &str = "/etc/group";
 const ONE_UID: &str = "this session has one user only: the server runs without root rights and without subordinate uids, so no other user exists inside";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Account {
-    name: String,
-    uid: u32,
-    gid: u32,
-    home: String,
-    shell: String,
+pub(super) struct Account {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) home: String,
+    pub(super) shell: String,
     /// Whether the gid was asked for (`uid:gid`), which means no other groups.
-    exact: bool,
+    pub(super) exact: bool,
 }
 
 impl Account {
@@ -111,7 +111,11 @@ fn find(text: &str, passwd: &Path) -> Result<Account, Error> {
         );
         Error::field("as_user", message)
     };
-    let passwd = read(passwd);
+    pick(text, &read(passwd)).ok_or_else(unknown)
+}
+
+/// The account `text` names in a passwd file.
+pub(super) fn pick(text: &str, passwd: &str) -> Option<Account> {
     let mut accounts = passwd.lines().filter_map(account);
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -119,15 +123,15 @@ fn find(text: &str, passwd: &Path) -> Result<Account, Error> {
         digits.then(|| text.parse().ok()).flatten().filter(|n: &u32| *n != u32::MAX)
     };
     if let Some((uid, gid)) = text.split_once(':') {
-        let (uid, gid) = (number(uid).ok_or_else(unknown)?, number(gid).ok_or_else(unknown)?);
+        let (uid, gid) = (number(uid)?, number(gid)?);
         let known = accounts.find(|a| a.uid == uid);
         let known = known.unwrap_or_else(|| nameless(uid, gid));
-        return Ok(Account { gid, exact: true, ..known });
+        return Some(Account { gid, exact: true, ..known });
     }
     if let Some(uid) = number(text) {
-        return Ok(accounts.find(|a| a.uid == uid).unwrap_or_else(|| nameless(uid, uid)));
+        return Some(accounts.find(|a| a.uid == uid).unwrap_or_else(|| nameless(uid, uid)));
     }
-    accounts.find(|a| !text.is_empty() && a.name == text).ok_or_else(unknown)
+    accounts.find(|a| !text.is_empty() && a.name == text)
 }
 
 fn nameless(uid: u32, gid: u32) -> Account {
@@ -136,7 +140,7 @@ fn nameless(uid: u32, gid: u32) -> Account {
 }
 
 /// One line of a passwd file; what does not fit is no account.
-fn account(line: &str) -> Option<Account> {
+pub(super) fn account(line: &str) -> Option<Account> {
     let mut fields = line.split(':');
     let name = fields.next().filter(|name| !name.is_empty())?;
     let _password = fields.next()?;
@@ -156,7 +160,7 @@ fn account(line: &str) -> Option<Account> {
 }
 
 /// The account's own group and those of the group file that list its name.
-fn groups_of(account: &Account, group: &str) -> Vec<u32> {
+pub(super) fn groups_of(account: &Account, group: &str) -> Vec<u32> {
     let mut groups = vec![account.gid];
     for line in group.lines() {
         let mut fields = line.split(':').skip(2);

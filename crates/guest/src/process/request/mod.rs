@@ -2,6 +2,8 @@
 //! anything starts.
 
 mod command;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod identity;
 mod variables;
 

@@ -21,6 +21,8 @@
 //! such a disk.
 
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod reader;
 mod store;
 

@@ -133,7 +133,7 @@ impl Reader {
 
 /// Moves the payloads of the leading whole frames of one stream together, right behind the first
 /// header. Answers with the stream, the bytes of payload, and the bytes of `bytes` consumed.
-fn gather(bytes: &mut [u8]) -> Option<(Stream, usize, usize)> {
+pub(super) fn gather(bytes: &mut [u8]) -> Option<(Stream, usize, usize)> {
     let (first, len) = frame::parse(bytes)?;
     let mut used = HEADER.checked_add(len)?;
     if used > bytes.len() {

@@ -1,0 +1,92 @@
+//! The targets of this module.
+
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::LazyLock;
+
+use browserd_protocol::lines::{LineError, Lines};
+use browserd_protocol::{LINE_LIMIT, ShimReport};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::net::UnixStream;
+
+use super::handoff;
+use super::instance::REPORT_LIMIT;
+use crate::fuzzing::input::cut;
+use crate::fuzzing::pieces::Pieces;
+use crate::fuzzing::runtime::block_on;
+use crate::fuzzing::stretched::stretched;
+
+/// Reports of a shim, which have words of the guest in them: each is understood as it was meant, and
+/// a line without end is not gathered.
+pub(crate) fn shim_report(data: &[u8]) {
+    let (cut, data) = cut(data);
+    let data = stretched(data, 6 * LINE_LIMIT);
+    block_on(async {
+        let mut lines = Lines::new(Pieces { data: &data, most: cut }, REPORT_LIMIT);
+        loop {
+            let report: ShimReport = match lines.next().await {
+                Ok(Some(report)) => report,
+                Err(LineError::Unreadable(_)) => continue,
+                Ok(None) | Err(LineError::Io(_) | LineError::TooLong(_)) => break,
+            };
+            assert_eq!(lines.held(), 0, "a line is not kept when it has been read");
+            let again = serde_json::to_vec(&report).unwrap();
+            assert_eq!(serde_json::from_slice::<ShimReport>(&again).unwrap(), report);
+        }
+        assert!(lines.held() <= REPORT_LIMIT + 1, "{} bytes", lines.held());
+    });
+}
+
+/// What a guest may pass: nothing, a socket nobody is at, a file, what `serve` asks for.
+struct Passable {
+    listener: TcpListener,
+    file: std::fs::File,
+    connected: TcpStream,
+}
+
+static PASSABLE: LazyLock<Passable> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    Passable { listener, file: std::fs::File::open("/dev/null").unwrap(), connected }
+});
+
+/// Most bytes of an answer, which a socket takes at once.
+const MOST: usize = 100_000;
+
+/// The guest's answer at the door: only a connected socket of a loopback address is taken, only when
+/// the answer says so, and a line without end is not gathered.
+pub(crate) fn handoff_reply(data: &[u8]) {
+    let (kind, data) = cut(data);
+    let data = stretched(data, MOST);
+    let fd = match kind % 4 {
+        1 => Some(PASSABLE.listener.as_fd()),
+        2 => Some(PASSABLE.file.as_fd()),
+        3 => Some(PASSABLE.connected.as_fd()),
+        _ => None,
+    };
+    let (ours, theirs) = StdStream::pair().unwrap();
+    say(theirs, fd, &data);
+    ours.set_nonblocking(true).unwrap();
+    let answer = block_on(async { handoff::answer(&UnixStream::from_std(ours).unwrap()).await });
+    if let Ok((reply, stream)) = answer {
+        assert!(reply.ok && kind % 4 == 3, "{reply:?}");
+        assert!(stream.peer_addr().unwrap().ip().is_loopback());
+        assert!(data.len() <= LINE_LIMIT + 1024 || data[..=LINE_LIMIT + 1024].contains(&b'\n'));
+    }
+}
+
+/// Writes `data` with `fd` attached to its first byte, and hangs up.
+fn say(mut socket: StdStream, fd: Option<BorrowedFd<'_>>, data: &[u8]) {
+    let Some((first, rest)) = data.split_at_checked(1) else { return };
+    let fds: Vec<BorrowedFd<'_>> = fd.into_iter().collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+    }
+    sendmsg(&socket, &[IoSlice::new(first)], &mut ancillary, SendFlags::NOSIGNAL).unwrap();
+    socket.write_all(rest).unwrap();
+}

@@ -1,0 +1,59 @@
+//! The targets of this module.
+
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::{Limits, Refused, Staging, untar, unzip};
+use crate::disk::Disk;
+use crate::fs::owner::Owner;
+use crate::fuzzing::scratch::{Scratch, Tree};
+
+/// A zip archive of a stranger.
+pub(crate) fn zip_archive(data: &[u8]) {
+    unpacked(data, unzip);
+}
+
+/// A tar archive of a stranger. The first byte says whether it is compressed already, so that what is
+/// found is found behind the decompression too, and how much of names is taken away.
+pub(crate) fn tar_archive(data: &[u8]) {
+    let Some((how, archive)) = data.split_first() else { return };
+    let strip = usize::from(how >> 1) % 4;
+    let unpack = |file: &File, staging: &mut Staging| untar(file, strip, staging);
+    match how % 2 {
+        0 => unpacked(&zstd::encode_all(archive, 1).unwrap(), unpack),
+        _ => unpacked(archive, unpack),
+    }
+}
+
+/// All of it appears in the folder it is for, within its limits, or nothing of it does; and nothing
+/// appears elsewhere.
+fn unpacked(archive: &[u8], unpack: impl FnOnce(&File, &mut Staging) -> Result<(), Refused>) {
+    let scratch = Scratch::new();
+    let dest = scratch.path().join("dest");
+    fs::create_dir(&dest).unwrap();
+    fs::write(scratch.path().join("beside"), "kept").unwrap();
+    let mut file = File::from(memfd_create("archive", MemfdFlags::CLOEXEC).unwrap());
+    file.write_all(archive).unwrap();
+    file.rewind().unwrap();
+    let folder = File::open(&dest).unwrap().into();
+    let mut staging =
+        Staging::new(folder, Owner::nobody(), Limits::FEW, Disk::unlimited()).unwrap();
+    let outcome = unpack(&file, &mut staging).and_then(|()| staging.merge());
+    let tree = Tree::of(&dest, true);
+    match outcome {
+        Ok(()) => {
+            assert!(tree.entries as u64 <= Limits::FEW.entries, "{tree:?}");
+            // A file with two names is counted with each.
+            assert!(tree.bytes <= Limits::FEW.bytes * Limits::FEW.entries, "{tree:?}");
+            assert!(tree.depth <= Limits::FEW.depth);
+        }
+        Err(refused) => {
+            assert_eq!(tree.entries, 0, "{refused}");
+            assert!(refused.to_string().len() < 4096);
+        }
+    }
+    assert_eq!(fs::read(scratch.path().join("beside")).unwrap(), b"kept");
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+}

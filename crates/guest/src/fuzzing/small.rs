@@ -1,0 +1,70 @@
+//! Targets of the guest's small modules.
+
+use std::fs::File;
+use std::io::{Seek, Write};
+
+use axum::extract::FromRequestParts;
+use futures_util::FutureExt;
+use http::{Request, Uri};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::scratch::{Scratch, Tree};
+use crate::disk::Disk;
+use crate::fs::Owner;
+use crate::fs::archive::{Limits, unzip_fresh};
+use crate::locale;
+use crate::query::Query;
+
+const LIMITS: Limits = Limits { entries: 32, bytes: 1 << 20, depth: 4 };
+
+/// An extension's archive: what comes out of it lies in its folder and within its limits, and is
+/// files and folders only.
+pub(super) fn extension_zip(data: &[u8]) {
+    let scratch = Scratch::new();
+    let to = scratch.path().join("unpacked");
+    let mut archive = File::from(memfd_create("archive", MemfdFlags::CLOEXEC).unwrap());
+    archive.write_all(data).unwrap();
+    archive.rewind().unwrap();
+    let outcome = unzip_fresh(&archive, &to, LIMITS, Owner::nobody(), Disk::unlimited());
+    let beside = std::fs::read_dir(scratch.path()).unwrap();
+    assert!(beside.flatten().all(|found| found.file_name() == "unpacked"));
+    if to.exists() {
+        let tree = Tree::of(&to, false);
+        assert!(tree.bytes <= LIMITS.bytes && tree.depth <= LIMITS.depth, "{tree:?}");
+        assert!(tree.entries <= LIMITS.entries * LIMITS.depth, "{tree:?}");
+    }
+    if let Err(refused) = outcome {
+        assert!(refused.to_string().len() < 4096);
+    }
+}
+
+/// A query: a parameter is there once, as it was meant, or refused by name.
+pub(super) fn guest_query(data: &[u8]) {
+    let Ok(uri) = Uri::try_from([b"/?", data].concat()) else { return };
+    let mut parts = Request::get(uri).body(()).unwrap().into_parts().0;
+    let query = Query::from_request_parts(&mut parts, &()).now_or_never();
+    let query = query.expect("nothing is waited for").expect("nothing is refused yet");
+    let text = parts.uri.query().unwrap_or_default();
+    for name in ["path", "a b", ""] {
+        match query.get(name) {
+            Ok(Some(value)) => assert!(value.len() <= text.len()),
+            Ok(None) => assert!(query.need(name).is_err()),
+            Err(refusal) => assert_eq!(refusal.0.body().details[0].code, name),
+        }
+    }
+}
+
+/// A locale archive, which root inside may write: a name is in it or is not.
+pub(super) fn locale_archive(data: &[u8]) {
+    let scratch = Scratch::new();
+    let archive = scratch.path().join("locale-archive");
+    std::fs::write(&archive, data).unwrap();
+    let named = data.windows(10).any(|name| name == b"de_DE.utf8");
+    match locale::installed("de-DE", scratch.path()) {
+        Some(lang) => assert!(named && lang == "de_DE.UTF-8"),
+        None => {
+            let tag = std::str::from_utf8(data).unwrap_or_default();
+            assert_eq!(locale::installed(tag, &scratch.path().join("none")), None);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The targets of this module.
+
+use serde_json::Value;
+
+use super::call::{Answer, Outcome, outcome};
+
+/// A line of an executor that a script has taken over: a result is JSON, a failure has words.
+pub(crate) fn executor_answer(data: &[u8]) {
+    let Ok(answer) = serde_json::from_slice::<Answer>(data) else { return };
+    let failed = answer.error.is_some();
+    match outcome(answer) {
+        Outcome::Result(result) => {
+            assert!(!failed);
+            serde_json::from_str::<Value>(result.get()).unwrap();
+        }
+        Outcome::Failed { .. } => assert!(failed),
+    }
+}
