@@ -28,7 +28,8 @@ struct Names;
 
 impl Resolver for Names {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
-        assert!(name.parse::<IpAddr>().is_err() && !name.ends_with("localhost"), "{name}");
+        let own = name == "localhost" || name.ends_with(".localhost");
+        assert!(name.parse::<IpAddr>().is_err() && !own, "{name} was looked up");
         let private = Ipv4Addr::new(10, 0, 0, 1).into();
         Box::pin(async move { Ok(vec![private, Ipv4Addr::new(93, 184, 216, 34).into()]) })
     }
