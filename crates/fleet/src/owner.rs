@@ -413,7 +413,8 @@ async fn idle(running: Option<&mut Running>, timeout_seconds: u32, standby: Stan
         () = at(running.deadline) => Idle::TooLong,
         () = at(running.standby) => {
             running.standby = None;
-            let page_out = standby.page_out_after.filter(|_| running.live.inner.stand_by());
+            let stands_by = running.live.inner.stand_by();
+            let page_out = standby.page_out_after.filter(|_| stands_by);
             running.page_out = page_out.map(|after| Instant::now() + after);
             Idle::Standby
         }
