@@ -28,6 +28,8 @@ use crate::{FleetError, Headroom, Metrics, Runtime};
 
 /// How long a session's first memory takes to show in the host's figures.
 const YOUNG: Duration = Duration::from_secs(10);
+/// How long a turn is waited for at least: who does not have to wait gives it on at once.
+const TURN: Duration = Duration::from_secs(1);
 /// How often the host is looked at again for whoever waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -122,6 +124,7 @@ impl Admission {
 
     /// Waits to be the next, in the order of asking.
     pub(crate) async fn turn(&self, deadline: Instant) -> Result<MutexGuard<'_, ()>, FleetError> {
+        let deadline = deadline.max(Instant::now() + TURN);
         match timeout_at(deadline, self.shared.turn.lock()).await {
             Ok(turn) => Ok(turn),
             Err(_) => {
