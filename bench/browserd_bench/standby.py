@@ -74,6 +74,8 @@ def standby(context: Context, browser: dict[str, Any]) -> None:
         before = inside.pss(inner)
         socket.close()
         stands_by(connection)
+        # a freeze is complete a moment after it was asked for
+        _pause.wait(1)
         start = cpu_seconds(inner)
         _pause.wait(WATCHED)
         used = (cpu_seconds(inner) - start) / WATCHED * 100
