@@ -1,4 +1,4 @@
-//! Telling processes apart for good.
+//! What /proc says: of a process, to tell it from others for good, and of the host.
 
 use std::io;
 
@@ -15,6 +15,13 @@ pub(crate) fn parse_start(stat: &[u8]) -> Option<u64> {
     let after = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = std::str::from_utf8(stat.get(after + 1..)?).ok()?;
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Bytes of one line of /proc/meminfo, by its name without the colon (`proc_meminfo(5)`).
+#[must_use]
+pub fn meminfo(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]

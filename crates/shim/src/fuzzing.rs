@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::Write;
 
-use browserd_protocol::lines::{LineError, Lines};
 use browserd_protocol::{GuestReport, LINE_LIMIT, ShimReport};
 use tokio::sync::broadcast;
 
 use self::input::cut;
-use self::pieces::Pieces;
+use self::pieces::{Pieces, messages};
 use self::runtime::block_on;
 use self::stretched::stretched;
 use crate::{control, guest_log};
@@ -36,24 +35,15 @@ pub const TARGETS: &[Target] = &[("guest_report", guest_report), ("guest_log", g
 fn guest_report(data: &[u8]) {
     let (cut, data) = cut(data);
     let data = stretched(data, 4 * LINE_LIMIT);
-    block_on(async {
-        let mut lines = Lines::new(Pieces { data: &data, most: cut }, LINE_LIMIT);
-        loop {
-            let said: GuestReport = match lines.next().await {
-                Ok(Some(said)) => said,
-                Err(LineError::Unreadable(_)) => continue,
-                Ok(None) | Err(LineError::Io(_) | LineError::TooLong(_)) => break,
-            };
-            assert_eq!(lines.held(), 0, "a line is not kept when it has been read");
-            let passed_on = control::line(&ShimReport::Guest { said: said.clone() });
-            assert_eq!(passed_on.iter().filter(|byte| **byte == b'\n').count(), 1);
-            // The limit `serve` has for a line of ours.
-            assert!(passed_on.len() < 2 * LINE_LIMIT, "{} bytes", passed_on.len());
-            let again: ShimReport = serde_json::from_slice(&passed_on).unwrap();
-            assert_eq!(again, ShimReport::Guest { said });
-        }
-        assert!(lines.held() <= LINE_LIMIT + 1, "{} bytes", lines.held());
-    });
+    let pieces = Pieces { data: &data, most: cut };
+    block_on(messages(pieces, LINE_LIMIT, |said: GuestReport| {
+        let passed_on = control::line(&ShimReport::Guest { said: said.clone() });
+        assert_eq!(passed_on.iter().filter(|byte| **byte == b'\n').count(), 1);
+        // The limit `serve` has for a line of ours.
+        assert!(passed_on.len() < 2 * LINE_LIMIT, "{} bytes", passed_on.len());
+        let again: ShimReport = serde_json::from_slice(&passed_on).unwrap();
+        assert_eq!(again, ShimReport::Guest { said });
+    }));
 }
 
 /// The guest's log: what is told of it is bounded lines of text.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
-use browserd_sandbox::cgroup;
+use browserd_sandbox::{cgroup, proc};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Access;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -124,13 +124,9 @@ fn filesystem(path: &Path) -> Option<u64> {
     rustix::fs::statfs(path).ok().and_then(|fs| u64::try_from(fs.f_type).ok())
 }
 
-/// From `proc_meminfo(5)`.
-pub(super) fn memory(meminfo: &str) -> Memory {
-    let bytes = |name: &str| {
-        let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        kib.unwrap_or(0).saturating_mul(1024)
-    };
+/// From the text of /proc/meminfo.
+pub(super) fn memory(text: &str) -> Memory {
+    let bytes = |name| proc::meminfo(text, name).unwrap_or(0);
     Memory { total: bytes("MemTotal"), available: bytes("MemAvailable"), swap: bytes("SwapTotal") }
 }
 

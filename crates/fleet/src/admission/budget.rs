@@ -88,6 +88,25 @@ impl Need {
     }
 }
 
+/// What a host has left once everything promised is taken from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spare {
+    pub(super) headroom: Headroom,
+    pub(super) promised: Need,
+}
+
+impl Spare {
+    /// Its memory, with `held` bytes more than the host says, bytes.
+    pub(crate) fn memory_with(self, held: u64) -> u64 {
+        self.headroom.memory.saturating_add(held).saturating_sub(self.promised.memory)
+    }
+
+    /// Whether `need` fits as well.
+    pub(crate) fn holds(self, need: Need) -> bool {
+        self.promised.and(need).short_of(self.headroom).is_none()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

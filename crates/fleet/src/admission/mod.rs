@@ -22,9 +22,9 @@ use tokio::sync::{MutexGuard, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 pub use budget::Limit;
-pub(crate) use budget::Need;
+pub(crate) use budget::{Need, Spare};
 
-use crate::{FleetError, Headroom, Metrics, Runtime};
+use crate::{FleetError, Metrics, Runtime};
 
 /// How long a session's first memory takes to show in the host's figures.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -189,18 +189,12 @@ impl Admission {
         self.shared.places.available_permits()
     }
 
-    /// What the host has left once everything promised and waited for is taken from it, with `held`
-    /// bytes of memory more than it says.
-    pub(crate) fn spare(&self, held: u64) -> Headroom {
+    /// What the host has left beyond everything promised and waited for.
+    pub(crate) fn spare(&self) -> Spare {
         let headroom = self.shared.runtime.headroom();
         let mut promises = self.shared.promises.lock();
         let wanted = promises.wanted.map_or(Need::default(), |(_, need)| need);
-        let promised = promises.all(Instant::now()).and(wanted);
-        Headroom {
-            memory: headroom.memory.saturating_add(held).saturating_sub(promised.memory),
-            processes: headroom.processes.saturating_sub(promised.processes),
-            disk: headroom.disk.saturating_sub(promised.disk),
-        }
+        Spare { headroom, promised: promises.all(Instant::now()).and(wanted) }
     }
 }
 
@@ -251,7 +245,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::{Instance, RuntimeEvent, StartError, Urgency};
+    use crate::{Headroom, Instance, RuntimeEvent, StartError, Urgency};
 
     /// A host with little memory, on which nothing is started.
     struct Small;
@@ -304,7 +298,8 @@ mod tests {
         let held = admission.try_place(NEED).ok().unwrap();
         let refused = admission.place(|| NEED, Instant::now(), || {}).await.err();
         assert!(matches!(refused, Some(FleetError::NoCapacity { limit: Limit::Memory, .. })));
-        assert_eq!((admission.spare(0).memory, admission.spare(30).memory), (40, 70));
+        let spare = admission.spare();
+        assert_eq!((spare.memory_with(0), spare.memory_with(30)), (40, 70));
         drop(held);
     }
 }

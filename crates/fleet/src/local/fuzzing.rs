@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::LazyLock;
 
-use browserd_protocol::lines::{LineError, Lines};
 use browserd_protocol::{LINE_LIMIT, ShimReport};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixStream;
@@ -15,7 +14,7 @@ use tokio::net::UnixStream;
 use super::handoff;
 use super::instance::REPORT_LIMIT;
 use crate::fuzzing::input::cut;
-use crate::fuzzing::pieces::Pieces;
+use crate::fuzzing::pieces::{Pieces, messages};
 use crate::fuzzing::runtime::block_on;
 use crate::fuzzing::stretched::stretched;
 
@@ -24,20 +23,11 @@ use crate::fuzzing::stretched::stretched;
 pub(crate) fn shim_report(data: &[u8]) {
     let (cut, data) = cut(data);
     let data = stretched(data, 6 * LINE_LIMIT);
-    block_on(async {
-        let mut lines = Lines::new(Pieces { data: &data, most: cut }, REPORT_LIMIT);
-        loop {
-            let report: ShimReport = match lines.next().await {
-                Ok(Some(report)) => report,
-                Err(LineError::Unreadable(_)) => continue,
-                Ok(None) | Err(LineError::Io(_) | LineError::TooLong(_)) => break,
-            };
-            assert_eq!(lines.held(), 0, "a line is not kept when it has been read");
-            let again = serde_json::to_vec(&report).unwrap();
-            assert_eq!(serde_json::from_slice::<ShimReport>(&again).unwrap(), report);
-        }
-        assert!(lines.held() <= REPORT_LIMIT + 1, "{} bytes", lines.held());
-    });
+    let pieces = Pieces { data: &data, most: cut };
+    block_on(messages(pieces, REPORT_LIMIT, |report: ShimReport| {
+        let again = serde_json::to_vec(&report).unwrap();
+        assert_eq!(serde_json::from_slice::<ShimReport>(&again).unwrap(), report);
+    }));
 }
 
 /// What a guest may pass: nothing, a socket nobody is at, a file, what `serve` asks for.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use browserd_sandbox::cgroup::Hierarchies;
+use browserd_sandbox::proc::meminfo;
 
 use crate::Headroom;
 
@@ -38,19 +39,14 @@ pub(super) fn headroom(state_dir: &Path, hierarchies: &Hierarchies) -> Headroom 
 
 /// Bytes of swap that are free.
 pub(super) fn swap_left() -> u64 {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    meminfo_bytes(&meminfo, "SwapFree:").unwrap_or(0)
-}
-
-fn meminfo_bytes(meminfo: &str, name: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    meminfo(&text, "SwapFree").unwrap_or(0)
 }
 
 /// Bytes that new sessions may take, by /proc/meminfo.
-fn memory(meminfo: &str) -> u64 {
-    let of = |name| meminfo_bytes(meminfo, name);
-    let (Some(total), Some(available)) = (of("MemTotal:"), of("MemAvailable:")) else {
+fn memory(text: &str) -> u64 {
+    let (Some(total), Some(available)) = (meminfo(text, "MemTotal"), meminfo(text, "MemAvailable"))
+    else {
         return u64::MAX;
     };
     available.saturating_sub((total / MEMORY_RESERVE_SHARE).max(LEAST_MEMORY_RESERVE))

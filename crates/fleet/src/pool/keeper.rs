@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::sizing::{Room, targets};
-use super::{Class, Pool, PoolSize, Prepared};
+use super::{Class, Pool, PoolSize, Prepared, Started};
 use crate::admission::{Admission, Need};
-use crate::{Headroom, Runtime, Urgency};
+use crate::{Runtime, Urgency};
 
 /// How often demand, memory and programs are looked at again without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -90,6 +90,7 @@ impl Keeper {
 
     fn next_step(&self) -> Step {
         let stamp = self.runtime.programs_stamp();
+        let spare = self.admission.spare();
         let now = self.pool.shared.began.elapsed();
         let mut state = self.pool.shared.state.lock();
         if let Some(stale) = state.ready.iter().position(|one| one.stamp != stamp) {
@@ -101,8 +102,8 @@ impl Keeper {
             *have.entry(one.class).or_default() += 1;
             held += one.class.idle_bytes();
         }
-        let spare = self.admission.spare(held);
-        let room = Room { memory: spare.memory, places: self.admission.places() };
+        let memory = spare.memory_with(held);
+        let room = Room { memory, places: self.admission.places() };
         let wanted = targets(&self.size, &self.classes, &state.demand, now, room);
         let of = |counts: &BTreeMap<Class, usize>, class| counts.get(class).copied().unwrap_or(0);
         if let Some((class, _)) = have.iter().find(|(class, count)| **count > of(&wanted, class)) {
@@ -118,9 +119,7 @@ impl Keeper {
         // The class that has least of what it should have.
         let emptiest = short.min_by_key(|(class, count)| of(&have, class) * 1000 / **count);
         let Some((class, _)) = emptiest else { return Step::Wait };
-        // What waits already takes memory, but has its processes and its disk.
-        let spare = Headroom { memory: spare.memory.saturating_sub(held), ..spare };
-        if Need::of(&class.template(), false).short_of(spare).is_some() {
+        if !spare.holds(Need::of(&class.template(), false)) {
             return Step::Wait;
         }
         match claims.refill_after(now, of(&have, class)) {
@@ -158,7 +157,7 @@ impl Keeper {
         };
         let frozen = instance.freeze(true);
         tracing::debug!(session = %id, ?class, frozen, "a session is ready for whoever comes");
-        let one = Prepared { id, class, stamp, instance, events, frozen };
+        let one = Prepared { id, class, stamp, started: Started { instance, events, frozen } };
         self.pool.put(one);
         true
     }

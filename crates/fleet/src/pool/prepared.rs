@@ -18,23 +18,21 @@ pub(crate) struct Prepared {
     pub(super) class: Class,
     /// [`crate::Runtime::programs_stamp`] before it was started.
     pub(super) stamp: u64,
-    pub(super) instance: Box<dyn Instance>,
-    pub(super) events: Events,
-    /// Whether it waits frozen.
-    pub(super) frozen: bool,
+    pub(super) started: Started,
 }
 
 /// A session that runs, or will with its first use.
 pub(crate) struct Started {
     pub(crate) instance: Box<dyn Instance>,
     pub(crate) events: Events,
+    /// Whether it is frozen until then.
     pub(crate) frozen: bool,
 }
 
 impl Prepared {
     /// Whether something happened to it; whatever it is, nobody should get it then.
     pub(super) fn poll_spoilt(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.events.poll_recv(cx).map(|_| ())
+        self.started.events.poll_recv(cx).map(|_| ())
     }
 
     /// Makes it what a client asked for. One that has to change nothing for that goes on sleeping when
@@ -48,12 +46,12 @@ impl Prepared {
         let changes = config.viewport != template.viewport
             || config.kiosk_mode != template.kiosk_mode
             || config.start_url != template.start_url;
-        let frozen = self.frozen && !changes && may_sleep;
-        if self.frozen && !frozen {
-            self.instance.freeze(false);
+        if self.started.frozen && (changes || !may_sleep) {
+            self.started.instance.freeze(false);
+            self.started.frozen = false;
         }
-        match self.instance.assign(config, changes).await {
-            Ok(()) => Ok(Started { instance: self.instance, events: self.events, frozen }),
+        match self.started.instance.assign(config, changes).await {
+            Ok(()) => Ok(self.started),
             Err(error) => {
                 self.discard().await;
                 Err(error)
@@ -63,8 +61,8 @@ impl Prepared {
 
     /// Ends it and waits until nothing of it is left.
     pub(super) async fn discard(&mut self) {
-        self.instance.end(EndReason::Deleted).await;
-        while let Some(event) = self.events.recv().await {
+        self.started.instance.end(EndReason::Deleted).await;
+        while let Some(event) = self.started.events.recv().await {
             if matches!(event, RuntimeEvent::Ended { .. }) {
                 return;
             }

@@ -20,20 +20,26 @@ pub struct Allowance {
 struct Files {
     limit: &'static str,
     used: &'static str,
+    /// What of it is cache that nobody uses just now, in `memory.stat`: given back when it is wanted.
+    cache: Option<&'static str>,
 }
 
-const MEMORY_V2: Files = Files { limit: "memory.max", used: "memory.current" };
-const MEMORY_V1: Files = Files { limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes" };
-const PIDS: Files = Files { limit: "pids.max", used: "pids.current" };
+const MEMORY_V2: Files =
+    Files { limit: "memory.max", used: "memory.current", cache: Some("inactive_file") };
+const MEMORY_V1: Files = Files {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    cache: Some("total_inactive_file"),
+};
+const PIDS: Files = Files { limit: "pids.max", used: "pids.current", cache: None };
 
 impl Hierarchies {
     /// The least that any of the cgroups we are in leaves, as it is now.
     #[must_use]
     pub fn allowance(&self) -> Allowance {
-        let v1 = |name| self.v1.iter().find(|(known, _)| known == name).map(|(_, own)| own);
         let v2 = self.v2.as_deref();
-        let memory = left(v2, &MEMORY_V2).min(left(v1("memory").map(AsRef::as_ref), &MEMORY_V1));
-        let processes = left(v2, &PIDS).min(left(v1("pids").map(AsRef::as_ref), &PIDS));
+        let memory = left(v2, &MEMORY_V2).min(left(self.own_v1("memory"), &MEMORY_V1));
+        let processes = left(v2, &PIDS).min(left(self.own_v1("pids"), &PIDS));
         Allowance { memory, processes }
     }
 }
@@ -46,10 +52,7 @@ fn left(own: Option<&Path>, files: &Files) -> u64 {
         .filter_map(|folder| {
             let limit = number(&folder.join(files.limit))?;
             let used = number(&folder.join(files.used))?;
-            // Cache that nobody uses just now is given back when memory is wanted.
-            let cache = ["inactive_file", "total_inactive_file"]
-                .map(|name| counter(&folder.join("memory.stat"), name));
-            let cache = if files.used == PIDS.used { 0 } else { cache[0].max(cache[1]) };
+            let cache = files.cache.map_or(0, |name| counter(&folder.join("memory.stat"), name));
             Some(limit.saturating_sub(used.saturating_sub(cache)))
         })
         .min()

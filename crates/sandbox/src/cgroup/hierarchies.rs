@@ -61,7 +61,13 @@ impl Hierarchies {
     }
 
     pub(super) fn has_v1(&self, controller: &str) -> bool {
-        self.v1.iter().any(|(name, _)| name == controller)
+        self.own_v1(controller).is_some()
+    }
+
+    /// Our folder in the v1 tree of `controller`.
+    pub(super) fn own_v1(&self, controller: &str) -> Option<&Path> {
+        let found = self.v1.iter().find(|(name, _)| name == controller);
+        found.map(|(_, own)| own.as_path())
     }
 }
 

@@ -39,22 +39,18 @@ impl Controls {
         let inside = hierarchies.v2.as_ref().map(|own| own.join(parent).join(name).join("inside"));
         let there = |file: PathBuf| file.exists().then_some(file);
         let v2 = inside.as_ref().and_then(|inside| there(inside.join("cpu.weight")));
-        let v1 = || {
-            let (_, own) = hierarchies.v1.iter().find(|(controller, _)| controller == "cpu")?;
-            there(own.join(parent).join(name).join("cpu.shares"))
+        let v1 = |controller, file| {
+            there(hierarchies.own_v1(controller)?.join(parent).join(name).join(file))
         };
         let reclaim_v2 = inside.as_ref().and_then(|inside| {
             let (ask, used) = (inside.join("memory.reclaim"), inside.join("memory.current"));
             Some(Reclaim::V2 { ask: there(ask)?, used })
         });
-        let reclaim_v1 = || {
-            let (_, own) = hierarchies.v1.iter().find(|(controller, _)| controller == "memory")?;
-            there(own.join(parent).join(name).join("memory.force_empty")).map(Reclaim::V1)
-        };
+        let reclaim_v1 = || v1("memory", "memory.force_empty").map(Reclaim::V1);
         Self {
             reclaim: reclaim_v2.or_else(reclaim_v1),
             freeze: inside.and_then(|inside| there(inside.join("cgroup.freeze"))),
-            weight: v2.map(Weight::V2).or_else(|| v1().map(Weight::Shares)),
+            weight: v2.map(Weight::V2).or_else(|| v1("cpu", "cpu.shares").map(Weight::Shares)),
         }
     }
 
