@@ -62,14 +62,18 @@ class ByHand:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-def first_page_answers(browser: Socket) -> None:
-    """The first page evaluates: what a driver needs before it can do anything."""
+def first_page(browser: Socket) -> str:
+    """Attaches to the first page, as soon as there is one; answers the CDP session."""
     while True:
         pages = [info for info in browser.call("Target.getTargets")["targetInfos"] if info["type"] == "page"]
         if pages:
             break
-    session = browser.call("Target.attachToTarget", {"targetId": pages[0]["targetId"], "flatten": True})["sessionId"]
-    browser.call("Runtime.evaluate", {"expression": "1"}, session)
+    return browser.call("Target.attachToTarget", {"targetId": pages[0]["targetId"], "flatten": True})["sessionId"]
+
+
+def first_page_answers(browser: Socket) -> None:
+    """The first page evaluates: what a driver needs before it can do anything."""
+    browser.call("Runtime.evaluate", {"expression": "1"}, first_page(browser))
 
 
 def by_hand(flags: list[str]) -> float:

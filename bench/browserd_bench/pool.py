@@ -22,11 +22,11 @@ _pause = threading.Event()
 
 
 @contextmanager
-def pooled(context: Context) -> Iterator[Context]:
-    """A server of its own that keeps headless sessions ready and lets quiet ones stand by after a second."""
+def own_server(context: Context, **settings: str) -> Iterator[Context]:
+    """A server of a benchmark's own, with these settings, whose quiet sessions stand by after a second."""
     server = Server(
         private_hosts=[context.site.authority],
-        extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_POOL": f"headless={READY}", "BROWSERD_STANDBY_SECONDS": "1"},
+        extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_STANDBY_SECONDS": "1", **settings},
     )
     try:
         yield Context(server, context.site, context.table, context.quick)
@@ -43,7 +43,7 @@ def figure(connection: Connection, name: str) -> float:
 
 def hot(context: Context, browser: dict[str, Any]) -> None:
     flags = lifecycle.same_flags(browser["session_id"])
-    with pooled(context) as context:
+    with own_server(context, BROWSERD_POOL=f"headless={READY}") as context:
         connection = context.connection()
 
         def full() -> None:
@@ -113,7 +113,7 @@ def hot(context: Context, browser: dict[str, Any]) -> None:
 
 
 def hot_drivers(context: Context, browser: dict[str, Any]) -> None:
-    with pooled(context) as hot_context:
+    with own_server(context, BROWSERD_POOL=f"headless={READY}") as hot_context:
         connection = hot_context.connection()
         while figure(connection, 'browserd_pool_ready{kind="headless"}') < READY:
             _pause.wait(0.02)

@@ -4,16 +4,15 @@ from __future__ import annotations
 import os
 import pathlib
 import time
-from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 from harness import leaks
-from harness.server import Server
 
 from . import inside
 from .context import Context
 from .http1 import Connection
-from .pool import _pause, figure
+from .lifecycle import first_page
+from .pool import _pause, figure, own_server
 from .table import Row, percentile
 from .ws import Socket
 
@@ -21,20 +20,6 @@ TICK = os.sysconf("SC_CLK_TCK")
 WATCHED = 10.0
 SWAP_NEEDED = 1 << 30
 ROUNDS = 200
-
-
-@contextmanager
-def quiet(context: Context, **settings: str) -> Iterator[Context]:
-    """A server of its own whose sessions stand by after a second."""
-    server = Server(
-        private_hosts=[context.site.authority],
-        extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_STANDBY_SECONDS": "1", **settings},
-    )
-    try:
-        yield Context(server, context.site, context.table, context.quick)
-    finally:
-        server.stop()
-        server.discard()
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -58,18 +43,12 @@ def stands_by(connection: Connection) -> None:
         _pause.wait(0.02)
 
 
-def page(socket: Socket) -> str:
-    """Attaches to the first page; answers the CDP session."""
-    target = next(info for info in socket.call("Target.getTargets")["targetInfos"] if info["type"] == "page")
-    return socket.call("Target.attachToTarget", {"targetId": target["targetId"], "flatten": True})["sessionId"]
-
-
 def standby(context: Context, browser: dict[str, Any]) -> None:
-    with quiet(context, BROWSERD_POOL="off", BROWSERD_PAGE_OUT_SECONDS="1") as context:
+    with own_server(context, BROWSERD_POOL="off", BROWSERD_PAGE_OUT_SECONDS="1") as context:
         connection = context.connection()
         made = context.create(connection)
         socket = Socket.open(made["cdp_ws_url"])
-        socket.call("Runtime.evaluate", {"expression": "setInterval(() => performance.now(), 1); window.kept = 41"}, page(socket))
+        socket.call("Runtime.evaluate", {"expression": "setInterval(() => performance.now(), 1); window.kept = 41"}, first_page(socket))
         inner = [pid for pid in inside.processes(made["session_id"]) if pid != inside.own(made["session_id"])[0]]
         before = inside.pss(inner)
         socket.close()
@@ -97,7 +76,7 @@ def paged_out(context: Context, connection: Connection, made: dict[str, Any], be
         left.append(inside.pss(inner))
         start = time.perf_counter()
         socket = Socket.open(made["cdp_ws_url"])
-        answer = socket.call("Runtime.evaluate", {"expression": "window.kept"}, page(socket))
+        answer = socket.call("Runtime.evaluate", {"expression": "window.kept"}, first_page(socket))
         woken.append((time.perf_counter() - start) * 1000)
         if answer["result"]["value"] != 41:
             raise RuntimeError(answer)
@@ -111,7 +90,7 @@ def live_changes(context: Context, browser: dict[str, Any]) -> None:
     connection = context.connection()
     session = browser["session_id"]
     socket = Socket.open(browser["cdp_ws_url"])
-    attached = page(socket)
+    attached = first_page(socket)
     sizes = [(1280, 720), (1024, 768)]
     taken: list[float] = []
     for round_ in range(context.rounds(30)):
@@ -129,7 +108,7 @@ def live_changes(context: Context, browser: dict[str, Any]) -> None:
 
 def flat(context: Context, browser: dict[str, Any]) -> None:
     """Memory, descriptors and processes over many rounds of create and delete."""
-    with quiet(context, BROWSERD_POOL="headless=2") as context:
+    with own_server(context, BROWSERD_POOL="headless=2") as context:
         connection = context.connection()
 
         def rest() -> tuple[float, int, int]:

@@ -3,16 +3,12 @@
 //   cold   the same Chromium spawned by hand, and killed
 //   warm   a session that is already running (connect and goto only)
 // Prints one JSON object: contestant -> stage -> milliseconds.
-import { spawn } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { byHand } from "./by-hand.mjs";
 
-const { KERNEL_BASE_URL: base, KERNEL_API_KEY: key, BENCH_URL: url, BENCH_TMP: tmp } = process.env;
+const { KERNEL_BASE_URL: base, KERNEL_API_KEY: key, BENCH_URL: url } = process.env;
 const ready = Number(process.env.BENCH_READY);
 const rounds = Number(process.env.BENCH_ROUNDS);
-const uid = Number(process.env.BENCH_UID);
-const [program, ...flags] = JSON.parse(process.env.BENCH_FLAGS);
 const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
 
 async function drive(address, stages) {
@@ -61,48 +57,22 @@ async function ours() {
 async function cold() {
   const stages = {};
   const start = performance.now();
-  const profile = mkdtempSync(join(tmp, "bench-profile-"));
-  chownSync(profile, uid, uid);
-  const child = spawn(program, [`--user-data-dir=${profile}`, ...flags, "about:blank"], {
-    uid, gid: uid, detached: true, stdio: "ignore",
-    env: { HOME: profile, PATH: "/usr/bin:/bin", LANG: "en_US.UTF-8" },
-  });
-  const file = join(profile, "DevToolsActivePort");
-  let port, path;
-  while (!path) {
-    if (existsSync(file)) [port, path] = readFileSync(file, "utf8").split("\n");
-    if (!path) await new Promise((resolve) => setTimeout(resolve, 1));
-  }
+  const started = await byHand();
   stages.create = performance.now() - start;
-  const browser = await drive(`ws://127.0.0.1:${port}${path}`, stages);
+  const browser = await drive(started.address, stages);
   const released = performance.now();
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  process.kill(-child.pid, "SIGKILL");
-  await exited;
+  await started.kill();
   stages.release = performance.now() - released;
   stages.total = performance.now() - start;
   await browser.close().catch(() => {});
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  started.clear();
   return stages;
 }
 
 // one Chromium by hand that stays, for what connecting costs without a server in between
-const kept = {};
+let kept;
 async function warm() {
-  if (!kept.address) {
-    kept.profile = mkdtempSync(join(tmp, "bench-profile-"));
-    chownSync(kept.profile, uid, uid);
-    kept.child = spawn(program, [`--user-data-dir=${kept.profile}`, ...flags, "about:blank"], {
-      uid, gid: uid, detached: true, stdio: "ignore",
-      env: { HOME: kept.profile, PATH: "/usr/bin:/bin", LANG: "en_US.UTF-8" },
-    });
-    const file = join(kept.profile, "DevToolsActivePort");
-    while (!kept.address) {
-      const [port, path] = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
-      if (path) kept.address = `ws://127.0.0.1:${port}${path}`;
-      else await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-  }
+  kept ??= await byHand();
   const stages = {};
   const browser = await drive(kept.address, stages);
   await browser.close();
@@ -120,6 +90,6 @@ for (let round = -2; round < rounds; round++) {
     for (const [stage, ms] of Object.entries(stages)) (figures[name][stage] ??= []).push(ms);
   }
 }
-process.kill(-kept.child.pid, "SIGKILL");
-rmSync(kept.profile, { recursive: true, force: true, maxRetries: 5 });
+await kept.kill();
+kept.clear();
 console.log(JSON.stringify(figures));
