@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import io
 import os
+import pathlib
 import socket
 import threading
 from typing import Any, Iterator
@@ -448,6 +449,51 @@ def test_large_files_take_no_memory(kernel: Kernel, headless: Any, server: Serve
     assert found.digest() == digest.digest()
     grown = sum(map(leaks.pss_bytes, pids)) - before
     assert grown < 64 << 20, f"{grown >> 20} MiB more after a file of 256 MiB"
+
+
+@pytest.mark.parametrize("folder", [T, "/dev/shm"])
+def test_parts_of_large_files(one: Fs, folder: str) -> None:
+    """From a megabyte on, `serve` reads the file itself."""
+    content = os.urandom(3_000_000)
+    path = f"{folder}/parts"
+    assert one.write(path, content).status_code == 201
+    whole = one.read(path)
+    assert whole.content == content and whole.headers["content-length"] == "3000000"
+    for start, end in ((0, 1 << 20), (1, 1 << 20), (7, 2_999_999), (2_999_999, 3_000_000)):
+        part = one.read(path, Range=f"bytes={start}-{end - 1}")
+        assert part.status_code == 206 and part.content == content[start:end], (start, end)
+        assert part.headers["content-range"] == f"bytes {start}-{end - 1}/3000000"
+        assert part.headers["etag"] == whole.headers["etag"] and "x-browserd-file" not in part.headers
+    head = one.http.head("/fs/read_file", params={"path": path})
+    assert head.headers["content-length"] == "3000000" and head.content == b""
+    claimed = one.read(path, **{"X-Browserd-File": "take"})
+    assert claimed.content == content, "what a client says of it does not matter"
+    one.put("delete_file", path=path)
+
+
+def test_a_file_that_is_read_ends_with_its_session(kernel: Kernel, server: Server) -> None:
+    browser = kernel.browsers.create(headless=True)
+    sh(kernel, browser.session_id, "truncate -s 4G /home/kernel/endless")
+
+    def held() -> list[str]:
+        open_now = []
+        for fd in pathlib.Path(f"/proc/{server.pid}/fd").iterdir():
+            try:
+                open_now.append(os.readlink(fd))
+            except FileNotFoundError:
+                pass
+        return [name for name in open_now if "endless" in name]
+
+    with kernel.browsers.fs.with_streaming_response.read_file(browser.session_id, path="/home/kernel/endless") as answer:
+        stream = answer.iter_bytes()
+        next(stream)
+        assert held()
+        kernel.browsers.delete_by_id(browser.session_id)
+        # Nobody reads; the file is let go all the same.
+        eventually(lambda: not held(), "the file is closed")
+        with pytest.raises(httpx.TransportError):
+            for _ in stream:
+                pass
 
 
 def test_many_at_once(one: Fs) -> None:

@@ -41,21 +41,23 @@ def figure(connection: Connection, name: str) -> float:
     return float(found.group(1)) if found else 0.0
 
 
+def filled(connection: Connection, size: int, settled: int = 1) -> None:
+    """Waits until the pool is full, and so many of its sessions have settled; those are had first."""
+    while figure(connection, 'browserd_pool_ready{kind="headless"}') < size or figure(connection, 'browserd_pool_frozen{kind="headless"}') < settled:
+        _pause.wait(0.02)
+
+
 def hot(context: Context, browser: dict[str, Any]) -> None:
     flags = lifecycle.same_flags(browser["session_id"])
     with own_server(context, BROWSERD_POOL=f"headless={READY}") as context:
         connection = context.connection()
-
-        def full() -> None:
-            while figure(connection, 'browserd_pool_ready{kind="headless"}') < READY:
-                _pause.wait(0.02)
 
         def gone(ids: list[str]) -> None:
             while leaks.left_over(ids, context.server.state_dir):
                 _pause.wait(0.01)
 
         def one() -> tuple[float, float]:
-            full()
+            filled(connection, READY)
             start = time.perf_counter()
             made = context.create(connection)
             created = (time.perf_counter() - start) * 1000
@@ -88,7 +90,7 @@ def hot(context: Context, browser: dict[str, Any]) -> None:
 
             with ThreadPoolExecutor(size) as threads:
                 for _ in range(context.rounds(30)):
-                    full()
+                    filled(connection, READY, size)
                     results = list(threads.map(timed, range(size)))
                     waves += [took for took, _ in results]
                     for _, session in results:
@@ -115,7 +117,6 @@ def hot(context: Context, browser: dict[str, Any]) -> None:
 def hot_drivers(context: Context, browser: dict[str, Any]) -> None:
     with own_server(context, BROWSERD_POOL=f"headless={READY}") as hot_context:
         connection = hot_context.connection()
-        while figure(connection, 'browserd_pool_ready{kind="headless"}') < READY:
-            _pause.wait(0.02)
+        filled(connection, READY)
         connection.close()
         lifecycle.drivers(hot_context, browser, ready=READY)

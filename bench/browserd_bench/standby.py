@@ -12,7 +12,7 @@ from . import inside
 from .context import Context
 from .http1 import Connection
 from .lifecycle import first_page
-from .pool import _pause, figure, own_server
+from .pool import _pause, figure, filled, own_server
 from .table import Row, percentile
 from .ws import Socket
 
@@ -112,8 +112,7 @@ def flat(context: Context, browser: dict[str, Any]) -> None:
         connection = context.connection()
 
         def rest() -> tuple[float, int, int]:
-            while figure(connection, 'browserd_pool_ready{kind="headless"}') < 2:
-                _pause.wait(0.02)
+            filled(connection, 2, 2)
             return inside.pss([context.server.pid]), leaks.open_files(context.server.pid), len(leaks.processes([str(context.server.state_dir)]))
 
         def rounds(count: int) -> None:

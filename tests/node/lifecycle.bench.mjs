@@ -28,12 +28,13 @@ async function drive(address, stages) {
   return browser;
 }
 
-// Waits until the pool is as full as it gets, so that nothing is being started for it meanwhile.
+// Waits until the pool is as full as it gets, so that nothing is being started for it meanwhile, and the
+// next session to be had has settled.
 async function full() {
-  const line = /^browserd_pool_ready\{kind="headless"\} (\d+)$/m;
   for (;;) {
     const text = await (await fetch(`${base}/metrics`, { headers })).text();
-    if (Number(line.exec(text)?.[1]) >= ready) return;
+    const count = (name) => Number(new RegExp(`^browserd_pool_${name}\\{kind="headless"\\} (\\d+)$`, "m").exec(text)?.[1]);
+    if (count("ready") >= ready && count("frozen") >= Math.min(ready, 1)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
-use browserd_fleet::{Budgets, Class, Fleet, FleetOptions, Runtime};
+use browserd_fleet::{Budgets, CHROMIUM_SETTLES, Class, Fleet, FleetOptions, Runtime};
 use browserd_protocol::{EgressPolicy, Programs};
 use browserd_server::{ApiKeys, Recordings, Server, ServerConfig};
 use browserd_store::{DiskBlobs, SqliteStore};
@@ -122,6 +122,7 @@ async fn serve(
             wait: settings.create_wait,
         },
         pool: settings.pool.clone(),
+        settle: CHROMIUM_SETTLES,
         classes: match screens {
             true => vec![Class::HEADLESS, Class::HEADFUL],
             false => vec![Class::HEADLESS],

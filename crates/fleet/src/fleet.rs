@@ -46,6 +46,8 @@ pub struct FleetOptions {
     pub budgets: Budgets,
     /// How many are kept ready.
     pub pool: PoolSize,
+    /// How long those run before they are frozen.
+    pub settle: Duration,
     /// Classes [`PoolSize::Auto`] keeps ready.
     pub classes: Vec<Class>,
     /// When quiet sessions stand by.
@@ -67,7 +69,13 @@ impl FleetOptions {
     pub fn cold(max_sessions: usize) -> Self {
         let pool = PoolSize::Fixed(BTreeMap::new());
         let budgets = Budgets { max_sessions, starts_at_once: max_sessions, wait: Duration::ZERO };
-        Self { budgets, pool, classes: Vec::new(), standby: Standby::default() }
+        Self {
+            budgets,
+            pool,
+            settle: Duration::ZERO,
+            classes: Vec::new(),
+            standby: Standby::default(),
+        }
     }
 }
 
@@ -147,7 +155,7 @@ impl Fleet {
                 "cleared away an earlier server's sessions"
             );
         }
-        let FleetOptions { budgets, pool: size, classes, standby } = options;
+        let FleetOptions { budgets, pool: size, settle, classes, standby } = options;
         let metrics = Metrics::default();
         let admission = Admission::new(budgets, Arc::clone(&runtime), metrics.clone());
         let fleet = Self {
@@ -166,6 +174,7 @@ impl Fleet {
             pool: fleet.pool.clone(),
             runtime: Arc::clone(&fleet.runtime),
             size,
+            settle,
             classes,
             admission: fleet.admission.clone(),
             stop: fleet.stop_keeper.clone(),

@@ -29,7 +29,7 @@ pub use error::FleetError;
 pub use fleet::{Fleet, FleetOptions, Standby};
 pub use live::{Activity, BrowserSocket, LiveSession, StayAwake};
 pub use metrics::Metrics;
-pub use pool::{Class, PoolSize};
+pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
 pub use runtime::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
 pub use session::{NewSession, Page, Stages};
 

@@ -1,5 +1,6 @@
 //! A running session, as request handlers hold it.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,12 @@ impl LiveSession {
     /// A fresh connection to Chromium's debugging port.
     pub async fn browser_socket(&self) -> io::Result<BrowserSocket> {
         self.inner.instance.browser_socket().await
+    }
+
+    /// The open file of an offer the guest made ([`browserd_protocol::FileOffer`]), fit to be read
+    /// here. It stays readable when the session has ended.
+    pub async fn offered_file(&self, ticket: u64) -> io::Result<File> {
+        self.inner.instance.offered_file(ticket).await
     }
 
     /// Why the session has ended, or `None` while it runs.

@@ -53,15 +53,17 @@ pub struct Metrics {
     thawed: Histogram,
     paged_out: Counter,
     ready: Family<Kind, Gauge>,
+    frozen: Family<Kind, Gauge>,
     discarded: Counter,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let ready: Family<Kind, Gauge> = Family::default();
+        let (ready, frozen) = <(Family<Kind, Gauge>, Family<Kind, Gauge>)>::default();
         // Also while none has ever been there.
         for headless in [true, false] {
             drop(ready.get_or_create(&kind(headless)));
+            drop(frozen.get_or_create(&kind(headless)));
         }
         Self {
             created: Family::new_with_constructor(seconds),
@@ -75,6 +77,7 @@ impl Default for Metrics {
             thawed: seconds(),
             paged_out: Counter::default(),
             ready,
+            frozen,
             discarded: Counter::default(),
         }
     }
@@ -140,6 +143,11 @@ impl Metrics {
         );
         registry.register("pool_ready", "Sessions that wait for whoever asks", self.ready.clone());
         registry.register(
+            "pool_frozen",
+            "Those of them whose browser has settled, and which are frozen",
+            self.frozen.clone(),
+        );
+        registry.register(
             "pool_discarded",
             "Sessions that were started ahead and given to nobody",
             self.discarded.clone(),
@@ -197,6 +205,10 @@ impl Metrics {
         self.ready.get_or_create(&kind(headless)).inc_by(by);
     }
 
+    pub(crate) fn ready_frozen(&self, headless: bool, by: i64) {
+        self.frozen.get_or_create(&kind(headless)).inc_by(by);
+    }
+
     pub(crate) fn discarded(&self) {
         self.discarded.inc();
     }
@@ -231,6 +243,7 @@ mod tests {
             "browserd_session_thaw_seconds_count 1",
             "browserd_pool_ready{kind=\"headless\"} 2",
             "browserd_pool_ready{kind=\"headful\"} 0",
+            "browserd_pool_frozen{kind=\"headless\"} 0",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is not in:\n{text}");
         }

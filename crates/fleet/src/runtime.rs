@@ -1,5 +1,6 @@
 //! Where sessions run: the seam between their life and their walls.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -43,6 +44,10 @@ pub trait Instance: Send + Sync + 'static {
 
     /// A fresh connection to Chromium's debugging port.
     async fn browser_socket(&self) -> io::Result<BrowserSocket>;
+
+    /// The open file of an offer the guest made ([`browserd_protocol::FileOffer`]), fit to be read
+    /// here.
+    async fn offered_file(&self, ticket: u64) -> io::Result<File>;
 
     /// Makes an instance that was started [`Urgency::Ahead`] what `config` asks for. It differs
     /// from what it was started with only in what [`crate::Class::serves`] allows. Answers when that

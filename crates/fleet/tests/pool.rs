@@ -27,11 +27,38 @@ async fn ready(fleet: &Fleet, count: usize) {
     }
 }
 
+/// Waits until `count` sessions are frozen.
+async fn frozen(fake: &Fake, count: usize) {
+    while fake.frozen.lock().len() != count {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A browser is left to itself at first, so that its client need not wait for what it puts off.
+#[tokio::test]
+async fn a_ready_session_runs_until_it_has_settled() {
+    let settle = Duration::from_secs(600);
+    let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { settle, ..keeping(2) }).await;
+    ready(&fleet, 2).await;
+    let (made, stages) = fleet.create(new(None, 60)).await.unwrap();
+    assert!(stages.from_pool, "it can be had meanwhile");
+    assert!(fake.frozen.lock().is_empty());
+    assert!(!fleet.live(made.id.as_str()).unwrap().stands_by());
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+
+    let settle = Duration::from_millis(20);
+    let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { settle, ..keeping(2) }).await;
+    frozen(&fake, 2).await;
+    assert_eq!(fleet.ready()[&Class::HEADLESS], 2);
+    fleet.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_ready_session_is_taken_thawed_and_replaced() {
     let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
     ready(&fleet, 1).await;
-    assert_eq!(fake.frozen.lock().len(), 1, "what waits is frozen");
+    frozen(&fake, 1).await;
     let (made, stages) = fleet.create(new(Some("one"), 60)).await.unwrap();
     assert!(stages.from_pool);
     assert!(!fake.frozen.lock().contains(&made.id));
@@ -228,7 +255,7 @@ async fn one_that_stands_by_times_out_all_the_same() {
 async fn a_ready_session_sleeps_until_its_first_use() {
     let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
     let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { standby, ..keeping(2) }).await;
-    ready(&fleet, 2).await;
+    frozen(&fake, 2).await;
     let (plain, _) = fleet.create(new(None, 60)).await.unwrap();
     let live = fleet.live(plain.id.as_str()).unwrap();
     assert!(live.stands_by() && fake.frozen.lock().contains(&plain.id));

@@ -1,14 +1,15 @@
-//! Hands out sockets: connects to Chromium's port inside the session's network namespace and passes
-//! the connected socket to `serve`, which then talks to Chromium directly.
+//! Hands out descriptors: sockets connected to Chromium's port inside the session's network
+//! namespace, so that `serve` talks to Chromium directly, and files on offer, which it reads itself.
 //!
 //! ```text
 //!  serve ── connect, one Door byte ──▶ guest
-//!                                      │ connect 127.0.0.1:port (waits while Chromium restarts)
+//!                                      │ Cdp: connect 127.0.0.1:port (waits while Chromium restarts)
+//!                                      │ File: the ticket's file, once
 //!  serve ◀── HandoffReply line + fd ── guest, which keeps nothing
 //! ```
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,11 @@ use std::time::Duration;
 use browserd_protocol::{Door, HandoffReply};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::io::{AsyncReadExt, Interest};
-use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::browser::Browser;
+use crate::fs::Offers;
 
 /// Requests served at once; more wait to be accepted.
 const AT_ONCE: usize = 256;
@@ -33,7 +35,7 @@ const REST: Duration = Duration::from_millis(50);
 /// # Errors
 ///
 /// When the listener cannot be registered with the runtime.
-pub async fn serve(listener: StdListener, browser: Browser) -> io::Result<()> {
+pub async fn serve(listener: StdListener, browser: Browser, offers: Offers) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     let slots = Arc::new(Semaphore::new(AT_ONCE));
@@ -47,54 +49,61 @@ pub async fn serve(listener: StdListener, browser: Browser) -> io::Result<()> {
                 continue;
             }
         };
-        let browser = browser.clone();
+        let (browser, offers) = (browser.clone(), offers.clone());
         tokio::spawn(async move {
-            if let Err(error) = answer(stream, &browser).await {
-                tracing::debug!(%error, "a socket was not handed out");
+            if let Err(error) = answer(stream, &browser, &offers).await {
+                tracing::debug!(%error, "a descriptor was not handed out");
             }
             drop(slot);
         });
     }
 }
 
-async fn answer(mut caller: UnixStream, browser: &Browser) -> io::Result<()> {
+async fn answer(mut caller: UnixStream, browser: &Browser, offers: &Offers) -> io::Result<()> {
     let asked = tokio::time::timeout(ASK_WITHIN, caller.read_u8()).await??;
-    let connected = if asked == Door::Cdp as u8 {
+    let found = if asked == Door::Cdp as u8 {
         tokio::select! {
-            connected = browser.connect() => connected.map_err(|error| error.to_string()),
+            connected = connection(browser) => connected,
             // Nobody waits any more.
             _ = caller.read_u8() => return Ok(()),
         }
+    } else if asked == Door::File as u8 {
+        let ticket = tokio::time::timeout(ASK_WITHIN, caller.read_u64()).await??;
+        file(offers, ticket)
     } else {
         Err(format!("no door is called {asked:#04x}"))
     };
-    match connected {
-        Ok((stream, running)) => {
-            let reply = HandoffReply {
-                ok: true,
-                host: format!("127.0.0.1:{}", running.endpoint.port),
-                browser_path: running.endpoint.browser_path,
-                error: String::new(),
-            };
-            send(&caller, &reply, Some(&stream)).await
-        }
-        Err(error) => {
-            let reply =
-                HandoffReply { ok: false, host: String::new(), browser_path: String::new(), error };
-            send(&caller, &reply, None).await
-        }
+    match found {
+        Ok((reply, fd)) => send(&caller, &reply, Some(&fd)).await,
+        Err(error) => send(&caller, &HandoffReply { error, ..HandoffReply::default() }, None).await,
     }
 }
 
-/// Sends the reply as one line, with the socket attached to its first byte.
-async fn send(
-    caller: &UnixStream,
-    reply: &HandoffReply,
-    socket: Option<&TcpStream>,
-) -> io::Result<()> {
+/// A fresh connection to Chromium.
+async fn connection(browser: &Browser) -> Result<(HandoffReply, OwnedFd), String> {
+    let (stream, running) = browser.connect().await.map_err(|error| error.to_string())?;
+    let stream = stream.into_std().map_err(|error| error.to_string())?;
+    let reply = HandoffReply {
+        ok: true,
+        host: format!("127.0.0.1:{}", running.endpoint.port),
+        browser_path: running.endpoint.browser_path,
+        error: String::new(),
+    };
+    Ok((reply, stream.into()))
+}
+
+/// A file on offer.
+fn file(offers: &Offers, ticket: u64) -> Result<(HandoffReply, OwnedFd), String> {
+    let file = offers.take(ticket).ok_or("no such file is on offer")?;
+    let fd = file.as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
+    Ok((HandoffReply { ok: true, ..HandoffReply::default() }, fd))
+}
+
+/// Sends the reply as one line, with the descriptor attached to its first byte.
+async fn send(caller: &UnixStream, reply: &HandoffReply, fd: Option<&OwnedFd>) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
-    let fds: Vec<BorrowedFd<'_>> = socket.iter().map(AsFd::as_fd).collect();
+    let fds: Vec<BorrowedFd<'_>> = fd.iter().map(AsFd::as_fd).collect();
     let sent = caller
         .async_io(Interest::WRITABLE, || {
             let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -112,15 +112,16 @@ impl Guest {
         let processes = Processes::new(Arc::clone(&session), self.retention)?;
         tokio::spawn(session.awake.clone().report(shim.clone()));
         let mut services = tokio::task::JoinSet::new();
+        let files = Files::new(Arc::clone(&session));
         let browser = self.door.map(|listener| {
             let browser = Browser::start(Arc::clone(&session), shim.clone());
-            services.spawn(door::serve(listener, browser.clone()));
+            services.spawn(door::serve(listener, browser.clone(), files.offers().clone()));
             browser
         });
         let kit = Kit { session: Arc::clone(&session), groups: processes.groups() };
         let mut router = http::router(http::Services {
             processes: processes.clone(),
-            files: Files::new(Arc::clone(&session)),
+            files,
             logs: LogStreams::new(Arc::clone(&session)),
             requests: Arc::default(),
             browser: browser.clone().map(|browser| http::BrowserServices {

@@ -9,7 +9,7 @@
 //!  serve ──ShimCommand lines───────▶ shim ──GuestCommand lines──▶ guest
 //!         └ a socket pair, the shim's stdin; a later serve connects to shim.sock instead
 //!  serve ──HTTP──▶ guest.sock (a listener the shim made and the guest inherited)
-//!  serve ──one Door byte──▶ door.sock ──HandoffReply + socket (SCM_RIGHTS)──▶ serve
+//!  serve ──one Door byte──▶ door.sock ──HandoffReply + descriptor (SCM_RIGHTS)──▶ serve
 //! ```
 //!
 //! Everything that comes from the guest is hostile: readers bound every line by [`LINE_LIMIT`] and
@@ -17,7 +17,10 @@
 
 #[cfg(feature = "lines")]
 pub mod lines;
+mod offer;
 pub mod replay;
+
+pub use offer::FileOffer;
 
 use std::path::PathBuf;
 
@@ -367,23 +370,25 @@ pub struct Walls {
     pub uids: u32,
 }
 
-/// What to connect to, the one byte written to `door.sock`.
+/// What is wanted, the first byte written to `door.sock`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Door {
-    /// Chromium's remote debugging port.
+    /// A connection to Chromium's remote debugging port.
     Cdp = b'c',
+    /// A file that was offered; the ticket of its [`FileOffer`] follows, big-endian.
+    File = b'f',
 }
 
-/// The JSON line answered on `door.sock`, with the socket attached when `ok`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The JSON line answered on `door.sock`, with the descriptor attached when `ok`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandoffReply {
-    /// Whether a socket is attached.
+    /// Whether a descriptor is attached.
     pub ok: bool,
-    /// `host:port` Chromium listens on, for the `Host` header.
+    /// `host:port` Chromium listens on, for the `Host` header; empty for a file.
     #[serde(default)]
     pub host: String,
-    /// Path of the browser endpoint, `/devtools/browser/<uuid>`.
+    /// Path of the browser endpoint, `/devtools/browser/<uuid>`; empty for a file.
     #[serde(default)]
     pub browser_path: String,
     /// What went wrong, when not `ok`.

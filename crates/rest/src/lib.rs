@@ -1,10 +1,11 @@
 //! What the two HTTP faces, server and guest, have in common: one shape of refusal, one way to
-//! read JSON, the answers for unknown paths and methods.
+//! read JSON, the answers for unknown paths and methods, files on their way out.
 //!
 //! Routes nothing and knows no resource.
 
 mod error;
 mod fallback;
+pub mod file;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -18,6 +18,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod leaf;
+mod plain;
 pub mod proc;
 mod root;
 mod seccomp;
@@ -28,3 +29,4 @@ pub mod usage;
 pub mod walls;
 
 pub use error::WallError;
+pub use plain::is_plain;

@@ -1,5 +1,6 @@
 //! The targets of this module.
 
+use std::fs::File;
 use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
@@ -30,40 +31,45 @@ pub(crate) fn shim_report(data: &[u8]) {
     }));
 }
 
-/// What a guest may pass: nothing, a socket nobody is at, a file, what `serve` asks for.
+/// What a guest may pass: nothing, a socket nobody is at, a device, what `serve` asks for.
 struct Passable {
     listener: TcpListener,
-    file: std::fs::File,
+    device: File,
     connected: TcpStream,
+    file: File,
 }
 
 static PASSABLE: LazyLock<Passable> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    Passable { listener, file: std::fs::File::open("/dev/null").unwrap(), connected }
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
+    Passable { listener, device: File::open("/dev/null").unwrap(), connected, file }
 });
 
 /// Most bytes of an answer, which a socket takes at once.
 const MOST: usize = 100_000;
 
-/// The guest's answer at the door: only a connected socket of a loopback address is taken, only when
-/// the answer says so, and a line without end is not gathered.
+/// The guest's answer at the door: only a connected socket of a loopback address is taken, or a file
+/// of the host's, only when the answer says so, and a line without end is not gathered.
 pub(crate) fn handoff_reply(data: &[u8]) {
     let (kind, data) = cut(data);
     let data = stretched(data, MOST);
-    let fd = match kind % 4 {
+    let kind = kind % 5;
+    let fd = match kind {
         1 => Some(PASSABLE.listener.as_fd()),
-        2 => Some(PASSABLE.file.as_fd()),
+        2 => Some(PASSABLE.device.as_fd()),
         3 => Some(PASSABLE.connected.as_fd()),
+        4 => Some(PASSABLE.file.as_fd()),
         _ => None,
     };
     let (ours, theirs) = StdStream::pair().unwrap();
     say(theirs, fd, &data);
     ours.set_nonblocking(true).unwrap();
     let answer = block_on(async { handoff::answer(&UnixStream::from_std(ours).unwrap()).await });
-    if let Ok((reply, stream)) = answer {
-        assert!(reply.ok && kind % 4 == 3, "{reply:?}");
-        assert!(stream.peer_addr().unwrap().ip().is_loopback());
+    if let Ok((reply, fd)) = answer {
+        assert!(reply.ok && kind != 0, "{reply:?}");
+        assert_eq!(handoff::plain(fd.try_clone().unwrap()).is_ok(), kind == 4);
+        assert_eq!(handoff::connected(fd).is_ok(), kind == 3);
         assert!(data.len() <= LINE_LIMIT + 1024 || data[..=LINE_LIMIT + 1024].contains(&b'\n'));
     }
 }

@@ -1,5 +1,6 @@
-//! Taking a connected socket from the guest: the receiving half of `door.sock`.
+//! Taking connected sockets and open files from the guest: the receiving half of `door.sock`.
 
+use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -17,14 +18,28 @@ use tokio::net::UnixStream;
 /// How long the guest may take: it waits up to 30 s for a Chromium that is starting again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
-/// Asks for a connection and answers with it. What comes is the guest's word: the line is bounded
-/// in length and time, and the descriptor must be a TCP socket that is connected to a loopback
-/// address.
-pub(super) async fn open(
-    path: &Path,
-    door: Door,
-) -> io::Result<(HandoffReply, std::net::TcpStream)> {
-    match tokio::time::timeout(ANSWER_WITHIN, ask(path, door)).await {
+/// A connection to Chromium. What comes is the guest's word: the line is bounded in length and time,
+/// and the descriptor must be a TCP socket that is connected to a loopback address.
+pub(super) async fn connection(path: &Path) -> io::Result<(HandoffReply, std::net::TcpStream)> {
+    let (reply, fd) = ask(path, &[Door::Cdp as u8]).await?;
+    Ok((reply, connected(fd)?))
+}
+
+/// A file the guest has on offer: one that is read like any of the host's.
+pub(super) async fn file(path: &Path, ticket: u64) -> io::Result<File> {
+    let mut asked = vec![Door::File as u8];
+    asked.extend(ticket.to_be_bytes());
+    let (_, fd) = ask(path, &asked).await?;
+    plain(fd)
+}
+
+async fn ask(path: &Path, asked: &[u8]) -> io::Result<(HandoffReply, OwnedFd)> {
+    let asking = async {
+        let mut socket = UnixStream::connect(path).await?;
+        socket.write_all(asked).await?;
+        answer(&socket).await
+    };
+    match tokio::time::timeout(ANSWER_WITHIN, asking).await {
         Ok(answer) => answer,
         Err(_) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -33,14 +48,8 @@ pub(super) async fn open(
     }
 }
 
-async fn ask(path: &Path, door: Door) -> io::Result<(HandoffReply, std::net::TcpStream)> {
-    let mut socket = UnixStream::connect(path).await?;
-    socket.write_all(&[door as u8]).await?;
-    answer(&socket).await
-}
-
 /// The guest's answer on `socket`.
-pub(super) async fn answer(socket: &UnixStream) -> io::Result<(HandoffReply, std::net::TcpStream)> {
+pub(super) async fn answer(socket: &UnixStream) -> io::Result<(HandoffReply, OwnedFd)> {
     let mut line = Vec::new();
     let mut fd: Option<OwnedFd> = None;
     while line.last() != Some(&b'\n') {
@@ -56,18 +65,30 @@ pub(super) async fn answer(socket: &UnixStream) -> io::Result<(HandoffReply, std
     }
     let reply: HandoffReply = serde_json::from_slice(&line)?;
     match fd {
-        Some(fd) if reply.ok => {
-            let tcp = socket_type(&fd)? == SocketType::STREAM
-                && matches!(socket_domain(&fd)?, AddressFamily::INET | AddressFamily::INET6);
-            let stream = std::net::TcpStream::from(fd);
-            // A socket that is not connected has no peer: an error.
-            if tcp && stream.peer_addr()?.ip().is_loopback() {
-                Ok((reply, stream))
-            } else {
-                Err(io::Error::other("the guest passed something that is no TCP connection"))
-            }
-        }
+        Some(fd) if reply.ok => Ok((reply, fd)),
         _ => Err(io::Error::other(reply.error)),
+    }
+}
+
+/// `fd` as a connection within the session.
+pub(super) fn connected(fd: OwnedFd) -> io::Result<std::net::TcpStream> {
+    let tcp = socket_type(&fd)? == SocketType::STREAM
+        && matches!(socket_domain(&fd)?, AddressFamily::INET | AddressFamily::INET6);
+    let stream = std::net::TcpStream::from(fd);
+    // A socket that is not connected has no peer: an error.
+    if tcp && stream.peer_addr()?.ip().is_loopback() {
+        Ok(stream)
+    } else {
+        Err(io::Error::other("the guest passed something that is no TCP connection"))
+    }
+}
+
+/// `fd` as a file whose reading nobody inside has a hand in.
+pub(super) fn plain(fd: OwnedFd) -> io::Result<File> {
+    if browserd_sandbox::is_plain(&fd)? {
+        Ok(File::from(fd))
+    } else {
+        Err(io::Error::other("the guest passed something that is no file of the host's"))
     }
 }
 
@@ -94,6 +115,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
 
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
@@ -101,6 +123,16 @@ mod tests {
 
     /// Opens a door behind which a guest answers one caller with `line` and a descriptor.
     async fn opened(line: &str, fd: Option<OwnedFd>) -> io::Result<std::net::TcpStream> {
+        behind(line, fd, |path| async move { connection(&path).await.map(|(_, stream)| stream) })
+            .await
+    }
+
+    /// Answers whatever is asked for at a door with `line` and a descriptor.
+    async fn behind<T, F: Future<Output = io::Result<T>>>(
+        line: &str,
+        fd: Option<OwnedFd>,
+        ask: impl FnOnce(PathBuf) -> F,
+    ) -> io::Result<T> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("door.sock");
         let listener = UnixListener::bind(&path).unwrap();
@@ -120,7 +152,7 @@ mod tests {
             sendmsg(&caller, &first, &mut ancillary, SendFlags::NOSIGNAL).unwrap();
             let _ = caller.write_all(second);
         });
-        let answer = open(&path, Door::Cdp).await.map(|(_, stream)| stream);
+        let answer = ask(path).await;
         guest.join().unwrap();
         answer
     }
@@ -146,6 +178,25 @@ mod tests {
         assert!(opened("{\n", None).await.is_err());
         let refused = opened("{\"ok\":false,\"error\":\"gone\"}\n", None).await.unwrap_err();
         assert_eq!(refused.to_string(), "gone");
+    }
+
+    #[tokio::test]
+    async fn a_file_arrives_and_nothing_else_passes_for_one() {
+        let offered = |fd: Option<OwnedFd>| {
+            behind("{\"ok\":true}\n", fd, |path| async move { file(&path, 7).await })
+        };
+        let mut content = tempfile::tempfile().unwrap();
+        content.write_all(b"content").unwrap();
+        let passed = offered(Some(content.into())).await.unwrap();
+        assert_eq!(passed.metadata().unwrap().len(), 7);
+        for other in ["/dev/zero", "/proc/self/status", "/"] {
+            let other = std::fs::File::open(other).unwrap();
+            let refused = offered(Some(other.into())).await.unwrap_err();
+            assert!(refused.to_string().contains("no file"), "{refused}");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(offered(Some(listener.into())).await.is_err());
+        assert!(offered(None).await.is_err());
     }
 
     #[tokio::test]

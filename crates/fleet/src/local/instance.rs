@@ -1,5 +1,6 @@
 //! A session on this host while it runs, and its clearing away.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_protocol::lines::Lines;
 use browserd_protocol::{
-    Assignment, Door, GuestCommand, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file,
+    Assignment, GuestCommand, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file,
 };
 use browserd_sandbox::cgroup::Controls;
 use tokio::io::AsyncWriteExt;
@@ -74,13 +75,17 @@ impl Instance for LocalInstance {
     }
 
     async fn browser_socket(&self) -> io::Result<BrowserSocket> {
-        let (reply, stream) = handoff::open(&self.dir.join(file::DOOR_SOCK), Door::Cdp).await?;
+        let (reply, stream) = handoff::connection(&self.dir.join(file::DOOR_SOCK)).await?;
         stream.set_nonblocking(true)?;
         Ok(BrowserSocket {
             stream: TcpStream::from_std(stream)?,
             host: reply.host,
             browser_path: reply.browser_path,
         })
+    }
+
+    async fn offered_file(&self, ticket: u64) -> io::Result<File> {
+        handoff::file(&self.dir.join(file::DOOR_SOCK), ticket).await
     }
 
     async fn assign(&self, config: &SessionConfig, done: bool) -> io::Result<()> {

@@ -28,6 +28,8 @@ pub(crate) struct Keeper {
     pub(crate) pool: Pool,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) size: PoolSize,
+    /// How long a fresh browser is left running before it is frozen.
+    pub(crate) settle: Duration,
     /// Classes this host can start, for [`PoolSize::Auto`].
     pub(crate) classes: Vec<Class>,
     /// Knows what is left for the pool.
@@ -50,6 +52,7 @@ impl Keeper {
         let discards = TaskTracker::new();
         let mut pause = PAUSE;
         while !self.stop.is_cancelled() {
+            let settled = self.pool.freeze_settled().unwrap_or(LOOK_AGAIN);
             match self.next_step() {
                 Step::Discard(mut one) => {
                     discards.spawn(async move { one.discard().await });
@@ -61,8 +64,8 @@ impl Keeper {
                         pause = LONGEST_PAUSE.min(pause * 2);
                     }
                 },
-                Step::WaitFor(pause) => self.wait(pause, &discards).await,
-                Step::Wait => self.wait(LOOK_AGAIN, &discards).await,
+                Step::WaitFor(pause) => self.wait(pause.min(settled), &discards).await,
+                Step::Wait => self.wait(LOOK_AGAIN.min(settled), &discards).await,
             }
         }
         loop {
@@ -155,10 +158,10 @@ impl Keeper {
                 return false;
             }
         };
-        let frozen = instance.freeze(true);
-        tracing::debug!(session = %id, ?class, frozen, "a session is ready for whoever comes");
-        let one = Prepared { id, class, stamp, started: Started { instance, events, frozen } };
-        self.pool.put(one);
+        tracing::debug!(session = %id, ?class, "a session is ready for whoever comes");
+        let started = Started { instance, events, frozen: false };
+        let settles_at = Some(self.pool.shared.began.elapsed() + self.settle);
+        self.pool.put(Prepared { id, class, stamp, settles_at, started });
         true
     }
 

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!            keeper: one start at a time, at the lowest CPU weight, while nobody waits for another
-//!  Runtime::start(Ahead) ─▶ freeze ─▶ [ready] ──claim: thaw, assign──▶ a client's session
-//!                                       │      (thaw and assign at the first use, when nothing
-//!                                       │       has to change)
-//!                                       └─ died, too many, programs replaced ─▶ discarded
+//!  Runtime::start(Ahead) ─▶ [ready, settling ─▶ frozen] ──claim: thaw, assign──▶ a client's session
+//!                             │                          (thaw and assign at the first use, when
+//!                             │                           nothing has to change)
+//!                             └─ died, too many, programs replaced ─▶ discarded
 //! ```
 //!
 //! What is taken out of the pool is a session of its own, started from nothing like any other: its
@@ -19,7 +19,7 @@ mod sizing;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use browserd_api::browser::SessionConfig;
 use parking_lot::Mutex;
@@ -32,6 +32,10 @@ pub(crate) use keeper::Keeper;
 pub(crate) use prepared::{Events, Prepared, Started};
 pub use sizing::PoolSize;
 use sizing::{Claims, Demand};
+
+/// How long after its start Chromium has done what it puts off then: measured, it takes some 0.4 s of
+/// CPU time in bursts over ten seconds, which its first client would wait for otherwise.
+pub const CHROMIUM_SETTLES: Duration = Duration::from_secs(12);
 
 /// The sessions that are ready. Cheap to clone.
 #[derive(Clone)]
@@ -114,14 +118,42 @@ impl Pool {
     /// Takes one out.
     fn take(&self, state: &mut State, at: usize) -> Option<Prepared> {
         let one = state.ready.remove(at)?;
-        self.shared.metrics.ready(one.class.headless, -1);
+        self.count(&one, -1);
         Some(one)
     }
 
     /// Puts one in.
     fn put(&self, one: Prepared) {
-        self.shared.metrics.ready(one.class.headless, 1);
+        self.count(&one, 1);
         self.shared.state.lock().ready.push_back(one);
+    }
+
+    fn count(&self, one: &Prepared, by: i64) {
+        self.shared.metrics.ready(one.class.headless, by);
+        if one.started.frozen {
+            self.shared.metrics.ready_frozen(one.class.headless, by);
+        }
+    }
+
+    /// Freezes those that have settled; answers with how long it takes until the next one has.
+    fn freeze_settled(&self) -> Option<Duration> {
+        let now = self.shared.began.elapsed();
+        let mut next: Option<Duration> = None;
+        for one in &mut self.shared.state.lock().ready {
+            let Some(settles_at) = one.settles_at else { continue };
+            let left = settles_at.saturating_sub(now);
+            if !left.is_zero() {
+                next = Some(next.map_or(left, |next| next.min(left)));
+                continue;
+            }
+            one.settles_at = None;
+            one.started.frozen = one.started.instance.freeze(true);
+            if one.started.frozen {
+                self.shared.metrics.ready_frozen(one.class.headless, 1);
+            }
+            tracing::debug!(session = %one.id, frozen = one.started.frozen, "a ready session has settled");
+        }
+        next
     }
 
     /// Says that a client waits for a session.

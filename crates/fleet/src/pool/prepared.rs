@@ -1,6 +1,7 @@
 //! A session that was started ahead of its client.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
@@ -18,6 +19,9 @@ pub(crate) struct Prepared {
     pub(super) class: Class,
     /// [`crate::Runtime::programs_stamp`] before it was started.
     pub(super) stamp: u64,
+    /// When its browser has done what it puts off at its start, in the pool's time; none once that has
+    /// been seen to.
+    pub(super) settles_at: Option<Duration>,
     pub(super) started: Started,
 }
 

@@ -112,6 +112,10 @@ impl Instance for FakeInstance {
         Err(io::Error::other("no browser"))
     }
 
+    async fn offered_file(&self, _: u64) -> io::Result<std::fs::File> {
+        Err(io::Error::other("no files"))
+    }
+
     async fn assign(&self, _: &SessionConfig, _: bool) -> io::Result<()> {
         match self.fails_to_assign {
             true => Err(io::Error::other("not today")),

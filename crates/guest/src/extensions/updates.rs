@@ -17,6 +17,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use browserd_chromium::packed::manifest;
+use browserd_rest::file::chunks;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::server::conn::http1;
@@ -29,7 +30,6 @@ use tower::ServiceExt;
 
 use super::packed::Packed;
 use crate::browser::Forced;
-use crate::fs;
 
 /// The port extensions may have been packed for.
 const PORT: u16 = 10001;
@@ -148,7 +148,7 @@ async fn answer(
                 (CACHE_CONTROL, "no-store".to_owned()),
                 (CONTENT_LENGTH, served.size.to_string()),
             ],
-            Body::from_stream(fs::chunks(served.crx, 0, served.size)),
+            Body::from_stream(chunks(move || Ok(Arc::clone(&served.crx)), 0, served.size)),
         )
             .into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),

@@ -26,6 +26,7 @@ mod form;
 pub(crate) mod fuzzing;
 mod info;
 mod move_path;
+mod offers;
 mod owner;
 mod path;
 mod permissions;
@@ -54,10 +55,10 @@ use crate::session::Session;
 #[cfg(test)]
 pub(crate) use form::HEAD_LIMIT;
 pub(crate) use form::{Idle, parts};
+pub use offers::Offers;
 pub(crate) use owner::Owner;
 pub(crate) use path::Given;
 pub(crate) use place::{Place, file, open, through};
-pub(crate) use read_file::chunks;
 pub use routes::routes;
 
 /// Archives packed or unpacked at one time; each takes a thread.
@@ -71,6 +72,7 @@ struct Inner {
     session: Arc<Session>,
     archives: Arc<Semaphore>,
     watches: watch::Watches,
+    offers: Offers,
 }
 
 impl Files {
@@ -81,11 +83,17 @@ impl Files {
             session,
             archives: Arc::new(Semaphore::new(ARCHIVES)),
             watches: watch::Watches::default(),
+            offers: Offers::default(),
         }))
     }
 
     fn disk(&self) -> &Disk {
         &self.0.session.disk
+    }
+
+    /// What is left to `serve` to send.
+    pub(crate) fn offers(&self) -> &Offers {
+        &self.0.offers
     }
 
     fn owner(&self) -> Owner {

@@ -1,29 +1,28 @@
 //! `GET /fs/read_file`.
 
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use browserd_api::{ErrorBody, ErrorCode};
-use browserd_rest::{Error, Result};
-use bytes::Bytes;
-use futures_util::{Stream, stream};
+use browserd_protocol::FileOffer;
+use browserd_rest::{Error, Result, file};
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderName, StatusCode};
-use tokio::task::JoinHandle;
 
 use super::path::Given;
 use super::range::{Version, Wanted};
-use super::{blocking, place};
+use super::{Files, blocking, place};
 use crate::query::Query;
 use crate::refusals::{Binary, FileRefusals, Refusals};
 
-/// Bytes read at once.
-const CHUNK: u64 = 256 << 10;
+/// Parts of at least this many bytes are left to `serve`, if it asks for that: for less, asking at the
+/// door costs more than it spares.
+const LEFT_TO_SERVE: u64 = 1 << 20;
 
 /// Read a file.
 ///
@@ -46,7 +45,11 @@ const CHUNK: u64 = 256 << 10;
         Refusals, FileRefusals,
     ),
 )]
-pub(super) async fn read_file(query: Query, headers: HeaderMap) -> Result<Response> {
+pub(super) async fn read_file(
+    State(files): State<Files>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
     let given = Given::new("path", query.need("path")?)?;
     blocking(move || {
         let (fd, stat) = place::file(&given)?;
@@ -59,12 +62,20 @@ pub(super) async fn read_file(query: Query, headers: HeaderMap) -> Result<Respon
             Wanted::NotModified => (StatusCode::NOT_MODIFIED, 0, 0),
         };
         let file = File::from(fd);
-        let body = if to - from <= CHUNK {
-            let bytes = read(&file, from, to)
+        let mut ticket = None;
+        let body = if to - from <= file::CHUNK {
+            let bytes = file::read(&file, from, to)
                 .map_err(|error| super::refuse::refuse_io(&given.field, &given, &error))?;
             Body::from(bytes)
         } else {
-            Body::from_stream(chunks(Arc::new(file), from, to))
+            let file = Arc::new(file);
+            if to - from >= LEFT_TO_SERVE && takes(&headers) {
+                ticket = files.offers().offer(&file);
+            }
+            match ticket {
+                Some(_) => Body::empty(),
+                None => Body::from_stream(file::chunks(move || Ok(Arc::clone(&file)), from, to)),
+            }
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -78,7 +89,10 @@ pub(super) async fn read_file(query: Query, headers: HeaderMap) -> Result<Respon
         if let Some(date) = version.last_modified() {
             set(LAST_MODIFIED, &date);
         }
-        if status != StatusCode::NOT_MODIFIED {
+        if let Some(ticket) = ticket {
+            let offer = FileOffer { ticket, from, to };
+            set(HeaderName::from_static(FileOffer::HEADER), &offer.to_string());
+        } else if status != StatusCode::NOT_MODIFIED {
             set(CONTENT_LENGTH, &(to - from).to_string());
         }
         match status {
@@ -106,62 +120,7 @@ fn beyond(length: u64) -> Response {
     response
 }
 
-/// The bytes `from..to` of a file, as they are asked for.
-pub(crate) fn chunks(
-    file: Arc<File>,
-    from: u64,
-    to: u64,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    stream::unfold(Reader { file, at: from, end: to, ahead: None }, next)
-}
-
-/// A file on its way out; the next chunk is read while the last one is sent.
-struct Reader {
-    file: Arc<File>,
-    at: u64,
-    end: u64,
-    ahead: Option<JoinHandle<io::Result<Bytes>>>,
-}
-
-impl Reader {
-    fn start(&mut self) -> Option<JoinHandle<io::Result<Bytes>>> {
-        if self.at >= self.end {
-            return None;
-        }
-        let (file, from) = (Arc::clone(&self.file), self.at);
-        let to = self.end.min(from + CHUNK);
-        self.at = to;
-        Some(tokio::task::spawn_blocking(move || read(&file, from, to)))
-    }
-}
-
-async fn next(mut reader: Reader) -> Option<(io::Result<Bytes>, Reader)> {
-    let current = match reader.ahead.take() {
-        Some(ahead) => ahead,
-        None => reader.start()?,
-    };
-    let bytes = current.await.unwrap_or_else(|gone| Err(io::Error::other(gone)));
-    if bytes.is_ok() {
-        reader.ahead = reader.start();
-    } else {
-        reader.at = reader.end;
-    }
-    Some((bytes, reader))
-}
-
-/// The bytes `from..to`, all of them.
-fn read(file: &File, from: u64, to: u64) -> io::Result<Bytes> {
-    let wanted = usize::try_from(to - from).map_err(io::Error::other)?;
-    let mut bytes = Vec::with_capacity(wanted);
-    while bytes.len() < wanted {
-        let at = from + bytes.len() as u64;
-        let room = rustix::buffer::spare_capacity(&mut bytes);
-        match rustix::io::pread(file, room, at) {
-            Ok(0) => return Err(io::Error::other("the file became shorter while it was read")),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    bytes.truncate(wanted);
-    Ok(bytes.into())
+/// Whether whoever asks can send a file by itself.
+fn takes(headers: &HeaderMap) -> bool {
+    headers.get(FileOffer::HEADER).is_some_and(|value| value == FileOffer::TAKE)
 }

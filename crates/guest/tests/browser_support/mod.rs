@@ -22,6 +22,7 @@ use browserd_api::SessionId;
 use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
 use browserd_chromium::cdp::Cdp;
 use browserd_guest::browser::{Browser, Running};
+use browserd_guest::fs::Offers;
 use browserd_guest::init::{Children, ShimLine, raise_descriptor_limit};
 use browserd_guest::location::InForce;
 use browserd_guest::session::{Places, Session};
@@ -145,7 +146,11 @@ impl Guest {
     pub(crate) fn door(&self) -> PathBuf {
         let path = self.dir.path().join("door.sock");
         let listener = UnixListener::bind(&path).unwrap();
-        tokio::spawn(browserd_guest::door::serve(listener, self.browser.clone()));
+        tokio::spawn(browserd_guest::door::serve(
+            listener,
+            self.browser.clone(),
+            Offers::default(),
+        ));
         path
     }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::{ask, headers};
+use super::{ask, file, headers};
 use crate::fuzzing::headers::{first_line, headers as read};
 
 /// What never crosses, in any direction: it is about one connection.
@@ -56,7 +56,12 @@ pub(crate) fn relayed_headers(data: &[u8]) {
     let handshake = headers::handshake(&given);
     assert!(handshake.keys().all(|name| name.as_str().starts_with("sec-websocket-")));
     subset(&handshake, &given, &[]);
-    target(status.parse().unwrap_or(StatusCode::OK), &given);
+    let status = status.parse().unwrap_or(StatusCode::OK);
+    if let Some(offer) = file::offered(status, &given) {
+        assert!(status.is_success() && offer.from <= offer.to);
+        assert_eq!(given["x-browserd-file"], offer.to_string());
+    }
+    target(status, &given);
 }
 
 /// A web server's answer through a guest: a redirect leads to this route again and nowhere else.

@@ -6,6 +6,7 @@
 
 mod ask;
 mod client;
+mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod headers;
@@ -26,9 +27,10 @@ use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
 use browserd_api::browser::EndReason;
 use browserd_fleet::{Activity, LiveSession};
+use browserd_protocol::FileOffer;
 use browserd_rest::Error;
 use bytes::Bytes;
-use http::{StatusCode, Uri, Version, header};
+use http::{Method, StatusCode, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
@@ -97,6 +99,10 @@ pub(crate) async fn forward(
     let mut outgoing = headers::to_guest(request.headers(), websocket.is_some());
     outgoing.insert(header::HOST, header::HeaderValue::from_static(GUEST_HOST));
     outgoing.extend(extra);
+    let takes_files = request.method() == Method::GET && matches!(voice, Voice::Guest);
+    if takes_files {
+        file::take(&mut outgoing);
+    }
 
     let uri = Uri::builder().path_and_query(target).build();
     let (parts, body) = request.into_parts();
@@ -127,7 +133,11 @@ pub(crate) async fn forward(
         parts.headers.remove(header::CONTENT_LENGTH);
         return Ok(hardened(session, &parts, &voice, Body::from(body)));
     }
-    if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let (status, headers) = (answer.response.status(), answer.response.headers());
+    if let Some(offer) = file::offered(status, headers).filter(|_| takes_files) {
+        return from_file(session, answer, offer, activity).await;
+    }
+    if status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(from_guest(session, answer, &voice, activity));
     }
     let Some(upgrade) = upgrade else {
@@ -186,6 +196,25 @@ fn from_guest(
         Box::pin(async move { session.wait_end().await }) as SessionEnd
     });
     hardened(session, &parts, voice, Body::new(Relayed { body, ended, _activity: activity }))
+}
+
+/// The guest's answer with the file it offers for a body.
+async fn from_file(
+    session: &LiveSession,
+    answer: Answer,
+    offer: FileOffer,
+    activity: Activity,
+) -> Result<Response, Error> {
+    // Nothing follows the head, so its connection is free again.
+    let (mut parts, _) = answer.into_parts();
+    let body = match file::body(session, offer, activity).await {
+        Ok(body) => body,
+        Err(error) => {
+            return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+        }
+    };
+    parts.headers.insert(header::CONTENT_LENGTH, offer.length().into());
+    Ok(hardened(session, &parts, &Voice::Guest, body))
 }
 
 /// A response of the guest's with what may cross of it.

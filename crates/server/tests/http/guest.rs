@@ -31,6 +31,8 @@ pub(crate) fn document() -> OpenApi {
         (HttpMethod::Get, "/process/{process_id}/stdout/stream"),
         (HttpMethod::Get, "/process/{process_id}/attach"),
         (HttpMethod::Get, "/webdriver/session"),
+        (HttpMethod::Get, "/fs/read_file"),
+        (HttpMethod::Get, "/curl/raw"),
     ] {
         let item = PathItem::new(method, OperationBuilder::new().operation_id(Some(path)));
         document.paths.paths.insert(path.to_owned(), item);

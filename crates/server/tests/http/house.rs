@@ -46,6 +46,7 @@ impl House {
             chromium: Chromium::start().await,
             events: Mutex::default(),
             guests: Mutex::default(),
+            offered: Offered::default(),
         });
         let store = Arc::new(SqliteStore::in_memory().await.unwrap());
         let fleet = Fleet::start(
@@ -115,7 +116,11 @@ pub(crate) struct FakeRuntime {
     pub(crate) chromium: Chromium,
     events: Mutex<HashMap<SessionId, mpsc::Sender<RuntimeEvent>>>,
     guests: Mutex<HashMap<SessionId, JoinHandle<()>>>,
+    /// What the next session that is asked for a file has on offer: its ticket, and the file.
+    pub(crate) offered: Offered,
 }
+
+type Offered = Arc<Mutex<Option<(u64, std::fs::File)>>>;
 
 impl FakeRuntime {
     fn socket(&self, id: &SessionId) -> PathBuf {
@@ -167,7 +172,8 @@ impl Runtime for FakeRuntime {
         let listener = tokio::net::UnixListener::bind(&socket).unwrap();
         self.guests.lock().insert(id.clone(), guest::serve(listener));
         self.events.lock().insert(id.clone(), events.clone());
-        Ok(Box::new(FakeInstance { socket, port: self.chromium.port, events }))
+        let offered = Arc::clone(&self.offered);
+        Ok(Box::new(FakeInstance { socket, port: self.chromium.port, offered, events }))
     }
 
     fn programs_stamp(&self) -> u64 {
@@ -186,6 +192,7 @@ impl Runtime for FakeRuntime {
 struct FakeInstance {
     socket: PathBuf,
     port: u16,
+    offered: Offered,
     events: mpsc::Sender<RuntimeEvent>,
 }
 
@@ -201,6 +208,13 @@ impl Instance for FakeInstance {
             host: format!("127.0.0.1:{}", self.port),
             browser_path: "/devtools/browser/11111111-2222-3333-4444-555555555555".into(),
         })
+    }
+
+    async fn offered_file(&self, ticket: u64) -> io::Result<std::fs::File> {
+        match self.offered.lock().take() {
+            Some((offered, file)) if offered == ticket => Ok(file),
+            _ => Err(io::Error::other("no such file is on offer")),
+        }
     }
 
     async fn assign(&self, _: &SessionConfig, _: bool) -> io::Result<()> {

@@ -161,6 +161,116 @@ fn raw_guest(
     }
 }
 
+/// A guest that offers a file, and the head of the client's request as it saw it.
+fn offering(
+    offer: &str,
+    sender: mpsc::UnboundedSender<String>,
+) -> impl FnOnce(UnixListener) -> JoinHandle<()> {
+    let answer = format!(
+        "HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\nContent-Type: application/octet-stream\r\n\
+         ETag: \"e\"\r\nX-Browserd-File: {offer}\r\n\r\n"
+    );
+    move |listener| {
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut buffer = vec![0; 65536];
+                while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                    let _ = sender.send(String::from_utf8_lossy(&buffer[..read]).to_lowercase());
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+        })
+    }
+}
+
+/// A file of `length` bytes, each of which says where it is.
+fn numbered(length: usize) -> (std::fs::File, Vec<u8>) {
+    let content: Vec<u8> = (0..length).map(|at| (at / 9 % 251) as u8).collect();
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, &content).unwrap();
+    (file, content)
+}
+
+#[tokio::test]
+async fn a_file_the_guest_offers_is_sent_from_here() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let path = format!("/browsers/{}/fs/read_file?path=/f", id(&session));
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    house.runtime.replace_guest(&id(&session), offering("7 5 3000005", sender));
+    let (file, content) = numbered(4_000_000);
+    *house.runtime.offered.lock() = Some((7, file));
+    let answer = house.get(&path).await;
+    assert_eq!((answer.status, answer.header("content-length")), (206, "3000000"));
+    assert_eq!(answer.header("etag"), "\"e\"");
+    assert!(!answer.headers.contains_key("x-browserd-file"));
+    assert!(answer.header("content-security-policy").starts_with("sandbox"));
+    assert!(answer.body == content[5..3_000_005]);
+    assert!(seen.recv().await.unwrap().contains("x-browserd-file: take"));
+
+    // What is not there, and a file that ends before what was promised of it.
+    let answer = house.get(&path).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unavailable"));
+    *house.runtime.offered.lock() = Some((7, numbered(10).0));
+    let request = Request::get(house.client.url(&path))
+        .header("authorization", format!("Bearer {KEY}"))
+        .body(Body::empty())
+        .unwrap();
+    let broken = house.client.send(request).await;
+    assert!(broken.into_body().collect().await.is_err());
+}
+
+#[tokio::test]
+async fn a_file_is_offered_only_in_the_guests_own_voice() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    house.runtime.replace_guest(&id(&session), offering("7 0 3", sender));
+    *house.runtime.offered.lock() = Some((7, numbered(10).0));
+    let raw = format!("/browsers/{}/curl/raw?url=http://a.example", id(&session));
+    let answer = house.get(&raw).await;
+    assert_eq!((answer.status, answer.text()), (206, String::new()));
+    assert!(!seen.recv().await.unwrap().contains("x-browserd-file"));
+    let posted = house.post(&format!("/browsers/{}/process/exec", id(&session)), &json!({})).await;
+    assert_eq!((posted.status, posted.text()), (206, String::new()));
+    assert!(!seen.recv().await.unwrap().contains("x-browserd-file"));
+    assert!(house.runtime.offered.lock().is_some(), "nobody asked for it");
+}
+
+#[tokio::test]
+async fn a_file_is_let_go_with_its_session() {
+    let house = House::build().await;
+    let session = house.session().await;
+    let (sender, _seen) = mpsc::unbounded_channel();
+    house.runtime.replace_guest(&id(&session), offering("7 0 900000000", sender));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(900_000_000).unwrap();
+    *house.runtime.offered.lock() = Some((7, std::fs::File::open(file.path()).unwrap()));
+    let request =
+        Request::get(house.client.url(&format!("/browsers/{}/fs/read_file?path=/f", id(&session))))
+            .header("authorization", format!("Bearer {KEY}"))
+            .body(Body::empty())
+            .unwrap();
+    // A client that reads nothing any more.
+    let mut answer = house.client.send(request).await;
+    answer.body_mut().frame().await.unwrap().unwrap();
+    let holders = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let targets = all.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        targets.filter(|target| target == file.path()).count()
+    };
+    // The test is one.
+    assert_eq!(holders(), 2);
+    house.delete(&format!("/browsers/{}", id(&session))).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while holders() > 1 {
+        assert!(tokio::time::Instant::now() < deadline, "the file is still open");
+        tokio::task::yield_now().await;
+    }
+    assert!(answer.body_mut().collect().await.is_err(), "cut short");
+}
+
 #[tokio::test]
 async fn hostile_answers_are_refused() {
     let house = House::build().await;

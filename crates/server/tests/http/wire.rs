@@ -149,7 +149,7 @@ async fn unbuilt_operations_name_themselves() {
             "extensions.download_from_chrome_store",
         ),
         ("GET", "/extensions/anything".to_owned(), "extensions.download"),
-        ("GET", format!("/browser/kernel/fs/read_file?path=/x&jwt={jwt}"), "browsers.fs"),
+        ("GET", format!("/browser/kernel/fs/file_info?path=/x&jwt={jwt}"), "browsers.fs"),
     ] {
         let answer = house.client.call(method, &path, Some(KEY), None).await;
         assert_eq!((answer.status, answer.code().as_str()), (501, "not_implemented"), "{path}");
@@ -158,7 +158,7 @@ async fn unbuilt_operations_name_themselves() {
     }
     assert_eq!(house.client.call("GET", "/apps", None, None).await.status, 401);
     let answer =
-        house.client.call("GET", "/browser/kernel/fs/read_file?jwt=x.y.z", Some(KEY), None).await;
+        house.client.call("GET", "/browser/kernel/fs/file_info?jwt=x.y.z", Some(KEY), None).await;
     assert_eq!(answer.status, 401, "direct routing takes session tokens only");
 }
 
