@@ -11,7 +11,7 @@ import traceback
 from harness.server import Server
 from harness.site import Site
 
-from . import cdp, files, lifecycle, memory, playwright, pool, processes, replays, screen, standby, stream, throughput
+from . import cdp, density, files, lifecycle, memory, playwright, pool, processes, replays, screen, standby, stream, throughput
 from .context import Context
 from .table import Row, Table
 
@@ -35,6 +35,7 @@ BENCHMARKS = {
     "screen": screen.screenshots,
     "replays": replays.replays,
     "memory": memory.idle,
+    "density": density.density,
     "sessions": memory.twenty_sessions,
 }
 

@@ -1,9 +1,12 @@
 """What a session costs that nobody uses, what waking it costs, and what changing a running one costs."""
 from __future__ import annotations
 
+import io
+import json
 import os
 import pathlib
 import time
+import zipfile
 from typing import Any
 
 from harness import leaks
@@ -102,8 +105,30 @@ def live_changes(context: Context, browser: dict[str, Any]) -> None:
         if shown != width:
             raise RuntimeError(f"the window is {shown} wide, not {width}")
     context.table.add(Row("another viewport, a client connected", "ms", taken, goal="≤ 50 ms", met=percentile(taken, 0.5) <= 50))
+    loaded: list[float] = []
+    for number in range(context.rounds(30)):
+        body, kind = extension(number)
+        request = f"POST /browsers/{session}/extensions HTTP/1.1\r\n{connection.head}Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        start = time.perf_counter()
+        connection.timed(request, 201)
+        loaded.append((time.perf_counter() - start) * 1000)
+        if socket.call("Runtime.evaluate", {"expression": "40 + 2"}, attached)["result"]["value"] != 42:
+            raise RuntimeError("the page is gone")
+    context.table.add(Row("an extension, a client connected", "ms", loaded, goal="≤ 50 ms", met=percentile(loaded, 0.5) <= 50))
     socket.close()
     connection.close()
+
+
+def extension(number: int) -> tuple[bytes, str]:
+    """A form with an extension that has a content script, and its content type."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("manifest.json", json.dumps({"manifest_version": 3, "name": f"bench {number}", "version": "1", "content_scripts": [{"matches": ["*://*/*"], "js": ["content.js"]}]}))
+        zipped.writestr("content.js", "document.title += '!'")
+    boundary = "bench-boundary"
+    name = f'--{boundary}\r\nContent-Disposition: form-data; name="extensions[][name]"\r\n\r\nbench-{number}\r\n'
+    file = f'--{boundary}\r\nContent-Disposition: form-data; name="extensions[][zip_file]"; filename="e.zip"\r\nContent-Type: application/zip\r\n\r\n'
+    return name.encode() + file.encode() + archive.getvalue() + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
 def flat(context: Context, browser: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use browserd_protocol::Programs;
 
-use crate::settings::Settings;
+use crate::settings::{HeadlessEngine, Settings};
 
 /// Where distributions put the binary itself. What stands in /usr/bin is a shell script that adds
 /// flags of its own.
@@ -18,6 +18,8 @@ const CHROMIUM: [&str; 5] = [
     "/usr/lib/chromium/chrome",
     "/usr/lib64/chromium/chromium",
 ];
+const HEADLESS_SHELL: [&str; 2] =
+    ["/usr/lib/chromium/chromium-headless-shell", "/usr/lib/chromium/headless_shell"];
 const XVFB: [&str; 2] = ["/usr/bin/Xvfb", "/usr/local/bin/Xvfb"];
 const CHROMEDRIVER: [&str; 3] =
     ["/usr/bin/chromedriver", "/usr/lib/chromium/chromedriver", "/usr/local/bin/chromedriver"];
@@ -55,6 +57,8 @@ pub(crate) type Found = Result<PathBuf, Trouble>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Search {
     pub(crate) chromium: Found,
+    /// What runs headless sessions in Chromium's place, when that was chosen.
+    pub(crate) headless_shell: Option<Found>,
     pub(crate) xvfb: Found,
     pub(crate) chromedriver: Found,
     pub(crate) ffmpeg: Found,
@@ -69,6 +73,12 @@ impl Search {
     pub(crate) fn on_this_host(settings: &Settings) -> Self {
         Self {
             chromium: find(settings.chromium.as_deref(), &CHROMIUM, true),
+            headless_shell: match settings.headless_engine {
+                HeadlessEngine::Chromium => None,
+                HeadlessEngine::Shell => {
+                    Some(find(settings.headless_shell.as_deref(), &HEADLESS_SHELL, true))
+                }
+            },
             xvfb: find(settings.xvfb.as_deref(), &XVFB, true),
             // Debian's is a binary, others wrap it in a script; both will do.
             chromedriver: find(settings.chromedriver.as_deref(), &CHROMEDRIVER, false),
@@ -79,10 +89,11 @@ impl Search {
         }
     }
 
-    /// The programs for a session; none without Chromium.
+    /// The programs for a session; none without the browsers it may run.
     pub(crate) fn programs(&self) -> Option<Programs> {
         Some(Programs {
             chromium: self.chromium.clone().ok()?,
+            headless_shell: self.headless_shell.clone().transpose().ok()?,
             xvfb: self.xvfb.clone().ok(),
             chromedriver: self.chromedriver.clone().ok(),
             ffmpeg: self.ffmpeg.clone().ok(),

@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::programs::Search;
-use crate::settings::{Environment, Flags, Host, Settings, resolve};
+use crate::settings::{Environment, Flags, HeadlessEngine, Host, Settings, resolve};
 use crate::state::StateDir;
 use crate::{doctor, first_key, logs, stop};
 
@@ -92,6 +92,7 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
         pids_max: settings.pids_max,
         cpu_max_pct: settings.cpu_max_pct,
         disk_limit: settings.session_disk,
+        merge_memory: settings.merge_memory,
         log: settings.log.clone(),
     })
 }
@@ -138,6 +139,7 @@ async fn serve(
         region_default: settings.region,
         default_timezone: settings.timezone.clone(),
         default_locale: settings.locale.clone(),
+        headless_shell: settings.headless_engine == HeadlessEngine::Shell,
         recordings: Some(Recordings {
             blobs: Arc::new(blobs),
             state_dir: state.path().to_owned(),

@@ -42,9 +42,6 @@ const ALWAYS: &[&str] = &[
     // UDP has no way out of a session; without this, pages that offer HTTP/3 wait for it first.
     "--disable-quic",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
-    // The languages themselves are a policy, which can be changed; what follows them is the least
-    // there can be, as the flag cannot. Every list of ours ends with it.
-    "--accept-lang=en",
     // A session that stands by, or waits to be somebody's, is frozen: to watchdogs that looks as if
     // something hung, and they would end it when it goes on.
     "--disable-gpu-watchdog",
@@ -60,11 +57,25 @@ const ALWAYS: &[&str] = &[
     "--remote-debugging-port=0",
 ];
 
+/// Which browser a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine<'a> {
+    /// Chromium with a screen.
+    Headful,
+    /// Chromium without one.
+    Headless,
+    /// `chromium-headless-shell`: a third of the memory, and neither policies nor extensions.
+    Shell {
+        /// The languages pages see, as `Accept-Language` has them; elsewhere they are a policy.
+        languages: &'a str,
+    },
+}
+
 /// What one Chromium is to be.
 #[derive(Debug, Clone)]
 pub struct LaunchConfig<'a> {
-    /// No screen.
-    pub headless: bool,
+    /// Which browser it is.
+    pub engine: Engine<'a>,
     /// Width of the window, pixels.
     pub width: u32,
     /// Height of the window, pixels.
@@ -84,18 +95,30 @@ pub struct LaunchConfig<'a> {
 /// The arguments after the program's name. The last one is the page of the first tab.
 #[must_use]
 pub fn arguments(config: &LaunchConfig<'_>) -> Vec<OsString> {
-    let LaunchConfig { headless, width, height, .. } = *config;
+    let LaunchConfig { engine, width, height, .. } = *config;
     let mut arguments: Vec<OsString> = ALWAYS.iter().map(OsString::from).collect();
     let mut user_data_dir = OsString::from("--user-data-dir=");
     user_data_dir.push(config.user_data_dir);
     arguments.push(user_data_dir);
     arguments.push(format!("--window-size={width},{height}").into());
     arguments.push("--window-position=0,0".into());
-    if headless {
-        arguments.push("--headless=new".into());
+    match engine {
+        Engine::Headful => {}
+        Engine::Headless => arguments.push("--headless=new".into()),
+        // It installs nothing by policy, so this has nothing to stop that is asked for.
+        Engine::Shell { .. } => arguments.push("--disable-background-networking".into()),
+    }
+    if engine != Engine::Headful {
         // Without it `screen.width` is 800 whatever the window's size.
         arguments.push(format!("--screen-info={{{width}x{height}}}").into());
     }
+    let languages = match engine {
+        Engine::Shell { languages } => languages,
+        // The languages themselves are a policy, which can be changed; what follows them is the least
+        // there can be, as the flag cannot. Every list of ours ends with it.
+        Engine::Headful | Engine::Headless => "en",
+    };
+    arguments.push(format!("--accept-lang={languages}").into());
     if config.kiosk {
         arguments.push("--kiosk".into());
     }
@@ -110,9 +133,11 @@ pub fn arguments(config: &LaunchConfig<'_>) -> Vec<OsString> {
 mod tests {
     use super::*;
 
-    fn config(headless: bool) -> LaunchConfig<'static> {
+    const SHELL: Engine<'static> = Engine::Shell { languages: "fr-FR,fr,en" };
+
+    fn config(engine: Engine<'static>) -> LaunchConfig<'static> {
         LaunchConfig {
-            headless,
+            engine,
             width: 1280,
             height: 800,
             kiosk: false,
@@ -127,8 +152,8 @@ mod tests {
 
     #[test]
     fn both_ways_of_debugging_and_never_without_sandbox() {
-        for headless in [true, false] {
-            let arguments = arguments(&config(headless));
+        for engine in [Engine::Headful, Engine::Headless, SHELL] {
+            let arguments = arguments(&config(engine));
             assert!(has(&arguments, "--remote-debugging-pipe"));
             assert!(has(&arguments, "--remote-debugging-port=0"));
             assert!(has(&arguments, "--user-data-dir=/home/kernel/user-data"));
@@ -146,21 +171,31 @@ mod tests {
 
     #[test]
     fn headless_has_a_screen_of_the_windows_size() {
-        assert!(has(&arguments(&config(true)), "--screen-info={1280x800}"));
-        assert!(has(&arguments(&config(true)), "--headless=new"));
-        assert!(!has(&arguments(&config(false)), "--headless=new"));
+        for engine in [Engine::Headless, SHELL] {
+            assert!(has(&arguments(&config(engine)), "--screen-info={1280x800}"));
+        }
+        assert!(has(&arguments(&config(Engine::Headless)), "--headless=new"));
+        assert!(!has(&arguments(&config(Engine::Headful)), "--headless=new"));
+    }
+
+    #[test]
+    fn languages_are_a_flag_where_there_are_no_policies() {
+        assert!(has(&arguments(&config(SHELL)), "--accept-lang=fr-FR,fr,en"));
+        assert!(has(&arguments(&config(Engine::Headless)), "--accept-lang=en"));
     }
 
     #[test]
     fn each_flag_once() {
         // Chromium takes the last of two --disable-features and forgets the first.
-        let mut names: Vec<String> = arguments(&config(true))
-            .iter()
-            .map(|a| a.to_string_lossy().split('=').next().unwrap_or_default().to_owned())
-            .collect();
-        let all = names.len();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), all);
+        for engine in [Engine::Headful, Engine::Headless, SHELL] {
+            let mut names: Vec<String> = arguments(&config(engine))
+                .iter()
+                .map(|a| a.to_string_lossy().split('=').next().unwrap_or_default().to_owned())
+                .collect();
+            let all = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), all);
+        }
     }
 }

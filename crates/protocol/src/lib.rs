@@ -22,7 +22,7 @@ pub mod replay;
 
 pub use offer::FileOffer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig, Viewport};
@@ -121,6 +121,9 @@ pub struct SessionSpec {
     pub locale: String,
     /// Programs found on this host.
     pub programs: Programs,
+    /// Whether the kernel may merge equal pages of the session's memory (KSM).
+    #[serde(default)]
+    pub merge_memory: bool,
     /// How the gateway decides.
     pub egress: EgressPolicy,
     /// Log filter of shim and guest, in the syntax of `RUST_LOG`.
@@ -151,6 +154,9 @@ pub struct CgroupPlaces {
 pub struct Programs {
     /// Chromium's binary itself, not the shell wrapper.
     pub chromium: PathBuf,
+    /// `chromium-headless-shell`, where it runs headless sessions in Chromium's place.
+    #[serde(default)]
+    pub headless_shell: Option<PathBuf>,
     /// `Xvfb`, for headful sessions.
     #[serde(default)]
     pub xvfb: Option<PathBuf>,
@@ -198,6 +204,22 @@ pub struct GuestSpec {
     pub disk_limit: u64,
     /// Log filter.
     pub log: String,
+}
+
+impl GuestSpec {
+    /// Whether the session's browser is `chromium-headless-shell`, which has neither policies nor
+    /// extensions.
+    #[must_use]
+    pub fn runs_shell(&self) -> bool {
+        self.config.headless && self.programs.headless_shell.is_some()
+    }
+
+    /// The program of the session's browser.
+    #[must_use]
+    pub fn browser(&self) -> &Path {
+        let shell = self.programs.headless_shell.as_ref().filter(|_| self.config.headless);
+        shell.unwrap_or(&self.programs.chromium)
+    }
 }
 
 /// What a session may have on the host's disk.

@@ -30,3 +30,4 @@ pub mod walls;
 
 pub use error::WallError;
 pub use plain::is_plain;
+pub use sys::merge_memory;

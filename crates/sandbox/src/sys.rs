@@ -123,6 +123,18 @@ pub(crate) fn parent_death_signal(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the kernel merge equal pages of this process and of everything it starts (KSM). Needs
+/// `CAP_SYS_RESOURCE`.
+///
+/// # Errors
+///
+/// Without that capability, or where the kernel has no KSM.
+pub fn merge_memory() -> io::Result<()> {
+    // SAFETY: prctl on plain numbers.
+    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_MEMORY_MERGE, 1, 0, 0, 0) }))?;
+    Ok(())
+}
+
 /// Puts `fd` at the number `target`, inherited by exec.
 pub(crate) fn place_fd(fd: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
     if fd.as_raw_fd() == target {

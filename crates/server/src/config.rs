@@ -24,6 +24,8 @@ pub struct ServerConfig {
     pub default_timezone: String,
     /// Language (BCP 47) of sessions that ask for none.
     pub default_locale: String,
+    /// Whether headless sessions run `chromium-headless-shell`, which has no policies.
+    pub headless_shell: bool,
     /// Longest body of `POST /browsers`, bytes. Must leave room for 5 MiB of policies.
     pub create_body_limit: usize,
     /// Longest body of every other JSON route of this server, bytes. The guest decides for its own.
@@ -84,6 +86,7 @@ impl ServerConfig {
             token_secret,
             default_timezone: "UTC".to_owned(),
             default_locale: "en-US".to_owned(),
+            headless_shell: false,
             create_body_limit: Self::CREATE_BODY_LIMIT,
             json_body_limit: Self::JSON_BODY_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,

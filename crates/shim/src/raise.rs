@@ -54,6 +54,11 @@ pub(crate) struct Session {
 
 /// Raises the walls described by `spec`. Single-threaded.
 pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
+    if spec.merge_memory {
+        // What is started from here on inherits it.
+        browserd_sandbox::merge_memory()
+            .during("let the kernel merge equal pages of memory (--ksm)")?;
+    }
     // Sockets are bound by a short relative name: their paths have 107 bytes at most.
     rustix::process::chdir(&spec.dir)
         .map_err(io::Error::from)

@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     pub(crate) programs: Search,
     /// What `--version` says, or why it could not be asked.
     pub(crate) chromium_version: Result<String, String>,
+    /// The same of what runs headless sessions in its place, when that was chosen.
+    pub(crate) headless_shell_version: Option<Result<String, String>>,
     /// The same of chromedriver.
     pub(crate) chromedriver_version: Result<String, String>,
     /// The same of Node.
@@ -32,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) cgroups: Cgroups,
     pub(crate) disk: Disk,
     pub(crate) memory: Memory,
+    /// Whether the kernel merges equal pages just now, when it is to; none: it cannot.
+    pub(crate) merging: Option<Option<bool>>,
     /// Most sessions at once.
     pub(crate) max_sessions: u32,
 }

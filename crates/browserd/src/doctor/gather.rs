@@ -37,6 +37,7 @@ pub(super) fn facts(settings: &Settings) -> Facts {
         is_root: rustix::process::geteuid().is_root(),
         kernel: kernel(),
         chromium_version: version(&programs.chromium),
+        headless_shell_version: programs.headless_shell.as_ref().map(version),
         chromedriver_version: version(&programs.chromedriver),
         node_version: version(&programs.node),
         languages: programs.chromium.as_deref().map(languages).unwrap_or_default(),
@@ -47,6 +48,7 @@ pub(super) fn facts(settings: &Settings) -> Facts {
         cgroups: cgroups(),
         disk: disk(&settings.state_dir, settings.session_disk),
         memory: memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        merging: settings.merge_memory.then(merging),
         max_sessions: settings.max_sessions,
         programs,
     }
@@ -178,6 +180,12 @@ fn version(program: &Found) -> Result<String, String> {
         Ok(said) => Ok(said),
         Err(why) => Err(why.to_string()),
     }
+}
+
+/// Whether the kernel merges equal pages; none where it cannot.
+fn merging() -> Option<bool> {
+    let run = fs::read_to_string("/sys/kernel/mm/ksm/run").ok()?;
+    Some(run.trim() == "1")
 }
 
 /// Runs a program to its end and gives the first line it wrote. One that takes too long is killed.

@@ -23,6 +23,7 @@ fn good() -> Facts {
         },
         programs: Search {
             chromium: Ok("/usr/lib/chromium/chromium".into()),
+            headless_shell: None,
             xvfb: Ok("/usr/bin/Xvfb".into()),
             chromedriver: Ok("/usr/bin/chromedriver".into()),
             ffmpeg: Ok("/usr/bin/ffmpeg".into()),
@@ -31,6 +32,7 @@ fn good() -> Facts {
             node_runners: Ok("/opt/browserd/runners/node".into()),
         },
         chromium_version: Ok("Chromium 156.0.8078.79".to_owned()),
+        headless_shell_version: None,
         chromedriver_version: Ok("ChromeDriver 156.0.8078.79 (abc-refs/x)".to_owned()),
         node_version: Ok("v18.20.4".to_owned()),
         languages: ["en-US", "en-GB", "fr", "pt-BR"].map(str::to_owned).to_vec(),
@@ -52,6 +54,7 @@ fn good() -> Facts {
             session_limit: 10 * GIB,
         },
         memory: Memory { total: 24 * GIB, available: 20 * GIB, swap: 0 },
+        merging: None,
         max_sessions: 24,
     }
 }
@@ -110,6 +113,7 @@ fn every_line_that_is_not_ok_says_what_to_do() {
             shared_memory: false,
         },
         programs: Search {
+            headless_shell: None,
             chromium: Err(Trouble::NotFound),
             xvfb: Err(Trouble::NotFound),
             chromedriver: Err(Trouble::NotFound),
@@ -172,6 +176,13 @@ fn programs() {
     assert!(check(&facts)[0].message.contains("/usr/bin/chromium is a wrapper script"));
     let facts = but(|f| f.chromium_version = Err("exit status: 127".to_owned()));
     assert_only(&facts, "chromium", Level::Fail, "does not start: exit status: 127", "--reinstall");
+
+    let facts = but(|f| {
+        f.programs.headless_shell = Some(Err(Trouble::NotFound));
+        f.headless_shell_version = Some(Err("not found".to_owned()));
+    });
+    let install = "apt-get install -y chromium-headless-shell";
+    assert_only(&facts, "headless_shell", Level::Fail, "not found", install);
 
     let closed = PathBuf::from("/usr/bin/Xvfb");
     let facts = but(|f| f.programs.xvfb = Err(Trouble::NotExecutable(closed)));
@@ -344,6 +355,15 @@ fn json_has_the_same_lines() {
     assert_eq!(fonts["level"], "fail");
     assert!(fonts["fix"].as_str().unwrap().starts_with("apt-get"));
     assert!(json["checks"][0].get("fix").is_none());
+}
+
+#[test]
+fn merging_is_looked_at_when_it_is_asked_for() {
+    assert_only(&but(|f| f.merging = Some(None)), "ksm", Level::Fail, "no KSM", "--ksm");
+    let off = but(|f| f.merging = Some(Some(false)));
+    assert_only(&off, "ksm", Level::Warn, "switch is off", "echo 1 > /sys/kernel/mm/ksm/run");
+    let on = check(&but(|f| f.merging = Some(Some(true))));
+    assert!(on.last().unwrap().message.contains("can measure"));
 }
 
 #[test]

@@ -11,12 +11,12 @@ use secrecy::SecretString;
 
 use super::layer::{Layer, region};
 use super::pool::pool;
-use super::{LogFormat, SettingsError};
+use super::{HeadlessEngine, LogFormat, SettingsError, Switch};
 
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 29] = [
+pub(super) const VARIABLES: [&str; 32] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -29,6 +29,9 @@ pub(super) const VARIABLES: [&str; 29] = [
     "BROWSERD_STANDBY_SECONDS",
     "BROWSERD_PAGE_OUT_SECONDS",
     "BROWSERD_ALLOWED_PRIVATE_HOSTS",
+    "BROWSERD_HEADLESS_ENGINE",
+    "BROWSERD_HEADLESS_SHELL",
+    "BROWSERD_KSM",
     "BROWSERD_CHROMIUM",
     "BROWSERD_XVFB",
     "BROWSERD_CHROMEDRIVER",
@@ -85,6 +88,10 @@ impl Environment {
             standby_seconds: self.parsed("BROWSERD_STANDBY_SECONDS")?,
             page_out_seconds: self.parsed("BROWSERD_PAGE_OUT_SECONDS")?,
             allowed_private_hosts: self.text("BROWSERD_ALLOWED_PRIVATE_HOSTS")?.map(list),
+            headless_engine: self
+                .read("BROWSERD_HEADLESS_ENGINE", |text| HeadlessEngine::from_str(text, false))?,
+            headless_shell: self.path("BROWSERD_HEADLESS_SHELL"),
+            ksm: self.read("BROWSERD_KSM", |text| Switch::from_str(text, false))?,
             chromium: self.path("BROWSERD_CHROMIUM"),
             xvfb: self.path("BROWSERD_XVFB"),
             chromedriver: self.path("BROWSERD_CHROMEDRIVER"),

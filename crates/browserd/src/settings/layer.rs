@@ -9,8 +9,8 @@ use browserd_api::browser::Region;
 use clap::Args;
 use serde::Deserialize;
 
-use super::LogFormat;
 use super::pool::{PoolSize, pool};
+use super::{HeadlessEngine, LogFormat, Switch};
 
 /// What the command line adds to a [`Layer`].
 #[derive(Debug, Default, Args)]
@@ -77,6 +77,22 @@ pub(crate) struct Layer {
     /// IP, IP:port, CIDR or *.suffix [env: BROWSERD_ALLOWED_PRIVATE_HOSTS] [default: none]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) allowed_private_hosts: Option<Vec<String>>,
+
+    /// What runs headless sessions: chromium, or shell for chromium-headless-shell, which takes a third
+    /// of the memory and has no extensions, no policies and no notion of a tab in front [env:
+    /// BROWSERD_HEADLESS_ENGINE] [default: chromium]
+    #[arg(long, value_name = "ENGINE", hide_possible_values = true)]
+    pub(crate) headless_engine: Option<HeadlessEngine>,
+
+    /// chromium-headless-shell, below /usr [env: BROWSERD_HEADLESS_SHELL] [default: looked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) headless_shell: Option<PathBuf>,
+
+    /// Let the kernel merge equal pages of memory (KSM): on or off. It saves memory and costs CPU time,
+    /// and who is in one session can measure which pages others have [env: BROWSERD_KSM]
+    /// [default: off]
+    #[arg(long, value_name = "SWITCH", hide_possible_values = true)]
+    pub(crate) ksm: Option<Switch>,
 
     /// Chromium's binary itself (not a wrapper script), below /usr [env: BROWSERD_CHROMIUM]
     /// [default: looked for]
@@ -176,6 +192,9 @@ impl Layer {
             standby_seconds: self.standby_seconds.or(below.standby_seconds),
             page_out_seconds: self.page_out_seconds.or(below.page_out_seconds),
             allowed_private_hosts: self.allowed_private_hosts.or(below.allowed_private_hosts),
+            headless_engine: self.headless_engine.or(below.headless_engine),
+            headless_shell: self.headless_shell.or(below.headless_shell),
+            ksm: self.ksm.or(below.ksm),
             chromium: self.chromium.or(below.chromium),
             xvfb: self.xvfb.or(below.xvfb),
             chromedriver: self.chromedriver.or(below.chromedriver),

@@ -42,6 +42,27 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Which browser runs headless sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HeadlessEngine {
+    /// Chromium itself.
+    #[default]
+    Chromium,
+    /// `chromium-headless-shell`.
+    Shell,
+}
+
+/// Something that is on or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Switch {
+    /// It is on.
+    On,
+    /// It is off.
+    Off,
+}
+
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -65,6 +86,12 @@ pub(crate) struct Settings {
     pub(crate) standby: Standby,
     /// Private destinations sessions may reach.
     pub(crate) allowed_private_hosts: Vec<String>,
+    /// Which browser runs headless sessions.
+    pub(crate) headless_engine: HeadlessEngine,
+    /// `chromium-headless-shell`, when it should not be looked for.
+    pub(crate) headless_shell: Option<PathBuf>,
+    /// Whether the kernel may merge equal pages of sessions' memory.
+    pub(crate) merge_memory: bool,
     /// Chromium's binary, when it should not be looked for.
     pub(crate) chromium: Option<PathBuf>,
     /// Xvfb, when it should not be looked for.

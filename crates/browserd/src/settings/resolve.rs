@@ -16,7 +16,7 @@ use url::Url;
 
 use super::environment::Environment;
 use super::layer::{Flags, Layer};
-use super::{LogFormat, Settings};
+use super::{LogFormat, Settings, Switch};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
 const DEFAULT_PIDS_MAX: u64 = 2048;
@@ -139,6 +139,9 @@ pub(crate) fn resolve(
             page_out_after: seconds(layer.page_out_seconds.unwrap_or(DEFAULT_PAGE_OUT)),
         },
         allowed_private_hosts: private_hosts(layer.allowed_private_hosts.unwrap_or_default())?,
+        headless_engine: layer.headless_engine.unwrap_or_default(),
+        headless_shell: layer.headless_shell,
+        merge_memory: layer.ksm == Some(Switch::On),
         chromium: layer.chromium,
         xvfb: layer.xvfb,
         chromedriver: layer.chromedriver,

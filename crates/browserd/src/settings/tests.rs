@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 30] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -129,6 +129,19 @@ const ROWS: [Row; 27] = [
         ["a.internal 10.0.0.0/8", "b.internal", "c.internal"],
         |s| s.allowed_private_hosts.join(" "),
     ),
+    (
+        "headless_engine",
+        "BROWSERD_HEADLESS_ENGINE",
+        ["chromium", "shell", "chromium"],
+        ["Chromium", "Shell", "Chromium"],
+        |s| format!("{:?}", s.headless_engine),
+    ),
+    ("headless_shell", "BROWSERD_HEADLESS_SHELL", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
+        s.headless_shell.as_ref().unwrap().display().to_string()
+    }),
+    ("ksm", "BROWSERD_KSM", ["on", "off", "on"], ["true", "false", "true"], |s| {
+        s.merge_memory.to_string()
+    }),
     ("chromium", "BROWSERD_CHROMIUM", ["/1", "/2", "/3"], ["/1", "/2", "/3"], |s| {
         s.chromium.as_ref().unwrap().display().to_string()
     }),

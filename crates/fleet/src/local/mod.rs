@@ -58,6 +58,8 @@ pub struct LocalConfig {
     pub cpu_max_pct: Option<u32>,
     /// What a session may have on the disk, bytes; 0 is no limit.
     pub disk_limit: u64,
+    /// Whether the kernel may merge equal pages of sessions' memory.
+    pub merge_memory: bool,
     /// Log filter of shims and guests.
     pub log: String,
 }
@@ -129,6 +131,7 @@ impl LocalRuntime {
             locale: location.locale.clone().unwrap_or_else(|| self.config.locale.clone()),
             config: config.clone(),
             programs: self.config.programs.clone(),
+            merge_memory: self.config.merge_memory,
             egress: self.config.egress.clone(),
             log: self.config.log.clone(),
         }
@@ -152,7 +155,12 @@ impl Runtime for LocalRuntime {
 
     fn programs_stamp(&self) -> u64 {
         let programs = &self.config.programs;
-        let files = [Some(&programs.chromium), programs.xvfb.as_ref(), Some(&self.config.program)];
+        let files = [
+            Some(&programs.chromium),
+            programs.headless_shell.as_ref(),
+            programs.xvfb.as_ref(),
+            Some(&self.config.program),
+        ];
         stamp::of(files.into_iter().flatten())
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use browserd_chromium::cdp::{Cdp, CdpError};
 use browserd_chromium::devtools::{self, Endpoint};
-use browserd_chromium::flags::{self, LaunchConfig};
+use browserd_chromium::flags::{self, Engine, LaunchConfig};
 use browserd_chromium::locale;
 use browserd_protocol::inside;
 use browserd_sandbox::child::{Input, Launch};
@@ -83,10 +83,16 @@ pub(super) fn start(
 fn launch(session: &Session, standing: &Standing, locale: &str) -> io::Result<Launch> {
     let spec = &session.spec;
     let viewport = standing.viewport();
-    let program = CString::new(spec.programs.chromium.as_os_str().as_bytes())?;
+    let program = CString::new(spec.browser().as_os_str().as_bytes())?;
     let mut launch = Launch::new(program);
+    let languages = locale::accept_languages(locale);
+    let engine = match spec.config.headless {
+        _ if spec.runs_shell() => Engine::Shell { languages: &languages },
+        true => Engine::Headless,
+        false => Engine::Headful,
+    };
     let arguments = flags::arguments(&LaunchConfig {
-        headless: spec.config.headless,
+        engine,
         width: viewport.width,
         height: viewport.height,
         kiosk: standing.kiosk(),

@@ -148,6 +148,11 @@ impl Browser {
         Self { state, stop, tasks, logs, standing, display, resizing, relocating, session }
     }
 
+    /// Whether it is `chromium-headless-shell`.
+    pub(crate) fn runs_shell(&self) -> bool {
+        self.session.spec.runs_shell()
+    }
+
     /// What it is doing, now and from now on.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<BrowserState> {

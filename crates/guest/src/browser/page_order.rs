@@ -31,12 +31,19 @@ pub(crate) struct PageOrder {
     /// Ids of targets, the oldest first.
     known: Vec<String>,
     patience: Duration,
+    by_age: bool,
 }
 
 impl PageOrder {
     /// Knows none yet. A page may take `patience` to answer whether it is in front.
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { known: Vec::new(), patience }
+        Self { known: Vec::new(), patience, by_age: false }
+    }
+
+    /// Takes the newest page for the one in front, when `by_age`: in `chromium-headless-shell` every
+    /// page shows, in a window of its own.
+    pub(crate) fn by_age(self, by_age: bool) -> Self {
+        Self { by_age, ..self }
     }
 
     /// A page has opened: it is the newest.
@@ -85,6 +92,14 @@ impl PageOrder {
         if let [] | [_] = &self.known[..] {
             return Ok(self.known.first().cloned());
         }
+        if self.by_age {
+            let windows = self.known.iter().map(|page| async move {
+                let number = cdp.window_number(page).await.ok()?;
+                Some((number, page))
+            });
+            let newest = join_all(windows).await.into_iter().flatten().max();
+            return Ok(newest.map(|(_, page)| page.clone()));
+        }
         let (newest, patience) = (self.known.iter().rev().take(ASKED), self.patience);
         let asked = newest.map(|page| async move { (page, ask(cdp, page, patience).await) });
         let best =
@@ -112,13 +127,13 @@ async fn ask(cdp: &Cdp, page: &str, patience: Duration) -> Front {
     }
 }
 
-/// The page in front, asked once; none when there is no page.
+/// The page in front, asked once, or the newest, when `by_age`; none when there is no page.
 ///
 /// # Errors
 ///
 /// When Chromium does not tell which pages there are.
-pub(crate) async fn page_in_front(cdp: &Cdp) -> Result<Option<String>, CdpError> {
-    PageOrder::new(Duration::from_secs(1)).in_front(cdp, None).await
+pub(crate) async fn page_in_front(cdp: &Cdp, by_age: bool) -> Result<Option<String>, CdpError> {
+    PageOrder::new(Duration::from_secs(1)).by_age(by_age).in_front(cdp, None).await
 }
 
 #[cfg(test)]
@@ -183,6 +198,15 @@ mod tests {
                         _ => json!({ "sessionId": command["params"]["targetId"] }),
                     },
                     "Target.detachFromTarget" => json!({}),
+                    // As many as its id comes in the alphabet.
+                    "Browser.getWindowForTarget" => {
+                        let id = command["params"]["targetId"].as_str().unwrap();
+                        let bounds = json!({ "left": 0, "top": 0, "width": 1, "height": 1 });
+                        match says(&command["params"]["targetId"]) {
+                            Gone => Value::Null,
+                            _ => json!({ "windowId": id.as_bytes()[0], "bounds": bounds }),
+                        }
+                    }
                     "Runtime.evaluate" => {
                         let page = &command["sessionId"];
                         *self.asked.lock().entry(page.as_str().unwrap().to_owned()).or_default() +=
@@ -224,6 +248,17 @@ mod tests {
         assert_eq!(in_front(&pages, Some("c")).await.as_deref(), Some("b"));
         assert_eq!(in_front(&pages[2..], Some("d")).await.as_deref(), Some("c"));
         assert_eq!(in_front(&[], None).await, None);
+    }
+
+    #[tokio::test]
+    async fn the_newest_where_all_show() {
+        let pages = [("c", Is(1)), ("a", Is(2)), ("b", Is(2)), ("d", Gone)];
+        let (chromium, cdp) = Chromium::with(&pages);
+        let mut order = order().by_age(true);
+        assert_eq!(order.in_front(&cdp, Some("b")).await.unwrap().as_deref(), Some("c"));
+        chromium.set(&pages[1..]);
+        assert_eq!(order.in_front(&cdp, Some("a")).await.unwrap().as_deref(), Some("b"));
+        assert!(chromium.asked.lock().is_empty(), "nobody is asked whether it shows");
     }
 
     #[tokio::test]

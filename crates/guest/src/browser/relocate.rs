@@ -41,6 +41,11 @@ const SCRIPT: &str = include_str!("relocate.js");
 pub(crate) enum RelocateError {
     #[error("this Chromium does not know the time zone")]
     UnknownZone,
+    #[error(
+        "headless sessions of this server run chromium-headless-shell, which is told its language at \
+         its start: create another session, or a headful one"
+    )]
+    FixedLanguage,
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
     #[error("Chromium did not take the location over in time; it will when it starts again")]
@@ -75,14 +80,19 @@ impl Browser {
     pub(crate) async fn relocate(&self, to: Location) -> Result<(), RelocateError> {
         let mut formats = self.relocating.lock().await;
         let session = &self.session;
+        let is_shell = session.spec.runs_shell();
+        if is_shell && to.locale != session.location.get().locale {
+            return Err(RelocateError::FixedLanguage);
+        }
         session.location.set(to.clone());
         to.plant(&session.places.etc)?;
-        let languages = (!languages::are_by_policy(&session.places.etc))
+        let languages = (!is_shell && !languages::are_by_policy(&session.places.etc))
             .then(|| locale::accept_languages(&to.locale));
         let wanted = Wanted { session, location: to, languages };
         let running = self.running().await?;
         self.write_in(&mut formats, &running, &wanted.location.locale).await?;
         let cdp = running.cdp;
+        // The shell has no such page; the one it shows instead knows the zone as well.
         let page = cdp.open_hidden_page(POLICY_PAGE).await?;
         let taken = tokio::time::timeout(TAKEN_WITHIN, taken(&cdp, &page, &wanted)).await;
         // With the browser it goes too.

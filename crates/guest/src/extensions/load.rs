@@ -33,7 +33,8 @@ use crate::refusals::{BodyRefusals, Refusals, StorageRefusals};
 /// All or nothing: a name that is taken, an archive that is none or has links or paths out of its
 /// folder, a `.crx` whose signature does not hold or that is not the one `update.xml` offers (by id
 /// and version), and an extension Chromium does not take (its reason is quoted) are 400, and nothing
-/// is left behind.
+/// is left behind. So is every extension in a headless session of a server whose operator chose
+/// `chromium-headless-shell` for those.
 #[utoipa::path(
     post,
     path = "/extensions",
@@ -50,6 +51,13 @@ pub(super) async fn load(
     request: Request,
 ) -> Result<StatusCode> {
     let inner = &*extensions.0;
+    if inner.browser.runs_shell() {
+        return Err(Error::field(
+            "extensions",
+            "headless sessions of this server run chromium-headless-shell, which takes no extensions; \
+             create a headful session for them",
+        ));
+    }
     let (parts, body) = request.into_parts();
     let _upload = inner.uploads.acquire().await.map_err(Error::internal)?;
     let staging = Arc::new(Staging::new(&inner.session).map_err(Error::internal)?);

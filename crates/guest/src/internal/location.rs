@@ -20,6 +20,7 @@ pub(super) async fn location(
     let moved = tokio::spawn(async move { browser.relocate(location).await });
     moved.await.map_err(Error::internal)?.map_err(|error| match error {
         RelocateError::UnknownZone => Error::field("location.timezone", error.to_string()),
+        RelocateError::FixedLanguage => Error::field("location.locale", error.to_string()),
         RelocateError::NoBrowser(_) | RelocateError::NotTaken => {
             Error::new(ErrorCode::UpstreamUnavailable, error.to_string())
         }

@@ -36,7 +36,8 @@ pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: Cancell
     while let Some(running) = next_browser(&browser, generation, &unwatched).await {
         generation = running.generation;
         let mut resizes = browser.standing().resizes();
-        while let Err(error) = watch(&running.cdp, &mut resizes, &slot, &unwatched).await {
+        let by_age = browser.runs_shell();
+        while let Err(error) = watch(&running.cdp, by_age, &mut resizes, &slot, &unwatched).await {
             tracing::info!(%error, "the page in front is gone from view");
             tokio::select! {
                 () = running.cdp.closed() => break,
@@ -53,13 +54,14 @@ pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: Cancell
 /// Looks until nobody does any more; an error when the browser refuses or goes away.
 async fn watch(
     cdp: &Cdp,
+    by_age: bool,
     resizes: &mut watch::Receiver<()>,
     slot: &Slot,
     unwatched: &CancellationToken,
 ) -> Result<(), CdpError> {
     let mut events = cdp.events();
     let mut view = View { cdp, shown: None, pacing: Pacing::default() };
-    let mut pages = Pages::discover(cdp).await?;
+    let mut pages = Pages::discover(cdp, by_age).await?;
     let mut choose = true;
     let outcome = loop {
         if choose {

@@ -27,9 +27,10 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Asks to be told of pages, on a session of its own: what others ask for does not matter to it.
-    pub(super) async fn discover(cdp: &Cdp) -> Result<Self, CdpError> {
+    pub(super) async fn discover(cdp: &Cdp, by_age: bool) -> Result<Self, CdpError> {
         let session = cdp.attach_browser().await?;
-        let pages = Self::on(session);
+        let mut pages = Self::on(session);
+        pages.order = pages.order.by_age(by_age);
         let params = json!({ "discover": true });
         cdp.call_raw(Some(&pages.session), "Target.setDiscoverTargets", params).await?;
         Ok(pages)

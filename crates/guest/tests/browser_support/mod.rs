@@ -56,6 +56,7 @@ pub(crate) fn spec(config: SessionConfig) -> GuestSpec {
         timezone: "Asia/Tokyo".into(),
         locale: "fr-FR".into(),
         programs: Programs {
+            headless_shell: None,
             chromium: "/usr/lib/chromium/chromium".into(),
             xvfb: Some("/usr/bin/Xvfb".into()),
             chromedriver: Some("/usr/bin/chromedriver".into()),

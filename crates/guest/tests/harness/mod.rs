@@ -98,6 +98,7 @@ impl TestGuest {
             timezone: "Europe/Berlin".into(),
             locale: "de-DE".into(),
             programs: Programs {
+                headless_shell: None,
                 chromium: "/nonexistent".into(),
                 xvfb: None,
                 chromedriver: None,

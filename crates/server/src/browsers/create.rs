@@ -31,7 +31,8 @@ pub(crate) async fn create(
     State(app): State<App>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
-    let defaults = Defaults { region: app.config.region_default };
+    let defaults =
+        Defaults { region: app.config.region_default, headless_shell: app.config.headless_shell };
     let (new, unknown) = validate::create(&body, &defaults)?;
     let (session, stages) = app.fleet.create(new).await.map_err(refusal::from_fleet)?;
     let browser: Browser = view::show(&app, &session)?;

@@ -12,7 +12,7 @@ use super::{ignored, list};
 /// back as it is, what is refused says which field.
 pub(crate) fn session_body(data: &[u8]) {
     let Ok(body) = serde_json::from_slice::<Value>(data) else { return };
-    match validate::create(&body, &Defaults { region: Region::default() }) {
+    match validate::create(&body, &Defaults { region: Region::default(), headless_shell: false }) {
         Ok((session, unknown)) => {
             let config = &session.config;
             assert!((10..=259_200).contains(&config.timeout_seconds));

@@ -89,7 +89,10 @@ mod tests {
 
     #[test]
     fn the_document_and_the_checks_agree_on_what_asks_for_nothing() {
-        let defaults = validate::Defaults { region: browserd_api::browser::Region::UsEast };
+        let defaults = validate::Defaults {
+            region: browserd_api::browser::Region::UsEast,
+            headless_shell: false,
+        };
         for (field, _) in validate::create_fields() {
             for value in nothing(field) {
                 let body = json!({ field: value });

@@ -57,6 +57,28 @@ pub(super) fn disk(facts: &Facts) -> Check {
     }
 }
 
+/// Merging of equal pages; nothing to check where it was not asked for.
+pub(super) fn merging(facts: &Facts) -> Option<Check> {
+    const NAME: &str = "ksm";
+    let merging = facts.merging?;
+    let leave_out = "leave out --ksm and its variable";
+    Some(match merging {
+        None => Check::fail(NAME, "this kernel cannot merge equal pages (no KSM)", leave_out),
+        Some(_) if !facts.is_root => {
+            Check::fail(NAME, "an ordinary user may not have equal pages merged", leave_out)
+        }
+        Some(false) => Check::warn(
+            NAME,
+            "equal pages are not merged: the kernel's own switch is off",
+            facts.as_root("sh -c 'echo 1 > /sys/kernel/mm/ksm/run'"),
+        ),
+        Some(true) => Check::ok(
+            NAME,
+            "equal pages of memory are merged; who is in one session can measure which others have",
+        ),
+    })
+}
+
 pub(super) fn memory(facts: &Facts) -> Check {
     const NAME: &str = "memory";
     let (total, available) = (facts.memory.total, facts.memory.available);

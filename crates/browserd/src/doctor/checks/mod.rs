@@ -10,8 +10,9 @@ use super::facts::{Distribution, Facts};
 
 /// Every check, in the order of the report.
 pub(super) fn check(facts: &Facts) -> Vec<Check> {
-    vec![
-        software::chromium(facts),
+    let mut checks = vec![software::chromium(facts)];
+    checks.extend(software::headless_shell(facts));
+    checks.extend([
         software::languages(facts),
         software::xvfb(facts),
         software::chromedriver(facts),
@@ -32,7 +33,9 @@ pub(super) fn check(facts: &Facts) -> Vec<Check> {
         host::disk(facts),
         limits::session_disk(facts),
         host::memory(facts),
-    ]
+    ]);
+    checks.extend(host::merging(facts));
+    checks
 }
 
 impl Facts {

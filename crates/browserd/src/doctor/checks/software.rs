@@ -6,6 +6,8 @@ use crate::programs::Trouble;
 const CHROMIUM: [&str; 3] = ["chromium", "chromium", "chromium"];
 /// The others do it when asked to install once more.
 const CHROMIUM_AGAIN: [&str; 3] = ["--reinstall chromium chromium-common", "chromium", "chromium"];
+const HEADLESS_SHELL: [&str; 3] =
+    ["chromium-headless-shell", "chromium-headless", "chromium-headless-shell"];
 const XVFB: [&str; 3] = ["xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb"];
 const CHROMEDRIVER: [&str; 3] = ["chromium-driver", "chromedriver", "chromium"];
 const FFMPEG: [&str; 3] = ["ffmpeg", "ffmpeg", "ffmpeg"];
@@ -71,6 +73,28 @@ pub(super) fn chromium(facts: &Facts) -> Check {
         ),
         (Ok(path), Ok(version)) => Check::ok(NAME, format!("{version} at {}", path.display())),
     }
+}
+
+/// What runs headless sessions in Chromium's place; nothing to check where Chromium does.
+pub(super) fn headless_shell(facts: &Facts) -> Option<Check> {
+    const NAME: &str = "headless_shell";
+    const WHAT: &str = "chromium-headless-shell";
+    let version = facts.headless_shell_version.as_ref()?;
+    Some(match (facts.programs.headless_shell.as_ref()?, version) {
+        (Err(trouble), _) => {
+            let install = facts.install(WHAT, HEADLESS_SHELL);
+            let fix = mend(facts, trouble, "--headless-shell", install);
+            Check::fail(NAME, format!("{WHAT}: {}", words(trouble)), fix)
+        }
+        (Ok(path), Err(why)) => Check::fail(
+            NAME,
+            format!("{} does not start: {why}", path.display()),
+            facts.install(&format!("{WHAT} again"), HEADLESS_SHELL),
+        ),
+        (Ok(path), Ok(version)) => {
+            Check::ok(NAME, format!("{version} for headless sessions at {}", path.display()))
+        }
+    })
 }
 
 pub(super) fn languages(facts: &Facts) -> Check {

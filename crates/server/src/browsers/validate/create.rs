@@ -18,6 +18,8 @@ const TIMEOUT_DEFAULT: u32 = 60;
 pub(crate) struct Defaults {
     /// Region of sessions that ask for none.
     pub(crate) region: Region,
+    /// Whether headless sessions run `chromium-headless-shell`.
+    pub(crate) headless_shell: bool,
 }
 
 /// What a session shall be; every field may be left out.
@@ -82,6 +84,16 @@ pub(crate) fn create(
             } else {
                 "a headful session has 8GiB or 16GiB"
             },
+        );
+    }
+    if headless
+        && defaults.headless_shell
+        && asked.chrome_policy.as_ref().is_some_and(|policy| !policy.is_empty())
+    {
+        faults.add(
+            "chrome_policy",
+            "headless sessions of this server run chromium-headless-shell, which has no policies; \
+             ask for a headful session",
         );
     }
     faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
@@ -184,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    const DEFAULTS: Defaults = Defaults { region: Region::EuWest };
+    const DEFAULTS: Defaults = Defaults { region: Region::EuWest, headless_shell: false };
 
     fn made(body: &Value) -> NewSession {
         create(body, &DEFAULTS).unwrap().0
@@ -208,6 +220,19 @@ mod tests {
             (Memory::Gib8, Region::EuWest, 60)
         );
         assert_eq!(made(&json!({"headless": true})).config.memory, Memory::Gib1);
+    }
+
+    #[test]
+    fn the_headless_shell_has_no_policies() {
+        let shell = Defaults { headless_shell: true, ..DEFAULTS };
+        let policy = json!({"BookmarkBarEnabled": false});
+        let refused = create(&json!({"headless": true, "chrome_policy": policy}), &shell);
+        assert_eq!(refused.unwrap_err().0.body().details[0].code, "chrome_policy");
+        for body in
+            [json!({"headless": true, "chrome_policy": {}}), json!({"chrome_policy": policy})]
+        {
+            assert!(create(&body, &shell).is_ok(), "{body}");
+        }
     }
 
     #[test]
