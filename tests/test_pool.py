@@ -11,7 +11,7 @@ import pytest
 from kernel import Kernel
 
 from harness import leaks, sessions
-from harness.cdp import Cdp
+from harness.cdp import Cdp, first_page
 from harness.deadline import eventually
 from harness.server import Server, serving
 from harness.sessions import sh
@@ -197,6 +197,34 @@ def test_the_memory_of_one_that_stands_by_goes_to_swap(pooled: Server, client: K
     eventually(lambda: figure(pooled, "browserd_session_page_outs_total") > before and swap() < used - (32 << 20), "its memory is in swap", 60)
     assert evaluate(browser, "window.kept[3_999_999]") == 3_999_999
     client.browsers.delete_by_id(browser.session_id)
+
+
+@needs_freezer
+def test_a_silent_client_stays_connected_while_it_stands_by(site: Site) -> None:
+    """By choice of the operator: the connection, its sessions and the page's timers are there after it."""
+    settings = {"BROWSERD_POOL": "off", "BROWSERD_STANDBY_SECONDS": "1", "BROWSERD_STANDBY_SILENT_SECONDS": "1"}
+    with serving(private_hosts=[site.authority], extra_env=settings) as server, sessions.client(server.base_url, server.key) as kernel:
+        browser = kernel.browsers.create(headless=True, timeout_seconds=600)
+        with Cdp(browser.cdp_ws_url) as cdp:
+            page = first_page(cdp)
+            page.call("Runtime.enable")
+            page.evaluate("window.kept = 41; console.log('here')")
+            cdp.event("Runtime.consoleAPICalled")
+            for round_ in range(3):
+                eventually(lambda: frozen(browser.session_id), f"it stands by, round {round_}")
+                assert page.evaluate("window.kept += 1") == 42 + round_
+            # A page that says something by itself keeps it awake, and is heard.
+            page.evaluate("window.ticks = setInterval(() => console.log('tick'), 100)")
+            for _ in range(30):
+                cdp.event("Runtime.consoleAPICalled")
+            assert not frozen(browser.session_id)
+            page.evaluate("clearInterval(ticks)")
+            eventually(lambda: frozen(browser.session_id), "it stands by again")
+            # Others may use it meanwhile, and more than fits into a socket arrives.
+            assert kernel.browsers.process.exec(browser.session_id, command="true").exit_code == 0
+            eventually(lambda: frozen(browser.session_id), "and again")
+            assert page.evaluate(f"'{'x' * 3_000_000}'.length") == 3_000_000
+        kernel.browsers.delete_by_id(browser.session_id)
 
 
 @needs_freezer

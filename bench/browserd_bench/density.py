@@ -33,19 +33,6 @@ def further(begin: Callable[[], Any], pids: Callable[[Any], Iterable[int]], wait
     return running, (total() - first) / (RUNNING - 1)
 
 
-def in_session(leader: int) -> list[int]:
-    """Processes of the session (setsid) that `leader` leads: not all of a browser's name its profile."""
-    found = []
-    for pid in leaks.pids():
-        try:
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader:
-            found.append(pid)
-    return found
-
-
 def by_hand(flags: list[str]) -> float:
     def begin() -> ByHand:
         chromium = ByHand(flags)
@@ -53,7 +40,7 @@ def by_hand(flags: list[str]) -> float:
         first_page_answers(Socket(socket.create_connection(("127.0.0.1", port)), f"127.0.0.1:{port}", path))
         return chromium
 
-    running, each = further(begin, lambda chromium: in_session(chromium.process.pid))
+    running, each = further(begin, lambda chromium: inside.led_by(chromium.process.pid))
     for chromium in running:
         chromium.end()
     return each

@@ -27,6 +27,19 @@ def chromium(session_id: str) -> int:
     raise LookupError(f"no Chromium in {session_id}")
 
 
+def led_by(leader: int) -> list[int]:
+    """Processes of the session (setsid) that `leader` leads: not all of a browser's name its profile."""
+    found = []
+    for pid in leaks.pids():
+        try:
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader:
+            found.append(pid)
+    return found
+
+
 def own(session_id: str) -> list[int]:
     """Shim and guest."""
     return [pid for pid, command in processes(session_id).items() if "browserd" in command.split(" ")[0] or command.split(" ")[0].endswith(("shim", "guest", "init"))]

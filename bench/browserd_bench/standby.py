@@ -23,6 +23,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 WATCHED = 10.0
 SWAP_NEEDED = 1 << 30
 ROUNDS = 200
+#: Sessions in use beside one that stands by.
+BESIDE = 3
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -49,6 +51,9 @@ def stands_by(connection: Connection) -> None:
 def standby(context: Context, browser: dict[str, Any]) -> None:
     with own_server(context, BROWSERD_POOL="off", BROWSERD_PAGE_OUT_SECONDS="1") as context:
         connection = context.connection()
+        # what all have in common, Chromium's own pages, is shared with sessions in use, as it is on any host
+        others = [context.create(connection) for _ in range(BESIDE)]
+        in_use = [Socket.open(other["cdp_ws_url"]) for other in others]
         made = context.create(connection)
         socket = Socket.open(made["cdp_ws_url"])
         socket.call("Runtime.evaluate", {"expression": "setInterval(() => performance.now(), 1); window.kept = 41"}, first_page(socket))
@@ -66,7 +71,10 @@ def standby(context: Context, browser: dict[str, Any]) -> None:
             context.table.add(Row("memory of a session that stands by", "MiB", [inside.pss(inner)], [before], "before", note="this host has no swap: it keeps its memory"))
         else:
             paged_out(context, connection, made, before)
-        context.delete(connection, made["session_id"])
+        for client in in_use:
+            client.close()
+        for other in [made, *others]:
+            context.delete(connection, other["session_id"])
         connection.close()
 
 
@@ -84,7 +92,7 @@ def paged_out(context: Context, connection: Connection, made: dict[str, Any], be
         if answer["result"]["value"] != 41:
             raise RuntimeError(answer)
         socket.close()
-    context.table.add(Row("memory of a session that stands by, its PSS", "MiB", left, [before], "before", "at most half", percentile(left, 0.5) <= before / 2))
+    context.table.add(Row(f"memory of a session that stands by beside {BESIDE} in use, PSS", "MiB", left, [before], "before", "at most half", percentile(left, 0.5) <= before / 2))
     context.table.add(Row("from swap: connect until the page evaluates", "ms", woken, goal="≤ 150 ms", met=percentile(woken, 0.5) <= 150))
 
 

@@ -139,6 +139,7 @@ async fn serve(
         region_default: settings.region,
         default_timezone: settings.timezone.clone(),
         default_locale: settings.locale.clone(),
+        silent_after: settings.silent_after,
         headless_shell: settings.headless_engine == HeadlessEngine::Shell,
         recordings: Some(Recordings {
             blobs: Arc::new(blobs),

@@ -90,7 +90,7 @@ impl LiveSession {
     #[must_use]
     pub fn activity(&self) -> Activity {
         self.inner.uses.activity.send_modify(|count| *count += 1);
-        Activity { _awake: self.stay_awake(), session: self.clone() }
+        Activity { awake: Some(self.stay_awake()), session: self.clone() }
     }
 
     /// Until dropped the session does not stand by, though it may time out.
@@ -196,8 +196,21 @@ impl Drop for Uses {
 
 /// Held while a client uses a session.
 pub struct Activity {
-    _awake: StayAwake,
+    awake: Option<StayAwake>,
     session: LiveSession,
+}
+
+impl Activity {
+    /// The client is there and wants nothing just now: the session may stand by, though it does not
+    /// time out.
+    pub fn rest(&mut self) {
+        self.awake = None;
+    }
+
+    /// The client wants something again. A session that stands by goes on before this answers.
+    pub fn wake(&mut self) {
+        self.awake.get_or_insert_with(|| self.session.stay_awake());
+    }
 }
 
 impl Drop for Activity {

@@ -209,6 +209,16 @@ async fn a_quiet_session_is_frozen_until_it_is_used() {
         assert!(!frozen() && !live.stands_by(), "someone wants it awake");
         drop(awake);
     }
+    let mut connected = live.activity();
+    for round in 0..2 {
+        connected.rest();
+        while !live.stands_by() {
+            tokio::task::yield_now().await;
+        }
+        connected.wake();
+        connected.wake();
+        assert!(!frozen() && !live.stands_by(), "round {round}");
+    }
     fleet.shutdown().await;
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
 }

@@ -26,7 +26,9 @@ pub fn meminfo(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::os::unix::ffi::OsStrExt;
+    use std::process::Stdio;
 
     use super::*;
 
@@ -44,8 +46,16 @@ mod tests {
     fn a_process_whose_name_is_no_text_is_told_apart_too() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join(std::ffi::OsStr::from_bytes(b"\xff)"));
-        std::fs::copy("/bin/sleep", &program).unwrap();
-        let mut child = std::process::Command::new(&program).arg("600").spawn().unwrap();
+        std::fs::copy("/bin/cat", &program).unwrap();
+        let mut child = std::process::Command::new(&program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What it says back it says under its own name: one that has just been started may still have
+        // the name of who started it.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let name = std::fs::read(format!("/proc/{}/comm", child.id())).unwrap();
         assert_eq!(name, b"\xff)\n");
         let ticks = start_ticks(i32::try_from(child.id()).unwrap());

@@ -26,6 +26,9 @@ pub struct ServerConfig {
     pub default_locale: String,
     /// Whether headless sessions run `chromium-headless-shell`, which has no policies.
     pub headless_shell: bool,
+    /// Silence after which a connected CDP client no longer keeps its session from standing by; none:
+    /// never.
+    pub silent_after: Option<Duration>,
     /// Longest body of `POST /browsers`, bytes. Must leave room for 5 MiB of policies.
     pub create_body_limit: usize,
     /// Longest body of every other JSON route of this server, bytes. The guest decides for its own.
@@ -87,6 +90,7 @@ impl ServerConfig {
             default_timezone: "UTC".to_owned(),
             default_locale: "en-US".to_owned(),
             headless_shell: false,
+            silent_after: None,
             create_body_limit: Self::CREATE_BODY_LIMIT,
             json_body_limit: Self::JSON_BODY_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,

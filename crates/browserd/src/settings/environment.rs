@@ -16,7 +16,7 @@ use super::{HeadlessEngine, LogFormat, SettingsError, Switch};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 32] = [
+pub(super) const VARIABLES: [&str; 33] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -29,6 +29,7 @@ pub(super) const VARIABLES: [&str; 32] = [
     "BROWSERD_STANDBY_SECONDS",
     "BROWSERD_PAGE_OUT_SECONDS",
     "BROWSERD_ALLOWED_PRIVATE_HOSTS",
+    "BROWSERD_STANDBY_SILENT_SECONDS",
     "BROWSERD_HEADLESS_ENGINE",
     "BROWSERD_HEADLESS_SHELL",
     "BROWSERD_KSM",
@@ -86,6 +87,7 @@ impl Environment {
             pool: self.read("BROWSERD_POOL", pool)?,
             create_wait_seconds: self.parsed("BROWSERD_CREATE_WAIT_SECONDS")?,
             standby_seconds: self.parsed("BROWSERD_STANDBY_SECONDS")?,
+            standby_silent_seconds: self.parsed("BROWSERD_STANDBY_SILENT_SECONDS")?,
             page_out_seconds: self.parsed("BROWSERD_PAGE_OUT_SECONDS")?,
             allowed_private_hosts: self.text("BROWSERD_ALLOWED_PRIVATE_HOSTS")?.map(list),
             headless_engine: self

@@ -68,6 +68,13 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) standby_seconds: Option<u32>,
 
+    /// Seconds after which a CDP client that neither sends nor is sent anything no longer keeps its
+    /// session from standing by; its connection stays, and its next byte is answered. What its page
+    /// would have done meanwhile waits too. 0: never [env: BROWSERD_STANDBY_SILENT_SECONDS]
+    /// [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) standby_silent_seconds: Option<u32>,
+
     /// Seconds a session stands by before its memory is pushed out to the host's swap, if there is any;
     /// 0: never [env: BROWSERD_PAGE_OUT_SECONDS] [default: 30]
     #[arg(long, value_name = "SECONDS")]
@@ -190,6 +197,7 @@ impl Layer {
             pool: self.pool.or(below.pool),
             create_wait_seconds: self.create_wait_seconds.or(below.create_wait_seconds),
             standby_seconds: self.standby_seconds.or(below.standby_seconds),
+            standby_silent_seconds: self.standby_silent_seconds.or(below.standby_silent_seconds),
             page_out_seconds: self.page_out_seconds.or(below.page_out_seconds),
             allowed_private_hosts: self.allowed_private_hosts.or(below.allowed_private_hosts),
             headless_engine: self.headless_engine.or(below.headless_engine),

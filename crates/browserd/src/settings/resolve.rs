@@ -139,6 +139,7 @@ pub(crate) fn resolve(
             page_out_after: seconds(layer.page_out_seconds.unwrap_or(DEFAULT_PAGE_OUT)),
         },
         allowed_private_hosts: private_hosts(layer.allowed_private_hosts.unwrap_or_default())?,
+        silent_after: seconds(layer.standby_silent_seconds.unwrap_or(0)),
         headless_engine: layer.headless_engine.unwrap_or_default(),
         headless_shell: layer.headless_shell,
         merge_memory: layer.ksm == Some(Switch::On),

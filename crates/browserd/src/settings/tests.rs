@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 30] = [
+const ROWS: [Row; 31] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -128,6 +128,13 @@ const ROWS: [Row; 30] = [
         ["a.internal,10.0.0.0/8", "b.internal", "c.internal"],
         ["a.internal 10.0.0.0/8", "b.internal", "c.internal"],
         |s| s.allowed_private_hosts.join(" "),
+    ),
+    (
+        "standby_silent_seconds",
+        "BROWSERD_STANDBY_SILENT_SECONDS",
+        ["1", "0", "3"],
+        ["1", "0", "3"],
+        |s| s.silent_after.map_or(0, |after| after.as_secs()).to_string(),
     ),
     (
         "headless_engine",
@@ -223,6 +230,7 @@ fn toml_line(key: &str, value: &str) -> String {
         | "standby_seconds"
         | "create_wait_seconds"
         | "page_out_seconds"
+        | "standby_silent_seconds"
         | "cpu_max_pct"
         | "replay_limit_mib"
         | "session_disk_mib"

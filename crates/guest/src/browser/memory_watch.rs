@@ -124,11 +124,21 @@ mod tests {
     /// What a process calls itself hides nothing.
     #[test]
     fn a_process_whose_name_is_no_text_counts() {
+        use std::io::{Read, Write};
         use std::os::unix::ffi::OsStrExt;
+        use std::process::Stdio;
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
-        std::fs::copy("/bin/sleep", &program).unwrap();
-        let mut child = std::process::Command::new(&program).arg("600").spawn().unwrap();
+        std::fs::copy("/bin/cat", &program).unwrap();
+        let mut child = std::process::Command::new(&program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What it says back it says under its own name: one that has just been started may still have
+        // the name of who started it.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let name = std::fs::read(format!("/proc/{}/comm", child.id())).unwrap();
         let memory = rough(&format!("/proc/{}", child.id()));
         child.kill().unwrap();

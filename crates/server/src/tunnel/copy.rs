@@ -41,6 +41,11 @@ impl Direction {
         Self { buffer, start: 0, end: leftover.len(), filled: false }
     }
 
+    /// Whether all that was read has been delivered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     /// Carries what it can; `delivered` sees every byte the sink took.
     pub(crate) fn poll_carry<R, W>(
         &mut self,

@@ -22,6 +22,7 @@ mod frames;
 pub(crate) mod fuzzing;
 mod goodbye;
 mod handshake;
+mod silence;
 mod splice;
 
 pub(crate) use handshake::{WebSocketRequest, asks, open};

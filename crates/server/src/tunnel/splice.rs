@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 use super::copy::{Direction, Stop};
 use super::frames::FrameTracker;
 use super::goodbye::Goodbye;
+use super::silence::Silence;
 use crate::app::App;
 use crate::wire::log::AboutSession;
 
@@ -80,6 +81,7 @@ where
     response.extensions_mut().insert(AboutSession(session.id().clone()));
 
     let (session, activity) = (session.clone(), session.activity());
+    let silence = app.config.silent_after.filter(|_| inside.kind == Kind::Cdp).map(Silence::new);
     let task = async move {
         let Ok(upgraded) = upgrade.await else {
             tracing::debug!("the client went away during the handshake");
@@ -92,7 +94,8 @@ where
         };
         let client = parts.io.into_inner();
         let started = Instant::now();
-        let (outcome, carried) = run(client, &parts.read_buf, inside, &session, activity).await;
+        let (outcome, carried) =
+            run(client, &parts.read_buf, inside, &session, activity, silence).await;
         tracing::info!(
             target: "browserd::access",
             session = %session.id(),
@@ -113,7 +116,8 @@ async fn run<C, S>(
     leftover: &Bytes,
     mut inside: Inside<S>,
     session: &LiveSession,
-    activity: Activity,
+    mut activity: Activity,
+    mut silence: Option<Silence>,
 ) -> (Outcome, [u64; 2])
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -131,6 +135,7 @@ where
             if let Poll::Ready(reason) = ended.as_mut().poll(cx) {
                 return Poll::Ready(Outcome::SessionEnded(reason));
             }
+            let before = carried;
             let polled = outward.poll_carry(cx, &mut inside.stream, &mut client, |bytes| {
                 tracker.advance(bytes);
                 carried[1] += bytes.len() as u64;
@@ -152,6 +157,11 @@ where
                     Poll::Ready(Stop::Sink) => inward_open = false,
                     Poll::Pending => {}
                 }
+            }
+            if let Some(silence) = &mut silence {
+                // What the inside has not taken yet is still wanted of it.
+                let spoke = carried != before || !inward.is_empty();
+                silence.heed(cx, spoke, &mut activity);
             }
             Poll::Pending
         })
