@@ -64,7 +64,7 @@ pub enum Engine<'a> {
     Headful,
     /// Chromium without one.
     Headless,
-    /// `chromium-headless-shell`: a third of the memory, and neither policies nor extensions.
+    /// `chromium-headless-shell`: half of the memory, and neither policies nor extensions.
     Shell {
         /// The languages pages see, as `Accept-Language` has them; elsewhere they are a policy.
         languages: &'a str,

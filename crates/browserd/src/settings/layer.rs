@@ -85,8 +85,8 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) allowed_private_hosts: Option<Vec<String>>,
 
-    /// What runs headless sessions: chromium, or shell for chromium-headless-shell, which takes a third
-    /// of the memory and has no extensions, no policies and no notion of a tab in front [env:
+    /// What runs headless sessions: chromium, or shell for chromium-headless-shell, which takes half of
+    /// the memory and has no extensions, no policies and no notion of a tab in front [env:
     /// BROWSERD_HEADLESS_ENGINE] [default: chromium]
     #[arg(long, value_name = "ENGINE", hide_possible_values = true)]
     pub(crate) headless_engine: Option<HeadlessEngine>,
