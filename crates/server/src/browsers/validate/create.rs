@@ -27,12 +27,12 @@ pub(crate) struct Defaults {
 pub(crate) struct CreateBrowser {
     /// No screen and no X server. Default false.
     headless: Option<bool>,
-    /// Name, unique among active sessions, usable wherever a path says `{id_or_name}`. No `/`, no
+    /// Name, unique among active sessions, usable wherever a path says `{id_or_name}`. No `/`, no `\`, no
     /// `%`, no control characters, and not of the form of an id.
     #[schema(
         min_length = 1,
         max_length = 255,
-        pattern = r"^(?!\.{1,2}$)(?!\s)[^/%\x00-\x1f\x7f]+(?<!\s)$"
+        pattern = r"^(?!\.{1,2}$)(?!\s)[^/\\%\x00-\x1f\x7f]+(?<!\s)$"
     )]
     name: Option<String>,
     /// Labels, to list sessions by.

@@ -48,8 +48,8 @@ fn name(text: &str, faults: &mut Faults) -> Option<String> {
         format!("must have 1 to {NAME_MAX} characters")
     } else if text.chars().any(char::is_control) {
         "must not have control characters".to_owned()
-    } else if text.contains(['/', '%']) {
-        "must not have / or %, because it stands in URLs".to_owned()
+    } else if text.contains(['/', '\\', '%']) {
+        "must not have /, \\ or %, because it stands in URLs".to_owned()
     } else if matches!(text, "." | "..") {
         "must not be . or .., because it stands in URLs".to_owned()
     } else if text.trim() != text {
@@ -113,6 +113,7 @@ mod tests {
         for bad in [
             "",
             "a/b",
+            "a\\b",
             "50%",
             "a\nb",
             ".",

@@ -29,7 +29,7 @@ const FIXED: [&str; 10] = [
 #[expect(dead_code, reason = "describes the body; update() reads it")]
 pub(crate) struct UpdateBrowser {
     /// New name; an empty string takes it away.
-    #[schema(max_length = 255, pattern = r"^[^/%\x00-\x1f\x7f]*$")]
+    #[schema(max_length = 255, pattern = r"^[^/\\%\x00-\x1f\x7f]*$")]
     name: Option<String>,
     /// New tags, all of them; an empty object takes them away.
     tags: Option<BTreeMap<String, String>>,
