@@ -2,15 +2,20 @@
 from __future__ import annotations
 
 import random
+import threading
 from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
+from harness import leaks
 from harness.server import Server
 from harness.site import Site
 
 from .http1 import Connection
 from .table import Table
+
+
+_pause = threading.Event()
 
 
 @dataclass
@@ -32,6 +37,11 @@ class Context:
 
     def delete(self, connection: Connection, session_id: str) -> None:
         connection.json("DELETE", f"/browsers/{session_id}")
+
+    def gone(self, session_ids: Sequence[str]) -> None:
+        """Waits until nothing is left of sessions that were deleted."""
+        while leaks.left_over(session_ids, self.server.state_dir):
+            _pause.wait(0.01)
 
     def take_turns(self, rounds: int, contestants: dict[str, Callable[[], float | Sequence[float]]]) -> dict[str, list[float]]:
         """Runs every contestant once a round, in random order; answers their figures."""

@@ -2,10 +2,7 @@
 from __future__ import annotations
 
 import pathlib
-import socket
 from typing import Any, Callable, Iterable
-
-from harness import leaks
 
 from . import inside
 from .context import Context
@@ -13,7 +10,6 @@ from .lifecycle import ByHand, first_page_answers, same_flags
 from .memory import settle
 from .pool import _pause, own_server
 from .table import Row
-from .ws import Socket
 
 #: How many run at last; the first one pays for what all share.
 RUNNING = 6
@@ -36,8 +32,7 @@ def further(begin: Callable[[], Any], pids: Callable[[Any], Iterable[int]], wait
 def by_hand(flags: list[str]) -> float:
     def begin() -> ByHand:
         chromium = ByHand(flags)
-        port, path = chromium.address()
-        first_page_answers(Socket(socket.create_connection(("127.0.0.1", port)), f"127.0.0.1:{port}", path))
+        first_page_answers(chromium.connect())
         return chromium
 
     running, each = further(begin, lambda chromium: inside.led_by(chromium.process.pid))
@@ -54,8 +49,7 @@ def sessions(context: Context, wait: Callable[[], None] = settle, **settings: st
         flags = same_flags(running[-1]["session_id"])
         for made in running:
             own.delete(connection, made["session_id"])
-        while leaks.left_over([made["session_id"] for made in running], own.server.state_dir):
-            _pause.wait(0.05)
+        own.gone([made["session_id"] for made in running])
         connection.close()
     return each, flags
 

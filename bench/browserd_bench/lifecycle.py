@@ -6,7 +6,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -56,6 +55,11 @@ class ByHand:
                     raise RuntimeError(f"Chromium exited with {self.process.returncode}") from None
                 _pause.wait(0.001)
 
+    def connect(self) -> Socket:
+        """A client of the browser endpoint, as soon as there is one."""
+        port, path = self.address()
+        return Socket.open(f"ws://127.0.0.1:{port}{path}")
+
     def end(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -80,8 +84,7 @@ def by_hand(flags: list[str]) -> float:
     """Milliseconds from the start of a Chromium until its first page answers."""
     start = time.perf_counter()
     chromium = ByHand(flags)
-    port, path = chromium.address()
-    socket_ = Socket(socket.create_connection(("127.0.0.1", port)), f"127.0.0.1:{port}", path)
+    socket_ = chromium.connect()
     first_page_answers(socket_)
     took = (time.perf_counter() - start) * 1000
     socket_.close()

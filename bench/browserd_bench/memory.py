@@ -1,7 +1,6 @@
 """Recipe 11: what a session costs beyond its Chromium, and what `serve` holds."""
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from typing import Any
@@ -12,7 +11,6 @@ from . import inside
 from .context import Context
 from .lifecycle import ByHand, first_page_answers, same_flags
 from .table import Row
-from .ws import Socket
 
 SETTLE = 15.0
 SESSIONS = 20
@@ -30,8 +28,7 @@ def idle(context: Context, browser: dict[str, Any]) -> None:
     made = [context.create(connection) for _ in range(3)]
     by_hand = [ByHand(flags) for _ in range(3)]
     for chromium in by_hand:
-        port, path = chromium.address()
-        first_page_answers(Socket(socket.create_connection(("127.0.0.1", port)), f"127.0.0.1:{port}", path))
+        first_page_answers(chromium.connect())
     settle()
     ours = []
     own = []
@@ -66,6 +63,5 @@ def twenty_sessions(context: Context, browser: dict[str, Any]) -> None:
     context.table.add(Row("one after another, a session each", "s", [took / len(made)]))
     for session in made:
         context.delete(connection, session["session_id"])
-    while leaks.left_over([session["session_id"] for session in made], context.server.state_dir):
-        _pause.wait(0.05)
+    context.gone([session["session_id"] for session in made])
     context.table.add(Row("`serve` after they are gone, PSS", "MiB", [inside.pss([context.server.pid])], [at], "with them"))

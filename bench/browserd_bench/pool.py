@@ -4,19 +4,18 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Iterator
 
-from harness import leaks
 from harness.server import Server
 
 from . import inside, lifecycle
 from .context import Context
 from .http1 import Connection
+from .memory import settle
 from .table import Row, percentile
 from .ws import Socket
 
@@ -55,10 +54,6 @@ def hot(context: Context, browser: dict[str, Any]) -> None:
     with own_server(context, BROWSERD_POOL=f"headless={READY}") as context:
         connection = context.connection()
 
-        def gone(ids: list[str]) -> None:
-            while leaks.left_over(ids, context.server.state_dir):
-                _pause.wait(0.01)
-
         def one() -> tuple[float, float]:
             filled(connection, READY)
             start = time.perf_counter()
@@ -69,7 +64,7 @@ def hot(context: Context, browser: dict[str, Any]) -> None:
             usable = (time.perf_counter() - start) * 1000
             client.close()
             context.delete(connection, made["session_id"])
-            gone([made["session_id"]])
+            context.gone([made["session_id"]])
             return created, usable
 
         one()
@@ -98,7 +93,7 @@ def hot(context: Context, browser: dict[str, Any]) -> None:
                     waves += [took for took, _ in results]
                     for _, session in results:
                         context.delete(connection, session)
-                    gone([session for _, session in results])
+                    context.gone([session for _, session in results])
             goal = "p99 ≤ 100 ms" if size == READY else ""
             context.table.add(Row(f"hot create, {size} at once", "ms", waves, goal=goal, met=percentile(waves, 0.99) <= 100 if goal else None))
 
@@ -114,13 +109,11 @@ class Freezable:
         self.folder = pathlib.Path(next(fields[1] for fields in mounts if fields[2] == "cgroup2")) / f"bench-{os.getpid()}"
         self.folder.mkdir()
         self.chromium = lifecycle.ByHand(flags)
-        self.port, self.path = self.chromium.address()
-        lifecycle.first_page_answers(self.connect())
+        lifecycle.first_page_answers(self.chromium.connect())
+        # frozen before, it would do with every thaw what it puts off at its start
+        settle()
         for pid in inside.led_by(self.chromium.process.pid):
             (self.folder / "cgroup.procs").write_text(str(pid))
-
-    def connect(self) -> Socket:
-        return Socket(socket.create_connection(("127.0.0.1", self.port)), f"127.0.0.1:{self.port}", self.path)
 
     def freeze(self) -> None:
         (self.folder / "cgroup.freeze").write_text("1")
@@ -153,7 +146,7 @@ def thaws(context: Context, connection: Connection, flags: list[str]) -> None:
         client.close()
         start = time.perf_counter()
         raw.thaw()
-        client = raw.connect()
+        client = raw.chromium.connect()
         client.call("Browser.getVersion")
         base.append((time.perf_counter() - start) * 1000)
         client.close()

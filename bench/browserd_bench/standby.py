@@ -154,8 +154,7 @@ def flat(context: Context, browser: dict[str, Any]) -> None:
                 made = context.create(connection)
                 ids.append(made["session_id"])
                 context.delete(connection, made["session_id"])
-            while leaks.left_over(ids, context.server.state_dir):
-                _pause.wait(0.05)
+            context.gone(ids)
 
         rounds(10)
         memory, files, processes = rest()
