@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Cdp, CdpError, SessionId};
+
+/// How long closing a tab waits for its end.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What `Browser.getVersion` tells.
 #[derive(Debug, Clone, Deserialize)]
@@ -101,10 +105,20 @@ impl Cdp {
         Ok(created.target_id)
     }
 
-    /// Closes a tab.
+    /// Closes a tab, and waits until clients are not shown it any more. One that takes longer than
+    /// a second, its renderer being busy, goes when it can.
     pub async fn close_page(&self, target_id: &str) -> Result<(), CdpError> {
         let params = json!({ "targetId": target_id });
-        let _: Ignored = self.call(None, "Target.closeTarget", params).await?;
+        let _: Ignored = self.call(None, "Target.closeTarget", &params).await?;
+        // Chromium answers when it has begun.
+        let gone = async {
+            let mut pause = Duration::from_millis(1);
+            while self.call::<_, Ignored>(None, "Target.getTargetInfo", &params).await.is_ok() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+        };
+        let _ = tokio::time::timeout(CLOSED_WITHIN, gone).await;
         Ok(())
     }
 
