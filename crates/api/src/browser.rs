@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{SessionId, Timestamp};
+use crate::proxies::ProxyInUse;
+use crate::{ProxyId, SessionId, Timestamp};
 
 /// Memory classes of the public API. Headless: 1 (default), 2, 4 GiB; headful: 8 (default), 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -152,6 +153,9 @@ pub struct SessionConfig {
     pub region: Region,
     /// Seconds without activity after which the session ends.
     pub timeout_seconds: u32,
+    /// The proxy it goes out through; none: directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyId>,
 }
 
 /// Why a session ended. Kept with its row for good.
@@ -232,6 +236,11 @@ pub struct Browser {
     /// Page asked for at creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_url: Option<String>,
+    /// How it goes out.
+    pub proxy: ProxyInUse,
+    /// Deprecated: the id in `proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_id: Option<ProxyId>,
     /// Policies asked for at creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]

@@ -28,6 +28,10 @@ pub enum ErrorCode {
     ReplayNotFound,
     /// 404: the named project does not exist.
     ProjectNotFound,
+    /// 404: no proxy has this id or name.
+    ProxyNotFound,
+    /// 400: several proxies have this name.
+    AmbiguousProxyName,
     /// 404: no such page target, file or other thing inside the session.
     NotFound,
     /// 403: the session's file system does not permit it (rights, read-only parts).
@@ -94,6 +98,8 @@ impl ErrorCode {
         Self::ProcessNotFound,
         Self::ReplayNotFound,
         Self::ProjectNotFound,
+        Self::ProxyNotFound,
+        Self::AmbiguousProxyName,
         Self::NotFound,
         Self::Forbidden,
         Self::AlreadyExists,
@@ -125,13 +131,14 @@ impl ErrorCode {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::BadRequest | Self::InvalidInput => 400,
+            Self::BadRequest | Self::InvalidInput | Self::AmbiguousProxyName => 400,
             Self::Unauthorized => 401,
             Self::RouteNotFound
             | Self::BrowserNotFound
             | Self::ProcessNotFound
             | Self::ReplayNotFound
             | Self::ProjectNotFound
+            | Self::ProxyNotFound
             | Self::NotFound => 404,
             Self::Forbidden => 403,
             Self::MethodNotAllowed => 405,
@@ -189,6 +196,8 @@ impl ErrorCode {
             Self::ProcessNotFound => "process_not_found",
             Self::ReplayNotFound => "replay_not_found",
             Self::ProjectNotFound => "project_not_found",
+            Self::ProxyNotFound => "proxy_not_found",
+            Self::AmbiguousProxyName => "ambiguous_proxy_name",
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
             Self::AlreadyExists => "already_exists",

@@ -1,4 +1,4 @@
-//! Ids: 24-character cuid2 for sessions and recordings, UUIDs for processes.
+//! Ids: 24-character cuid2 for sessions, recordings and proxies, UUIDs for processes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -81,6 +81,11 @@ cuid2_id! {
 cuid2_id! {
     /// A recording of a session's screen; of the same form as a [`SessionId`].
     ReplayId, "q3m0hs2v8k4xw1dz7c9ytbnr"
+}
+
+cuid2_id! {
+    /// An upstream proxy; of the same form as a [`SessionId`].
+    ProxyId, "n8b2kq0w5v7yx3mz1c6jtdhr"
 }
 
 /// A process inside a session.

@@ -14,11 +14,12 @@ pub mod logs;
 pub mod operations;
 pub mod playwright;
 pub mod process;
+pub mod proxies;
 pub mod repl;
 pub mod replays;
 pub mod secret;
 pub mod time;
 
 pub use error::{ApiError, ErrorBody, ErrorCode, ErrorDetail};
-pub use ids::{ProcessId, ReplayId, SessionId};
+pub use ids::{ProcessId, ProxyId, ReplayId, SessionId};
 pub use time::Timestamp;

@@ -86,7 +86,7 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
         state_dir: state.path().to_owned(),
         program: std::env::current_exe().context("cannot find this program's own file")?,
         programs,
-        egress: EgressPolicy { allowed_private_hosts: settings.allowed_private_hosts.clone() },
+        egress: egress(settings),
         timezone: settings.timezone.clone(),
         locale: settings.locale.clone(),
         pids_max: settings.pids_max,
@@ -95,6 +95,10 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
         merge_memory: settings.merge_memory,
         log: settings.log.clone(),
     })
+}
+
+fn egress(settings: &Settings) -> EgressPolicy {
+    EgressPolicy { allowed_private_hosts: settings.allowed_private_hosts.clone() }
 }
 
 /// How many sessions are started at a time: more only take turns, and all of them become late.
@@ -140,6 +144,8 @@ async fn serve(
         default_timezone: settings.timezone.clone(),
         default_locale: settings.locale.clone(),
         silent_after: settings.silent_after,
+        egress: egress(settings),
+        proxy_check_url: settings.proxy_check_url.clone(),
         headless_shell: settings.headless_engine == HeadlessEngine::Shell,
         recordings: Some(Recordings {
             blobs: Arc::new(blobs),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -13,9 +14,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::destination::Destination;
 use crate::limits::Limits;
 use crate::policy::{Ask, Policy};
+use crate::proxy::{Proxy, Purpose};
 use crate::ranges::{Scope, scope};
-use crate::refusal::{Refusal, Stage};
+use crate::refusal::{Denial, Refusal, Stage};
 use crate::resolve::{BoxFuture, Resolver};
+use crate::stream::Stream;
 
 /// Most addresses of one name that are tried.
 const ADDRESSES: usize = 8;
@@ -83,18 +86,47 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A destination and the address it was reached at: all a policy needs to judge it again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A destination, the way it was reached and the address that was dialled for it: all a policy needs
+/// to judge it again.
+#[derive(Debug, Clone)]
 pub(crate) struct Reached {
-    pub(crate) dest: Destination,
-    pub(crate) ip: IpAddr,
-    pub(crate) own: bool,
+    dest: Destination,
+    through: Option<Arc<Proxy>>,
+    dialled: Dialled,
 }
 
 impl Reached {
     pub(crate) fn allowed_by(&self, policy: &Policy) -> bool {
+        match (&self.through, policy.way(&self.dest)) {
+            (None, Ok(None)) => self.dialled.allowed_by(policy),
+            (Some(then), Ok(Some(now))) => then == now && self.dialled.allowed_by(policy),
+            _ => false,
+        }
+    }
+}
+
+/// A destination and the address it was dialled at.
+#[derive(Debug, Clone)]
+struct Dialled {
+    dest: Destination,
+    ip: IpAddr,
+    own: bool,
+}
+
+impl Dialled {
+    fn allowed_by(&self, policy: &Policy) -> bool {
         policy.ask(&self.dest).is_ok() && policy.admit(&self.dest, self.ip, self.own)
     }
+}
+
+/// An open connection.
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    /// What came over it meanwhile.
+    pub(crate) early: Bytes,
+    /// Set when requests over it name the whole URL, for this proxy to forward.
+    pub(crate) forwarder: Option<Arc<Proxy>>,
+    pub(crate) reached: Reached,
 }
 
 /// Looks up and dials.
@@ -105,13 +137,41 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Opens a connection to `dest`, or says why not. Takes at most
-    /// [`Limits::resolve`] + [`Limits::connect`].
+    /// Opens a connection to `dest`, or says why not. Takes at most [`Limits::resolve`] +
+    /// [`Limits::connect`], and through a proxy the latter once more.
     pub(crate) async fn connect(
         &self,
         policy: &Policy,
         dest: &Destination,
-    ) -> Result<(TcpStream, Reached), Refusal> {
+        purpose: Purpose,
+    ) -> Result<Opened, Refusal> {
+        let Some(proxy) = policy.way(dest)?.cloned() else {
+            let (stream, dialled) = self.dial(policy, dest).await?;
+            let reached = Reached { dest: dest.clone(), through: None, dialled };
+            let (stream, early) = (Stream::Bare(stream), Bytes::new());
+            return Ok(Opened { stream, early, forwarder: None, reached });
+        };
+        let (stream, dialled) = self.dial(policy, &proxy.at).await.map_err(|refusal| {
+            let denial = match refusal {
+                Refusal::Blocked(_) | Refusal::Port(_) => Denial::Private,
+                _ => Denial::Unreachable,
+            };
+            Refusal::Proxy(dest.clone(), denial)
+        })?;
+        let opened = timeout(self.limits.connect, proxy.open(stream, dest, purpose)).await;
+        let (stream, early) =
+            opened.unwrap_or_else(|_| Err(Refusal::Timeout(dest.clone(), Stage::Connect)))?;
+        let forwarder = proxy.takes_requests(purpose).then(|| Arc::clone(&proxy));
+        let reached = Reached { dest: dest.clone(), through: Some(proxy), dialled };
+        Ok(Opened { stream, early, forwarder, reached })
+    }
+
+    /// Opens a connection to `dest` itself.
+    async fn dial(
+        &self,
+        policy: &Policy,
+        dest: &Destination,
+    ) -> Result<(TcpStream, Dialled), Refusal> {
         let found = match policy.ask(dest)? {
             Ask::Known(ips) => ips,
             Ask::LookUp(name) => {
@@ -138,7 +198,7 @@ impl Connector {
         policy: &Policy,
         dest: &Destination,
         found: Vec<IpAddr>,
-    ) -> VecDeque<Reached> {
+    ) -> VecDeque<Dialled> {
         let mut distinct: Vec<IpAddr> = Vec::new();
         for ip in found {
             if !distinct.contains(&ip) && distinct.len() < 64 {
@@ -148,13 +208,13 @@ impl Connector {
         let first_is_v6 = distinct.first().is_some_and(IpAddr::is_ipv6);
         let (mut a, mut b): (VecDeque<_>, VecDeque<_>) = distinct
             .into_iter()
-            .map(|ip| Reached {
+            .map(|ip| Dialled {
                 dest: dest.clone(),
                 ip,
                 own: scope(ip) == Scope::Public && self.dialer.is_own(ip),
             })
-            .filter(|reached| reached.allowed_by(policy))
-            .partition(|reached| reached.ip.is_ipv6() == first_is_v6);
+            .filter(|dialled| dialled.allowed_by(policy))
+            .partition(|dialled| dialled.ip.is_ipv6() == first_is_v6);
         let mut order = VecDeque::new();
         while order.len() < ADDRESSES && !(a.is_empty() && b.is_empty()) {
             order.extend(a.pop_front());
@@ -168,8 +228,8 @@ impl Connector {
     async fn race(
         &self,
         dest: &Destination,
-        mut waiting: VecDeque<Reached>,
-    ) -> Result<(TcpStream, Reached), Refusal> {
+        mut waiting: VecDeque<Dialled>,
+    ) -> Result<(TcpStream, Dialled), Refusal> {
         let mut attempts: JoinSet<Attempt> = JoinSet::new();
         let mut timed_out = false;
         let mut next_at = Instant::now();
@@ -178,10 +238,10 @@ impl Connector {
                 biased;
                 Some(done) = attempts.join_next(), if !attempts.is_empty() => {
                     match done {
-                        Ok(Attempt::Connected(stream, reached)) => {
+                        Ok(Attempt::Connected(stream, dialled)) => {
                             // Small writes (handshakes, frames) must not wait for more.
                             stream.set_nodelay(true).ok();
-                            return Ok((stream, reached));
+                            return Ok((stream, dialled));
                         }
                         Ok(Attempt::TimedOut) => timed_out = true,
                         Ok(Attempt::Failed) | Err(_) => {}
@@ -189,14 +249,14 @@ impl Connector {
                     next_at = Instant::now();
                 }
                 () = sleep_until(next_at), if !waiting.is_empty() => {
-                    let Some(reached) = waiting.pop_front() else { continue };
+                    let Some(dialled) = waiting.pop_front() else { continue };
                     next_at = Instant::now() + self.limits.stagger;
                     let dialer = Arc::clone(&self.dialer);
                     let (limit, port) = (self.limits.connect_address, dest.port);
                     attempts.spawn(async move {
-                        let addr = SocketAddr::new(reached.ip, port);
+                        let addr = SocketAddr::new(dialled.ip, port);
                         match timeout(limit, dialer.dial(addr)).await {
-                            Ok(Ok(stream)) => Attempt::Connected(stream, reached),
+                            Ok(Ok(stream)) => Attempt::Connected(stream, dialled),
                             Ok(Err(_)) => Attempt::Failed,
                             Err(_) => Attempt::TimedOut,
                         }
@@ -216,7 +276,7 @@ impl Connector {
 
 /// How one address answered.
 enum Attempt {
-    Connected(TcpStream, Reached),
+    Connected(TcpStream, Dialled),
     Failed,
     TimedOut,
 }

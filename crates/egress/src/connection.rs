@@ -22,16 +22,19 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Duration;
 use tracing::debug;
 
-use crate::connect::Reached;
+use crate::connect::{Opened, Reached};
 use crate::destination::Destination;
 use crate::forward::{self, Driver, Failure, Upstream};
 use crate::gateway::Shared;
 use crate::limits::Limits;
+use crate::proxy::Purpose;
 use crate::refusal::{Malformed, Refusal};
+use crate::stream::Stream;
 use crate::tunnel;
 
 /// What a client is answered: an origin's answer or one of ours.
@@ -48,8 +51,10 @@ pub(crate) enum Tunnel {
     Connected {
         /// The client's socket, once freed from HTTP.
         client: OnUpgrade,
-        /// The destination.
-        upstream: TcpStream,
+        /// The way to the destination.
+        upstream: Stream,
+        /// What came over it already.
+        early: Bytes,
     },
     /// After 101.
     Upgraded {
@@ -161,9 +166,9 @@ impl Client {
     async fn decide(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
         if request.method() == Method::CONNECT {
             let dest = connect_target(&request)?;
-            let upstream = self.connect(&dest).await?;
+            let Opened { stream, early, .. } = self.connect(&dest, Purpose::Tunnel).await?;
             let client = hyper::upgrade::on(&mut request);
-            self.set_tunnel(Tunnel::Connected { client, upstream });
+            self.set_tunnel(Tunnel::Connected { client, upstream: stream, early });
             return Ok(Response::new(Either::Right(Full::default())));
         }
         let dest = absolute_target(&request)?;
@@ -172,17 +177,21 @@ impl Client {
     }
 
     /// Opens a connection under the policy in force and remembers where it goes.
-    pub(crate) async fn connect(&self, dest: &Destination) -> Result<TcpStream, Refusal> {
+    pub(crate) async fn connect(
+        &self,
+        dest: &Destination,
+        purpose: Purpose,
+    ) -> Result<Opened, Refusal> {
         *self.state.lock() = State::default();
         let policy = Arc::clone(&self.shared.policy.borrow());
-        let (stream, reached) = self.shared.connector.connect(&policy, dest).await?;
-        self.state.lock().reached = Some(reached);
+        let opened = self.shared.connector.connect(&policy, dest, purpose).await?;
+        self.state.lock().reached = Some(opened.reached.clone());
         // The policy may have changed while we were connecting.
         if !self.still_allowed() {
             return Err(Refusal::Blocked(dest.clone()));
         }
         debug!(%dest, "egress allowed");
-        Ok(stream)
+        Ok(opened)
     }
 
     /// Whether the policy in force allows where this connection goes.
@@ -209,14 +218,14 @@ impl Client {
 
     async fn relay(&self, tunnel: Tunnel) {
         let (client, upstream, upstream_early) = match tunnel {
-            Tunnel::Connected { client, upstream } => (client, upstream, Bytes::new()),
+            Tunnel::Connected { client, upstream, early } => (client, upstream, early),
             Tunnel::Upgraded { client, upstream, driver } => {
-                let Some((stream, early)) = socket(upstream).await else { return };
+                let Some((stream, early)) = socket::<Stream>(upstream).await else { return };
                 drop(driver);
                 (client, stream, early)
             }
         };
-        let Some((client, client_early)) = socket(client).await else { return };
+        let Some((client, client_early)) = socket::<TcpStream>(client).await else { return };
         let half_closed = self.limits().half_closed;
         let held = &self.shared.held;
         tunnel::relay(client, client_early, upstream, upstream_early, half_closed, held).await;
@@ -224,7 +233,10 @@ impl Client {
 }
 
 /// The bare socket under an upgraded connection, and what was already read from it.
-async fn socket(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+async fn socket<S>(upgrade: OnUpgrade) -> Option<(S, Bytes)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -232,7 +244,7 @@ async fn socket(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
             return None;
         }
     };
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<S>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 

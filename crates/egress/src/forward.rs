@@ -12,19 +12,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::PROXY_AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
+use crate::connect::Opened;
 use crate::connection::{Client, Tunnel};
 use crate::destination::Destination;
 use crate::headers::{self, Framing};
+use crate::proxy::{self, Proxy, Purpose};
 use crate::refusal::{Malformed, Refusal, Stage};
 
 /// How long a kept connection may take to become free after its last answer has been passed on. It
@@ -37,12 +39,23 @@ const ANSWER_HEAD: usize = 32 * 1024;
 /// An open connection to an origin.
 pub(crate) struct Upstream {
     dest: Destination,
+    /// Set when requests name the whole URL, for this proxy to forward.
+    forwarder: Option<Arc<Proxy>>,
     sender: SendRequest<Watched>,
     driver: Driver,
 }
 
 /// The task that moves a connection's bytes; ends with this value.
 pub(crate) struct Driver(JoinHandle<()>);
+
+impl Driver {
+    /// Moves them. The request's own answer says what went wrong.
+    pub(crate) fn of<F: Future + Send + 'static>(connection: F) -> Self {
+        Self(tokio::spawn(async move {
+            connection.await;
+        }))
+    }
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -79,12 +92,20 @@ pub(crate) async fn forward(
     }
     let client_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
     headers::for_origin(request.headers_mut(), &dest, framing, wanted.as_ref());
-    *request.uri_mut() = origin_form(request.uri());
+    let path = path_of(request.uri());
     *request.version_mut() = Version::HTTP_11;
     let last_byte = Arc::new(Mutex::new(Instant::now()));
     let request = request.map(|inner| Watched { inner, last_byte: Arc::clone(&last_byte) });
 
-    let (mut response, upstream) = exchange(client, request, &dest, &last_byte).await?;
+    // Whoever gives up plain HTTP goes on over the same connection, which must lead to the origin then.
+    let purpose = if wanted.is_some() { Purpose::Tunnel } else { Purpose::Requests };
+    let target = Target { dest: &dest, path, purpose };
+    let (mut response, upstream) = exchange(client, request, &target, &last_byte).await?;
+    if upstream.forwarder.is_some()
+        && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    {
+        return Err(proxy::refused(&dest, response.status()).into());
+    }
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let agreed = headers::upgrade(response.headers());
@@ -112,10 +133,12 @@ pub(crate) async fn forward(
 async fn exchange(
     client: &Client,
     mut request: Request<Watched>,
-    dest: &Destination,
+    target: &Target<'_>,
     last_byte: &Mutex<Instant>,
 ) -> Result<(Response<Incoming>, Upstream), Failure> {
-    if let Some(mut kept) = reuse(client, dest).await {
+    let dest = target.dest;
+    if let Some(mut kept) = reuse(client, target).await {
+        target.write(&mut request, &kept);
         match send(client, &mut kept, request, last_byte).await {
             Ok(response) => return Ok((response, kept)),
             Err(Unsent::Returned(again)) => request = *again,
@@ -125,8 +148,9 @@ async fn exchange(
             Err(Unsent::Lost) => return Err(Failure::Broken),
         }
     }
-    let stream = client.connect(dest).await?;
-    let mut fresh = handshake(stream, dest).await?;
+    let opened = client.connect(dest, target.purpose).await?;
+    let mut fresh = handshake(opened, dest).await?;
+    target.write(&mut request, &fresh);
     match send(client, &mut fresh, request, last_byte).await {
         Ok(response) => Ok((response, fresh)),
         Err(Unsent::TimedOut) => Err(Refusal::Timeout(dest.clone(), Stage::Answer).into()),
@@ -135,15 +159,22 @@ async fn exchange(
 }
 
 /// The kept connection, if it goes where this request goes, still may, and is free.
-async fn reuse(client: &Client, dest: &Destination) -> Option<Upstream> {
+async fn reuse(client: &Client, target: &Target<'_>) -> Option<Upstream> {
     let mut kept = client.take_kept()?;
-    if kept.dest != *dest || kept.sender.is_closed() || !client.still_allowed() {
+    let forwarded = kept.forwarder.is_some() && target.purpose == Purpose::Tunnel;
+    if kept.dest != *target.dest || forwarded || kept.sender.is_closed() || !client.still_allowed()
+    {
         return None;
     }
     matches!(timeout(FREE_AGAIN, kept.sender.ready()).await, Ok(Ok(()))).then_some(kept)
 }
 
-async fn handshake(stream: TcpStream, dest: &Destination) -> Result<Upstream, Refusal> {
+async fn handshake(opened: Opened, dest: &Destination) -> Result<Upstream, Refusal> {
+    let Opened { stream, early, forwarder, .. } = opened;
+    // An HTTP server does not speak first.
+    if !early.is_empty() {
+        return Err(Refusal::Answer(dest.clone()));
+    }
     let (sender, connection) = Builder::new()
         .max_buf_size(ANSWER_HEAD)
         .max_header_size(ANSWER_HEAD)
@@ -151,11 +182,8 @@ async fn handshake(stream: TcpStream, dest: &Destination) -> Result<Upstream, Re
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| Refusal::Answer(dest.clone()))?;
-    let driver = tokio::spawn(async move {
-        // The request's own answer says what went wrong.
-        connection.with_upgrades().await.ok();
-    });
-    Ok(Upstream { dest: dest.clone(), sender, driver: Driver(driver) })
+    let driver = Driver::of(connection.with_upgrades());
+    Ok(Upstream { dest: dest.clone(), forwarder, sender, driver })
 }
 
 /// Why a request has no answer.
@@ -196,11 +224,36 @@ async fn send(
     }
 }
 
+/// Where a request goes.
+struct Target<'a> {
+    dest: &'a Destination,
+    /// With the query.
+    path: PathAndQuery,
+    purpose: Purpose,
+}
+
+impl Target<'_> {
+    /// Names the target as whoever is at the other end expects it.
+    fn write<B>(&self, request: &mut Request<B>, upstream: &Upstream) {
+        let headers = request.headers_mut();
+        headers.remove(PROXY_AUTHORIZATION);
+        let whole = upstream.forwarder.as_ref().and_then(|proxy| {
+            if let Some(authorization) = proxy.authorization() {
+                headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+            }
+            let authority = self.dest.host_header();
+            let parts = Uri::builder().scheme("http").authority(authority);
+            parts.path_and_query(self.path.clone()).build().ok()
+        });
+        *request.uri_mut() = whole.unwrap_or_else(|| Uri::from(self.path.clone()));
+    }
+}
+
 /// The path and query of an absolute URL.
-fn origin_form(uri: &Uri) -> Uri {
+fn path_of(uri: &Uri) -> PathAndQuery {
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    PathAndQuery::try_from(path).map_or_else(|_| Uri::from_static("/"), Uri::from)
+    PathAndQuery::try_from(path).unwrap_or(PathAndQuery::from_static("/"))
 }
 
 /// A request body that notes when it last moved.
@@ -246,7 +299,7 @@ mod tests {
             ("http://a.example?d=e", "/?d=e"),
             ("http://a.example//evil.example/x", "//evil.example/x"),
         ] {
-            assert_eq!(origin_form(&uri.parse().expect("a URI")).to_string(), want, "{uri}");
+            assert_eq!(path_of(&uri.parse().expect("a URI")).to_string(), want, "{uri}");
         }
     }
 }

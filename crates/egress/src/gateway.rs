@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use browserd_protocol::EgressPolicy;
+use browserd_protocol::{EgressPolicy, Route};
 use rustix::net::sockopt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -14,6 +14,7 @@ use crate::connect::{Connector, Dialer, HostDialer};
 use crate::connection;
 use crate::limits::Limits;
 use crate::policy::{Policy, PolicyError};
+use crate::proxy::ProxyError;
 use crate::refusal_log::RefusalLog;
 use crate::resolve::{Resolver, SystemResolver};
 use crate::tunnel::Held;
@@ -76,8 +77,19 @@ impl Gateway {
     /// # Errors
     /// Names the entry that is malformed; the policy in force stays.
     pub fn set_policy(&self, policy: &EgressPolicy) -> Result<(), PolicyError> {
-        let policy = Arc::new(Policy::parse(policy)?);
-        self.shared.policy.send_replace(policy);
+        let policy = Policy::parse(policy)?;
+        self.shared.policy.send_modify(|now| *now = Arc::new(policy.routed_as(now)));
+        Ok(())
+    }
+
+    /// Takes another way out. New requests go it at once; open connections that went another way
+    /// are closed, since whatever keeps one open would go on using it.
+    ///
+    /// # Errors
+    /// Names what is wrong with the proxy; the way in force stays.
+    pub fn set_route(&self, route: &Route) -> Result<(), ProxyError> {
+        let policy = self.shared.policy.borrow().with_route(route)?;
+        self.shared.policy.send_replace(Arc::new(policy));
         Ok(())
     }
 

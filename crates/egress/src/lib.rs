@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Owns: reading proxy requests, the verdict on names and addresses, lookups, dialling, tunnels,
-//! forwarding plain HTTP. Does not own: the listener's namespace, process start, settings. Knows no
-//! TLS: HTTPS passes through tunnels unread.
+//! forwarding plain HTTP, going through an upstream proxy. Does not own: the listener's namespace,
+//! process start, settings. HTTPS passes through tunnels unread; TLS is spoken with proxies only.
 //!
 //! Clients are hostile, and so are origins. The rules, and the reasons for them, are written down
 //! in `docs/egress.md`.
@@ -28,15 +28,20 @@ mod gateway;
 mod headers;
 mod limits;
 pub mod policy;
+mod probe;
+mod proxy;
 pub mod ranges;
 pub mod refusal;
 mod refusal_log;
 mod resolve;
+mod stream;
 mod tunnel;
 
 pub use connect::{Dialer, HostDialer};
 pub use gateway::Gateway;
 pub use limits::Limits;
 pub use policy::PolicyError;
+pub use probe::{ProbeError, probe};
+pub use proxy::{ProxyError, check as check_proxy};
 pub use refusal::Refusal;
 pub use resolve::{BoxFuture, Resolver, SystemResolver};

@@ -6,15 +6,21 @@
 //!                    │ Refusal                                    │ none left: Blocked
 //! ```
 //!
+//! Before that, [`Policy::way`] says which way a destination goes: directly, where the above is
+//! decided here, or through a proxy, which looks names up itself.
+//!
 //! An address is judged once more when the policy changes ([`Policy::admit`] again), which is what
 //! cuts connections that are no longer allowed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use browserd_protocol::EgressPolicy;
+use std::sync::Arc;
+
+use browserd_protocol::{EgressPolicy, Route};
 use ipnet::IpNet;
 
 use crate::destination::{Destination, Host, parse_port, split_port};
+use crate::proxy::{Proxy, ProxyError};
 use crate::ranges::{Scope, scope};
 use crate::refusal::Refusal;
 
@@ -46,7 +52,7 @@ pub struct PolicyError {
 
 /// What an entry names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Pattern {
+pub(crate) enum Pattern {
     /// This host by this name, `localhost` included.
     Name(String),
     /// Every name below this suffix (which starts with a dot), not the suffix itself.
@@ -71,10 +77,20 @@ pub enum Ask {
     LookUp(String),
 }
 
-/// A parsed [`EgressPolicy`].
+/// A parsed [`Route`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Direct,
+    Through(Arc<Proxy>),
+    Closed,
+}
+
+/// A parsed [`EgressPolicy`], and the route of what it allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     entries: Vec<Entry>,
+    way: Way,
 }
 
 impl Policy {
@@ -94,7 +110,48 @@ impl Policy {
             Entry::parse(text.trim())
                 .map_err(|problem| PolicyError { entry: shorten(text), problem })
         };
-        Ok(Self { entries: entries.iter().map(parse).collect::<Result<_, _>>()? })
+        let entries = entries.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Self { entries, way: Way::Direct })
+    }
+
+    /// The same policy with another route.
+    ///
+    /// # Errors
+    /// Names what is wrong with the proxy.
+    pub fn with_route(&self, route: &Route) -> Result<Self, ProxyError> {
+        let way = match route {
+            Route::Direct => Way::Direct,
+            Route::Upstream(upstream) => Way::Through(Arc::new(Proxy::parse(upstream)?)),
+            Route::Closed => Way::Closed,
+        };
+        Ok(Self { entries: self.entries.clone(), way })
+    }
+
+    /// The same policy with the route of `other`.
+    #[must_use]
+    pub(crate) fn routed_as(self, other: &Self) -> Self {
+        Self { way: other.way.clone(), ..self }
+    }
+
+    /// The proxy a destination is reached through; none: directly. What is private by its address or
+    /// listed by its name goes directly, since a proxy elsewhere cannot know it.
+    ///
+    /// # Errors
+    /// The refusal, when nothing may leave, or not to this port or name.
+    pub(crate) fn way(&self, dest: &Destination) -> Result<Option<&Arc<Proxy>>, Refusal> {
+        let proxy = match &self.way {
+            Way::Direct => return Ok(None),
+            Way::Closed => return Err(Refusal::NoProxy(dest.clone())),
+            Way::Through(proxy) => proxy,
+        };
+        let private = match &dest.host {
+            Host::Address(ip) => scope(*ip) != Scope::Public,
+            Host::Name(_) => dest.host.is_localhost() || self.lists(dest),
+        };
+        if private || proxy.bypasses(&dest.host) {
+            return Ok(None);
+        }
+        self.ask(dest).map(|_| Some(proxy))
     }
 
     /// Decides what can be decided from the name alone.
@@ -147,6 +204,11 @@ impl Policy {
                     Pattern::Name(_) | Pattern::Below(_) => by_name && entry.names(&dest.host),
                 }
         })
+    }
+
+    /// Whether an entry covers this destination by name.
+    fn lists(&self, dest: &Destination) -> bool {
+        self.entries.iter().any(|entry| entry.covers_port(dest.port) && entry.names(&dest.host))
     }
 
     /// Whether an entry that spells out the port covers this destination by name or literal.
@@ -231,10 +293,31 @@ impl Entry {
     }
 
     fn names(&self, host: &Host) -> bool {
-        match (&self.pattern, host) {
-            (Pattern::Name(name), Host::Name(asked)) => name == asked,
-            (Pattern::Below(suffix), Host::Name(asked)) => asked.ends_with(suffix.as_str()),
-            (Pattern::Net(net), Host::Address(ip)) => net.contains(ip),
+        self.pattern.names(host)
+    }
+}
+
+impl Pattern {
+    /// A host by its name, or `*.` and a suffix.
+    pub(crate) fn of_name(text: &str) -> Result<Self, &'static str> {
+        const WRONG: &str = "must be a host name or *.suffix, without scheme, address or port";
+        let (suffix, below) = match text.strip_prefix("*.") {
+            Some(suffix) => (suffix, true),
+            None => (text, false),
+        };
+        match Host::parse(suffix) {
+            Ok(Host::Name(name)) if below => Ok(Self::Below(format!(".{name}"))),
+            Ok(Host::Name(name)) => Ok(Self::Name(name)),
+            Ok(Host::Address(_)) | Err(_) => Err(WRONG),
+        }
+    }
+
+    /// Whether it names this host.
+    pub(crate) fn names(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::Name(name), Host::Name(asked)) => name == asked,
+            (Self::Below(suffix), Host::Name(asked)) => asked.ends_with(suffix.as_str()),
+            (Self::Net(net), Host::Address(ip)) => net.contains(ip),
             _ => false,
         }
     }

@@ -31,6 +31,19 @@ pub enum Stage {
     Answer,
 }
 
+/// What stands between a session and its proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// It is not at a public address, and is not listed.
+    Private,
+    /// It takes no connection, or does not speak the protocol it should.
+    Unreachable,
+    /// Its certificate is not one this host trusts.
+    Untrusted,
+    /// It does not want to.
+    Rejected,
+}
+
 /// Why a request was not passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -56,6 +69,10 @@ pub enum Refusal {
     Timeout(Destination, Stage),
     /// 502 `origin_response_incomplete`: the origin closed or did not speak HTTP.
     Answer(Destination),
+    /// 502 `provider_unreachable` or `provider_rejected`: the session's proxy.
+    Proxy(Destination, Denial),
+    /// 503 `proxy_unavailable`: the session's proxy was deleted.
+    NoProxy(Destination),
     /// 503 `proxy_unavailable`: the session has too many connections.
     Busy,
 }
@@ -73,9 +90,11 @@ impl Refusal {
             Self::Malformed(_) | Self::NotAProxyRequest | Self::Scheme => StatusCode::BAD_REQUEST,
             Self::Blocked(_) | Self::Port(_) | Self::BrowserService(_) => StatusCode::FORBIDDEN,
             Self::Trace => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Dns(_) | Self::Connect(_) | Self::Answer(_) => StatusCode::BAD_GATEWAY,
+            Self::Dns(_) | Self::Connect(_) | Self::Answer(_) | Self::Proxy(..) => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Timeout(..) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoProxy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -91,7 +110,9 @@ impl Refusal {
             Self::Connect(_) => "upstream_connect_failed",
             Self::Timeout(..) => "upstream_timeout",
             Self::Answer(_) => "origin_response_incomplete",
-            Self::Busy => "proxy_unavailable",
+            Self::Proxy(_, Denial::Rejected) => "provider_rejected",
+            Self::Proxy(..) => "provider_unreachable",
+            Self::Busy | Self::NoProxy(_) => "proxy_unavailable",
         }
     }
 
@@ -138,6 +159,26 @@ impl Refusal {
             Self::Answer(dest) => {
                 format!("{dest} closed the connection or did not answer in HTTP/1: try again")
             }
+            Self::Proxy(dest, denial) => match denial {
+                Denial::Private => "the session's proxy is not at a public address: to allow it, \
+                     add it to allowed_private_hosts in the server's settings"
+                    .to_owned(),
+                Denial::Unreachable => "the session's proxy does not answer as it should: check \
+                     its host, port and protocol"
+                    .to_owned(),
+                Denial::Untrusted => "the server does not trust the certificate of the session's \
+                     proxy: check its host and protocol"
+                    .to_owned(),
+                Denial::Rejected => format!(
+                    "the session's proxy refused to connect to {dest}: check its credentials and \
+                     what it allows"
+                ),
+            },
+            Self::NoProxy(_) => {
+                "the session's proxy was deleted: give the session another one, or \
+                 none, with PATCH /browsers/{id_or_name}"
+                    .to_owned()
+            }
             Self::Busy => {
                 "the session has too many open connections: close some and try again".to_owned()
             }
@@ -153,6 +194,8 @@ impl Refusal {
             | Self::Dns(dest)
             | Self::Connect(dest)
             | Self::Timeout(dest, _)
+            | Self::Proxy(dest, _)
+            | Self::NoProxy(dest)
             | Self::Answer(dest) => Some(dest),
             Self::Malformed(_)
             | Self::NotAProxyRequest

@@ -11,18 +11,23 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep;
 
+use crate::stream::Stream;
+
 /// Most bytes one read takes.
 const CHUNK: usize = 64 * 1024;
+
+/// What one direction of a tunnel within TLS reads at most: a record (RFC 8446, section 5.1).
+const TLS_CHUNK: usize = 16 * 1024;
 
 /// Most bytes one read takes while tunnels hold too much.
 const SMALL_CHUNK: usize = 2 * 1024;
@@ -88,38 +93,65 @@ enum Step<'a> {
 pub(crate) async fn relay(
     mut client: TcpStream,
     client_early: Bytes,
-    mut upstream: TcpStream,
+    upstream: Stream,
     upstream_early: Bytes,
     half_closed: Duration,
     held: &Held,
 ) {
     let moved = AtomicU64::new(0);
-    let broken = {
-        let (client_read, client_write) = client.split();
-        let (upstream_read, upstream_write) = upstream.split();
-        let mut up = pin!(pump(client_read, upstream_write, client_early, &moved, held));
-        let mut down = pin!(pump(upstream_read, client_write, upstream_early, &moved, held));
-        tokio::select! {
-            end = &mut up => match end {
-                End::Broken => true,
-                End::Over => linger(down, &moved, half_closed).await,
-            },
-            end = &mut down => match end {
-                End::Broken => true,
-                End::Over => linger(up, &moved, half_closed).await,
-            },
+    // Passed on as what it was: a reset, not an orderly end.
+    let reset = |stream: &TcpStream| _ = stream.set_zero_linger();
+    match upstream {
+        Stream::Bare(mut upstream) => {
+            let broken = {
+                let (client_read, client_write) = client.split();
+                let (upstream_read, upstream_write) = upstream.split();
+                let up = pin!(pump(client_read, upstream_write, client_early, &moved, held));
+                let down = pin!(pump(upstream_read, client_write, upstream_early, &moved, held));
+                both(up, down, &moved, half_closed).await
+            };
+            if broken {
+                reset(&client);
+                reset(&upstream);
+            }
         }
-    };
-    if broken {
-        // Passed on as what it was: a reset, not an orderly end.
-        client.set_zero_linger().ok();
-        upstream.set_zero_linger().ok();
+        Stream::Tls(upstream) => {
+            let broken = {
+                let (client_read, client_write) = client.split();
+                let (upstream_read, upstream_write) = tokio::io::split(upstream);
+                let up = pin!(copy(client_read, upstream_write, client_early, &moved));
+                let down = pin!(copy(upstream_read, client_write, upstream_early, &moved));
+                both(up, down, &moved, half_closed).await
+            };
+            if broken {
+                reset(&client);
+            }
+        }
+    }
+}
+
+/// Runs both directions; true when one broke off, or the last one fell silent.
+async fn both(
+    mut up: Pin<&mut impl Future<Output = End>>,
+    mut down: Pin<&mut impl Future<Output = End>>,
+    moved: &AtomicU64,
+    half_closed: Duration,
+) -> bool {
+    tokio::select! {
+        end = &mut up => match end {
+            End::Broken => true,
+            End::Over => linger(down, moved, half_closed).await,
+        },
+        end = &mut down => match end {
+            End::Broken => true,
+            End::Over => linger(up, moved, half_closed).await,
+        },
     }
 }
 
 /// Waits for the last open direction; true when it broke off or fell silent.
 async fn linger(
-    mut direction: std::pin::Pin<&mut impl Future<Output = End>>,
+    mut direction: Pin<&mut impl Future<Output = End>>,
     moved: &AtomicU64,
     limit: Duration,
 ) -> bool {
@@ -133,6 +165,35 @@ async fn linger(
                 }
             }
         }
+    }
+}
+
+/// One direction where a side is more than a socket, with a buffer of its own.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    early: Bytes,
+    moved: &AtomicU64,
+) -> End {
+    let mut buffer = vec![0; TLS_CHUNK];
+    if to.write_all(&early).await.is_err() {
+        return End::Over;
+    }
+    drop(early);
+    loop {
+        let read = match from.read(&mut buffer).await {
+            Ok(0) => {
+                let _ = to.shutdown().await;
+                return End::Over;
+            }
+            Ok(read) => read,
+            Err(_) => return End::Broken,
+        };
+        // What is within TLS leaves with the flush.
+        if to.write_all(&buffer[..read]).await.is_err() || to.flush().await.is_err() {
+            return End::Over;
+        }
+        moved.fetch_add(read as u64, Ordering::Relaxed);
     }
 }
 

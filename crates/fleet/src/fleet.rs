@@ -208,6 +208,7 @@ impl Fleet {
         let owner = Owner {
             id: id.clone(),
             timeout_seconds: row.config.timeout_seconds,
+            route: new.route,
             standby: self.standby,
             prepared,
             admitted,

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use browserd_api::SessionId;
 use browserd_api::browser::EndReason;
+use browserd_protocol::Route;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -61,6 +62,12 @@ impl LiveSession {
     /// here. It stays readable when the session has ended.
     pub async fn offered_file(&self, ticket: u64) -> io::Result<File> {
         self.inner.instance.offered_file(ticket).await
+    }
+
+    /// Changes the way out. When this answers, nothing goes another way any more; one that stands by
+    /// goes on doing so.
+    pub async fn route(&self, route: Route) -> io::Result<()> {
+        self.inner.instance.route(route).await
     }
 
     /// Why the session has ended, or `None` while it runs.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::{SessionId, Timestamp};
+use browserd_protocol::Route;
 use browserd_store::{SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -42,6 +43,8 @@ pub(crate) enum Ask {
 pub(crate) struct Owner {
     pub(crate) id: SessionId,
     pub(crate) timeout_seconds: u32,
+    /// The way out it is started with.
+    pub(crate) route: Route,
     /// When it stands by.
     pub(crate) standby: Standby,
     /// A running session to become this one, if there was one.
@@ -109,7 +112,7 @@ impl Owner {
         let mut starting = tokio::spawn(start(
             Arc::clone(&self.runtime),
             self.id.clone(),
-            row.config.clone(),
+            (row.config.clone(), std::mem::take(&mut self.route)),
             self.prepared.take(),
             self.standby.after.is_some(),
         ));
@@ -379,12 +382,12 @@ async fn happened(events: Option<&mut Events>) -> Option<RuntimeEvent> {
 async fn start(
     runtime: Arc<dyn Runtime>,
     id: SessionId,
-    config: SessionConfig,
+    (config, route): (SessionConfig, Route),
     prepared: Option<Prepared>,
     may_sleep: bool,
 ) -> Result<Started, StartError> {
     if let Some(prepared) = prepared {
-        match prepared.assign(&config, may_sleep).await {
+        match prepared.assign(&config, &route, may_sleep).await {
             Ok(assigned) => return Ok(assigned),
             Err(error) => {
                 tracing::warn!(session = %id, %error, "a prepared session is of no use; starting one");
@@ -392,7 +395,7 @@ async fn start(
         }
     }
     let (sender, events) = mpsc::channel(16);
-    let instance = runtime.start(&id, &config, Urgency::Now, sender).await?;
+    let instance = runtime.start(&id, &config, &route, Urgency::Now, sender).await?;
     Ok(Started { instance, events, frozen: false })
 }
 

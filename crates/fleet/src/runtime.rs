@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_protocol::Route;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ pub trait Runtime: Send + Sync + 'static {
         &self,
         id: &SessionId,
         config: &SessionConfig,
+        route: &Route,
         urgency: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError>;
@@ -51,8 +53,13 @@ pub trait Instance: Send + Sync + 'static {
 
     /// Makes an instance that was started [`Urgency::Ahead`] what `config` asks for. It differs
     /// from what it was started with only in what [`crate::Class::serves`] allows. Answers when that
-    /// is `done`, or else at once: what is inside learns of it when it runs.
-    async fn assign(&self, config: &SessionConfig, done: bool) -> io::Result<()>;
+    /// is `done`, or else at once: what is inside learns of it when it runs. Nothing leaves it by
+    /// another way than `route` once it does.
+    async fn assign(&self, config: &SessionConfig, route: &Route, done: bool) -> io::Result<()>;
+
+    /// Changes the way out. When this answers, nothing goes another way any more, and connections
+    /// that did are closed.
+    async fn route(&self, route: Route) -> io::Result<()>;
 
     /// Stops everything inside, or lets it go on, without waiting. Answers whether it is frozen
     /// now: not everywhere can a session be.

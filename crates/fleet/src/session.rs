@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use browserd_api::browser::SessionConfig;
+use browserd_protocol::Route;
 
 /// A session to create: checked settings plus what can change later.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct NewSession {
     pub name: Option<String>,
     /// Labels.
     pub tags: BTreeMap<String, String>,
+    /// The way out, which is that of the proxy in `config`.
+    pub route: Route,
 }
 
 /// How long the stages of a creation took.

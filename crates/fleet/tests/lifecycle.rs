@@ -12,7 +12,8 @@ use browserd_fleet::{
     Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent, SessionPatch,
 };
 use browserd_store::{
-    ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionRow, SqliteStore, Store, StoreError,
+    ApiKeyRow, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionRow, SqliteStore, Store,
+    StoreError,
 };
 use tokio::sync::Notify;
 
@@ -244,6 +245,10 @@ impl Store for FullDisk {
     }
     async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
         self.store.delete_replay(id).await
+    }
+
+    fn proxies(&self) -> &dyn ProxyRows {
+        self.store.proxies()
     }
 
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {

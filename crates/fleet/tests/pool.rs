@@ -91,9 +91,9 @@ async fn a_name_that_is_taken_costs_no_ready_session() {
 async fn what_no_ready_session_can_become_is_started() {
     let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
     ready(&fleet, 1).await;
-    let NewSession { mut config, name, tags } = new(None, 60);
+    let NewSession { mut config, name, tags, route } = new(None, 60);
     config.location = LocationRequest { timezone: Some("Asia/Tokyo".into()), locale: None };
-    let (_, stages) = fleet.create(NewSession { config, name, tags }).await.unwrap();
+    let (_, stages) = fleet.create(NewSession { config, name, tags, route }).await.unwrap();
     assert!(!stages.from_pool);
     assert_eq!(fake.started_now.load(Ordering::SeqCst), 1);
     fleet.shutdown().await;

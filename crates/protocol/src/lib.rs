@@ -26,11 +26,12 @@ use std::path::{Path, PathBuf};
 
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig, Viewport};
+use browserd_api::proxies::Upstream;
 use serde::{Deserialize, Serialize};
 
 /// Changes with every incompatible change of a type in this crate. A `serve` that meets a shim of
 /// another generation ends its session.
-pub const GENERATION: u32 = 2;
+pub const GENERATION: u32 = 3;
 
 /// Longest line either side may send, bytes.
 pub const LINE_LIMIT: usize = 64 * 1024;
@@ -87,6 +88,19 @@ pub struct EgressPolicy {
     pub allowed_private_hosts: Vec<String>,
 }
 
+/// The way out of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// The host's own network.
+    #[default]
+    Direct,
+    /// A proxy. What is private goes the direct way all the same, where the policy allows it.
+    Upstream(Box<Upstream>),
+    /// None: the proxy it had is gone, and nothing is to leave by another way.
+    Closed,
+}
+
 /// All a shim needs to know; `serve` writes it to the shim's stdin as one line of JSON, of
 /// [`SPEC_LIMIT`] bytes at most.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,6 +140,9 @@ pub struct SessionSpec {
     pub merge_memory: bool,
     /// How the gateway decides.
     pub egress: EgressPolicy,
+    /// Where what it allows goes.
+    #[serde(default)]
+    pub route: Route,
     /// Log filter of shim and guest, in the syntax of `RUST_LOG`.
     pub log: String,
 }
@@ -305,6 +322,11 @@ pub enum ShimReport {
         /// What it said.
         said: GuestReport,
     },
+    /// The answer to [`ShimCommand::Route`]: nothing goes the old way any more.
+    Routed {
+        /// Why it could not be changed, in words; none: it has been.
+        failure: Option<String>,
+    },
     /// The guest logged an error.
     GuestError {
         /// Its line.
@@ -332,6 +354,11 @@ pub enum ShimCommand {
     Guest {
         /// What it is told.
         told: GuestCommand,
+    },
+    /// Another way out; the shim answers [`ShimReport::Routed`].
+    Route {
+        /// From now on.
+        route: Route,
     },
     /// End the session now; the shim answers `Ended` and exits.
     End {

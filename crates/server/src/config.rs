@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::browser::Region;
+use browserd_protocol::EgressPolicy;
 use browserd_store::Blobs;
 use secrecy::SecretBox;
 use url::Url;
@@ -37,6 +38,10 @@ pub struct ServerConfig {
     pub header_read_timeout: Duration,
     /// How long `serve` waits for open connections once it was asked to stop.
     pub shutdown_grace: Duration,
+    /// What may be reached, as sessions' gateways decide it: for checks of proxies.
+    pub egress: EgressPolicy,
+    /// What a proxy is checked with when a check names no URL.
+    pub proxy_check_url: Url,
     /// Where recordings are kept; none: nothing can be recorded.
     pub recordings: Option<Recordings>,
     /// The guest's document. Its paths (`/process/exec`) are routed and described below
@@ -76,6 +81,12 @@ impl ServerConfig {
     /// Default of [`Self::shutdown_grace`].
     pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
+    /// Default of the field of this name: a host that is there for being asked (RFC 2606, section 3).
+    #[must_use]
+    pub fn proxy_check_url() -> Url {
+        Url::parse("https://example.com/").unwrap_or_else(|_| unreachable!("it is a URL"))
+    }
+
     /// Settings with the default limits, UTC and en-US.
     #[must_use]
     pub fn new(
@@ -95,6 +106,8 @@ impl ServerConfig {
             json_body_limit: Self::JSON_BODY_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,
             shutdown_grace: Self::SHUTDOWN_GRACE,
+            egress: EgressPolicy::default(),
+            proxy_check_url: Self::proxy_check_url(),
             recordings: None,
             guest_openapi,
         }

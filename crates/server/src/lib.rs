@@ -10,6 +10,7 @@
 //!            │ /browsers/{}/process …  Bearer key ──▶ relay ──▶ guest (unix socket)
 //!            │ /browser/kernel/process …  ?jwt= ────▶ relay ──▶ guest
 //!            │ /browsers/{}/replays   Bearer key ──▶ store, blobs, guest
+//!            │ /proxies …             Bearer key ──▶ store, fleet
 //!            │ /browser/replays           ?jwt= ────▶ blobs
 //!            │ /browser/cdp …             ?jwt= ────▶ tunnel ─▶ Chromium (handed-over socket)
 //!            └ /browser/webdriver …       ?jwt= ────▶ tunnel ─▶ guest
@@ -21,12 +22,15 @@ mod cdp;
 mod config;
 mod contract;
 mod docs;
+mod fields;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod keys;
 mod metrics;
 mod openapi;
+mod paging;
+mod proxies;
 mod query;
 mod refusal;
 mod relay;

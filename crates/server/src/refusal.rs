@@ -71,6 +71,18 @@ pub(crate) fn no_chromium(
     )
 }
 
+/// 502 for a session whose way out did not change, or 404 when it has ended meanwhile.
+pub(crate) fn no_route(session: &LiveSession, cause: &std::io::Error) -> Error {
+    if session.ended().is_some() {
+        return no_browser(session.id().as_str());
+    }
+    tracing::error!(session = %session.id(), %cause, "a session's way out did not change");
+    Error::new(
+        ErrorCode::UpstreamUnavailable,
+        "the session's way out did not change; try again in a moment",
+    )
+}
+
 pub(crate) fn shorten(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).take(CAUSE_LIMIT).collect();
     if short.len() < text.len() {

@@ -8,7 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::wire::{auth, head, log, project};
-use crate::{browsers, cdp, contract, docs, metrics, openapi, relay, replays, status, webdriver};
+use crate::{
+    browsers, cdp, contract, docs, metrics, openapi, proxies, relay, replays, status, webdriver,
+};
 
 /// The whole router.
 pub(crate) fn router(app: App) -> Router {
@@ -16,14 +18,18 @@ pub(crate) fn router(app: App) -> Router {
     let unbuilt = contract::unbuilt(&openapi::built(&config.guest_openapi));
 
     let browsers = browsers::routes(config.create_body_limit, config.json_body_limit);
-    let by_key =
-        plain(browsers.merge(replays::routes(config.json_body_limit)).merge(metrics::routes()))
-            .layer(from_fn(envelope))
-            .merge(relayed(&app, "/browsers/{id_or_name}", relay::by_key))
-            .merge(contract::by_key(&unbuilt))
-            .method_not_allowed_fallback(method_not_allowed)
-            .route_layer(from_fn(project::require_default))
-            .route_layer(from_fn_with_state(app.clone(), auth::require_key));
+    let by_key = plain(
+        browsers
+            .merge(replays::routes(config.json_body_limit))
+            .merge(proxies::routes(config.json_body_limit))
+            .merge(metrics::routes()),
+    )
+    .layer(from_fn(envelope))
+    .merge(relayed(&app, "/browsers/{id_or_name}", relay::by_key))
+    .merge(contract::by_key(&unbuilt))
+    .method_not_allowed_fallback(method_not_allowed)
+    .route_layer(from_fn(project::require_default))
+    .route_layer(from_fn_with_state(app.clone(), auth::require_key));
 
     let by_token = plain(cdp::routes().merge(replays::view_routes()))
         .layer(from_fn(envelope))

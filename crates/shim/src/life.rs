@@ -45,6 +45,7 @@ pub(crate) async fn live(
 ) -> io::Result<()> {
     let Session { raised, cgroup, walls, guest, guest_log, control: listener, _identity } = session;
     let gateway = Gateway::new(&spec.egress).map_err(io::Error::other)?;
+    gateway.set_route(&spec.route).map_err(io::Error::other)?;
     raised.gateway.set_nonblocking(true)?;
     let inside = TcpListener::from_std(raised.gateway)?;
     guest.set_nonblocking(true)?;
@@ -71,7 +72,8 @@ pub(crate) async fn live(
     };
     talks.spawn(talk(serve, false));
     let mut others = JoinSet::new();
-    others.spawn(async move { gateway.serve(inside).await });
+    let way_out = gateway.clone();
+    others.spawn(async move { way_out.serve(inside).await });
     others.spawn(guest_log::relay(guest_log, reports.clone()));
 
     let (guest, to_guest) = guest.into_split();
@@ -102,6 +104,10 @@ pub(crate) async fn live(
             Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
                 ShimCommand::End { reason } => break End { reason, detail: String::new() },
+                ShimCommand::Route { route } => {
+                    let failure = gateway.set_route(&route).err().map(|error| error.to_string());
+                    let _ = reports.send(ShimReport::Routed { failure });
+                }
                 ShimCommand::Guest { told } => {
                     // What others freed since the last count would hide what its client's processes
                     // write from now on.

@@ -1,4 +1,4 @@
-//! What must survive a restart: rows of sessions, recordings and keys, and files ([`Blobs`]).
+//! What must survive a restart: rows of sessions, recordings, proxies and keys, and files ([`Blobs`]).
 //!
 //! Owns the schema, the [`Store`] trait with its `SQLite` implementation, the [`Blobs`] trait with
 //! its implementation on disk, and the conformance suites every implementation passes. Decides
@@ -22,12 +22,14 @@ mod sqlite;
 
 use async_trait::async_trait;
 use browserd_api::browser::EndReason;
-use browserd_api::{ReplayId, SessionId, Timestamp};
+use browserd_api::{ProxyId, ReplayId, SessionId, Timestamp};
 
 pub use api_key::hash_api_key;
 pub use blobs::{BlobKey, BlobReader, Blobs, DiskBlobs, InvalidKey};
 pub use error::StoreError;
-pub use rows::{ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow};
+pub use rows::{
+    ApiKeyRow, ProxyFilter, ProxyRow, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow,
+};
 pub use sqlite::SqliteStore;
 
 /// The rows, wherever they are kept.
@@ -85,8 +87,32 @@ pub trait Store: Send + Sync + 'static {
     async fn ended_replays(&self, most: u32) -> Result<(Vec<ReplayRow>, u64), StoreError>;
     /// Takes a recording's row away; one that is not there is no error.
     async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError>;
+    /// Upstream proxies.
+    fn proxies(&self) -> &dyn ProxyRows;
     /// Adds a key; adding the same hash again changes nothing.
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError>;
     /// All keys (few; the server keeps their hashes in memory).
     async fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError>;
+}
+
+/// The rows of upstream proxies.
+#[async_trait]
+pub trait ProxyRows: Send + Sync {
+    /// Adds one.
+    async fn insert(&self, row: &ProxyRow) -> Result<(), StoreError>;
+    /// One by id.
+    async fn by_id(&self, id: &ProxyId) -> Result<Option<ProxyRow>, StoreError>;
+    /// Rows, newest first, and whether more follow.
+    async fn list(&self, filter: &ProxyFilter) -> Result<(Vec<ProxyRow>, bool), StoreError>;
+    /// Gives it another name, or none; answers the row as it is then.
+    async fn rename(&self, id: &ProxyId, name: Option<&str>) -> Result<ProxyRow, StoreError>;
+    /// Records how a check went; answers the row as it is then.
+    async fn checked(
+        &self,
+        id: &ProxyId,
+        at: Timestamp,
+        available: bool,
+    ) -> Result<ProxyRow, StoreError>;
+    /// Takes it away.
+    async fn delete(&self, id: &ProxyId) -> Result<(), StoreError>;
 }

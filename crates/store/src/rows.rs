@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use browserd_api::browser::{EndReason, Region, SessionConfig, StatusFilter, Viewport};
+use browserd_api::proxies::Upstream;
 use browserd_api::replays::ReplayEndReason;
-use browserd_api::{ReplayId, SessionId, Timestamp};
+use browserd_api::{ProxyId, ReplayId, SessionId, Timestamp};
 
 /// A session's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub struct SessionPatch {
     pub start_url: Option<String>,
     /// New time without activity after which it ends, seconds.
     pub timeout_seconds: Option<u32>,
+    /// Another proxy; `Some(None)` is none.
+    pub proxy: Option<Option<ProxyId>>,
 }
 
 /// Which rows to list.
@@ -47,12 +50,40 @@ pub struct SessionPatch {
 pub struct SessionFilter {
     /// Running, ended or both.
     pub status: StatusFilter,
-    /// Case-insensitive part of the name, or the exact id.
+    /// Case-insensitive part of the name, or the exact id of the session or its proxy.
     pub query: Option<String>,
     /// Labels that must all be there, exactly.
     pub tags: BTreeMap<String, String>,
     /// Region label.
     pub region: Option<Region>,
+    /// At most so many.
+    pub limit: u32,
+    /// Leave out so many first.
+    pub offset: u32,
+}
+
+/// An upstream proxy's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyRow {
+    /// Id.
+    pub id: ProxyId,
+    /// Name; several may have the same.
+    pub name: Option<String>,
+    /// What it is.
+    pub upstream: Upstream,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last checked, and whether that went well.
+    pub checked: Option<(Timestamp, bool)>,
+}
+
+/// Which proxies to list.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyFilter {
+    /// The name, in any case.
+    pub name: Option<String>,
+    /// Part of name or host, in any case, or the exact id.
+    pub query: Option<String>,
     /// At most so many.
     pub limit: u32,
     /// Leave out so many first.

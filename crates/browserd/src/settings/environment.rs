@@ -16,7 +16,7 @@ use super::{HeadlessEngine, LogFormat, SettingsError, Switch};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 33] = [
+pub(super) const VARIABLES: [&str; 34] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -29,6 +29,7 @@ pub(super) const VARIABLES: [&str; 33] = [
     "BROWSERD_STANDBY_SECONDS",
     "BROWSERD_PAGE_OUT_SECONDS",
     "BROWSERD_ALLOWED_PRIVATE_HOSTS",
+    "BROWSERD_PROXY_CHECK_URL",
     "BROWSERD_STANDBY_SILENT_SECONDS",
     "BROWSERD_HEADLESS_ENGINE",
     "BROWSERD_HEADLESS_SHELL",
@@ -90,6 +91,7 @@ impl Environment {
             standby_silent_seconds: self.parsed("BROWSERD_STANDBY_SILENT_SECONDS")?,
             page_out_seconds: self.parsed("BROWSERD_PAGE_OUT_SECONDS")?,
             allowed_private_hosts: self.text("BROWSERD_ALLOWED_PRIVATE_HOSTS")?.map(list),
+            proxy_check_url: self.text("BROWSERD_PROXY_CHECK_URL")?.map(str::to_owned),
             headless_engine: self
                 .read("BROWSERD_HEADLESS_ENGINE", |text| HeadlessEngine::from_str(text, false))?,
             headless_shell: self.path("BROWSERD_HEADLESS_SHELL"),

@@ -85,6 +85,11 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) allowed_private_hosts: Option<Vec<String>>,
 
+    /// What a proxy is checked with when a check names no URL: https for a connection, http for a
+    /// request [env: BROWSERD_PROXY_CHECK_URL] [default: https://example.com/]
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy_check_url: Option<String>,
+
     /// What runs headless sessions: chromium, or shell for chromium-headless-shell, which takes half of
     /// the memory and has no extensions, no policies and no notion of a tab in front [env:
     /// BROWSERD_HEADLESS_ENGINE] [default: chromium]
@@ -200,6 +205,7 @@ impl Layer {
             standby_silent_seconds: self.standby_silent_seconds.or(below.standby_silent_seconds),
             page_out_seconds: self.page_out_seconds.or(below.page_out_seconds),
             allowed_private_hosts: self.allowed_private_hosts.or(below.allowed_private_hosts),
+            proxy_check_url: self.proxy_check_url.or(below.proxy_check_url),
             headless_engine: self.headless_engine.or(below.headless_engine),
             headless_shell: self.headless_shell.or(below.headless_shell),
             ksm: self.ksm.or(below.ksm),

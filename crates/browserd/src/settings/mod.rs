@@ -86,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) standby: Standby,
     /// Private destinations sessions may reach.
     pub(crate) allowed_private_hosts: Vec<String>,
+    /// What a proxy is checked with when a check names no URL.
+    pub(crate) proxy_check_url: Url,
     /// Silence after which a CDP client no longer keeps its session awake.
     pub(crate) silent_after: Option<Duration>,
     /// Which browser runs headless sessions.

@@ -9,7 +9,7 @@ use browserd_egress::policy::Policy;
 use browserd_fleet::Standby;
 use browserd_fleet::local::STATE_DIR_LIMIT;
 use browserd_protocol::EgressPolicy;
-use browserd_server::Retention;
+use browserd_server::{Retention, ServerConfig};
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -139,6 +139,10 @@ pub(crate) fn resolve(
             page_out_after: seconds(layer.page_out_seconds.unwrap_or(DEFAULT_PAGE_OUT)),
         },
         allowed_private_hosts: private_hosts(layer.allowed_private_hosts.unwrap_or_default())?,
+        proxy_check_url: match layer.proxy_check_url {
+            Some(text) => web_url("proxy_check_url", &text)?,
+            None => ServerConfig::proxy_check_url(),
+        },
         silent_after: seconds(layer.standby_silent_seconds.unwrap_or(0)),
         headless_engine: layer.headless_engine.unwrap_or_default(),
         headless_shell: layer.headless_shell,
@@ -263,20 +267,26 @@ fn api_key(key: SecretString) -> Result<SecretString, SettingsError> {
 }
 
 fn public_url(text: String) -> Result<Url, SettingsError> {
-    let refuse = |why: &str| {
-        Err(SettingsError::new("public_url", format!("{text:?} {why}; write it like https://host")))
-    };
-    let Ok(url) = Url::parse(&text) else { return refuse("is no URL") };
-    if !matches!(url.scheme(), "http" | "https") {
-        return refuse("must begin with http:// or https://");
-    }
+    let url = web_url("public_url", &text)?;
     if url.query().is_some() || url.fragment().is_some() {
-        return refuse("must have no query and no fragment");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse("must have no user name and no password");
+        return Err(not_as("public_url", &text, "must have no query and no fragment"));
     }
     Ok(url)
+}
+
+fn web_url(setting: &str, text: &str) -> Result<Url, SettingsError> {
+    let Ok(url) = Url::parse(text) else { return Err(not_as(setting, text, "is no URL")) };
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(not_as(setting, text, "must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(not_as(setting, text, "must have no user name and no password"));
+    }
+    Ok(url)
+}
+
+fn not_as(setting: &str, text: &str, why: &str) -> SettingsError {
+    SettingsError::new(setting, format!("{text:?} {why}; write it like https://host"))
 }
 
 fn private_hosts(hosts: Vec<String>) -> Result<Vec<String>, SettingsError> {

@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 31] = [
+const ROWS: [Row; 32] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -128,6 +128,13 @@ const ROWS: [Row; 31] = [
         ["a.internal,10.0.0.0/8", "b.internal", "c.internal"],
         ["a.internal 10.0.0.0/8", "b.internal", "c.internal"],
         |s| s.allowed_private_hosts.join(" "),
+    ),
+    (
+        "proxy_check_url",
+        "BROWSERD_PROXY_CHECK_URL",
+        ["https://1.example", "http://2.example", "http://3.example/x?y"],
+        ["https://1.example/", "http://2.example/", "http://3.example/x?y"],
+        |s| s.proxy_check_url.to_string(),
     ),
     (
         "standby_silent_seconds",
@@ -306,6 +313,7 @@ fn refusals_name_the_key_and_what_to_write() {
         (("BROWSERD_PUBLIC_URL", "ftp://x"), "public_url: \"ftp://x\" must begin with http://"),
         (("BROWSERD_PUBLIC_URL", "https://u:p@x"), "user name"),
         (("BROWSERD_PUBLIC_URL", "x"), "public_url: \"x\" is no URL"),
+        (("BROWSERD_PROXY_CHECK_URL", "ftp://x"), "proxy_check_url: \"ftp://x\" must begin"),
         (("BROWSERD_TIMEZONE", "Mars/Olympus"), "timezone: \"Mars/Olympus\""),
         (("BROWSERD_TIMEZONE", "../../etc/passwd"), "timezone: "),
         (("BROWSERD_LOCALE", "en_US"), "locale: \"en_US\""),

@@ -5,4 +5,5 @@ mod connect;
 mod forward;
 mod hostile;
 mod policy;
+mod proxy;
 mod stage;

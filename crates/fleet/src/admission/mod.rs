@@ -242,6 +242,7 @@ mod tests {
     use async_trait::async_trait;
     use browserd_api::SessionId;
     use browserd_api::browser::SessionConfig;
+    use browserd_protocol::Route;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -256,6 +257,7 @@ mod tests {
             &self,
             _: &SessionId,
             _: &SessionConfig,
+            _: &Route,
             _: Urgency,
             _: mpsc::Sender<RuntimeEvent>,
         ) -> Result<Box<dyn Instance>, StartError> {

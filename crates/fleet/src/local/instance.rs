@@ -1,5 +1,6 @@
 //! A session on this host while it runs, and its clearing away.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_protocol::lines::Lines;
 use browserd_protocol::{
-    Assignment, GuestCommand, GuestReport, LINE_LIMIT, ShimCommand, ShimReport, file,
+    Assignment, GuestCommand, GuestReport, LINE_LIMIT, Route, ShimCommand, ShimReport, file,
 };
 use browserd_sandbox::cgroup::Controls;
 use tokio::io::AsyncWriteExt;
@@ -25,8 +26,8 @@ use crate::{BrowserSocket, Instance, RuntimeEvent};
 /// How long a shim may take to end its session before it is killed and its cgroup with it.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a running session may take to become what a client asked for.
-const ASSIGN_WITHIN: Duration = Duration::from_secs(5);
+/// How long a running session may take to become what it is asked to be.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Swap below which nothing is pushed out: what is left of it is for emergencies.
 const LEAST_SWAP: u64 = 256 << 20;
@@ -45,6 +46,7 @@ pub(super) const REPORT_LIMIT: usize = 2 * LINE_LIMIT;
 enum Ask {
     End(EndReason),
     Assign(Assignment, Option<oneshot::Sender<io::Result<()>>>),
+    Route(Route, oneshot::Sender<io::Result<()>>),
 }
 
 /// A running session on this host.
@@ -65,6 +67,22 @@ impl LocalInstance {
         let (asks, asked) = mpsc::channel(2);
         tokio::spawn(follow(shim, dir.clone(), asked, events));
         Self { dir, controls, asks }
+    }
+
+    async fn ask(&self, ask: Ask) -> io::Result<()> {
+        self.asks.send(ask).await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the session has ended")
+}
+
+/// Waits for what a session says of what it was asked.
+async fn answered(answer: oneshot::Receiver<io::Result<()>>) -> io::Result<()> {
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(answer) => answer.map_err(|_| gone())?,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
@@ -88,24 +106,29 @@ impl Instance for LocalInstance {
         handoff::file(&self.dir.join(file::DOOR_SOCK), ticket).await
     }
 
-    async fn assign(&self, config: &SessionConfig, done: bool) -> io::Result<()> {
+    async fn assign(&self, config: &SessionConfig, route: &Route, done: bool) -> io::Result<()> {
         self.controls.weigh(CPU_WEIGHT).map_err(io::Error::other)?;
+        // Before anything is opened. It was started with the direct way, and is of no use if it keeps it.
+        if *route != Route::Direct {
+            self.route(route.clone()).await?;
+        }
         let to = Assignment {
             viewport: config.viewport,
             kiosk_mode: config.kiosk_mode,
             start_url: config.start_url.clone(),
         };
-        let (sender, answer) = oneshot::channel();
-        let gone = || io::Error::other("the session has ended");
-        let sender = done.then_some(sender);
-        self.asks.send(Ask::Assign(to, sender)).await.map_err(|_| gone())?;
         if !done {
-            return Ok(());
+            return self.ask(Ask::Assign(to, None)).await;
         }
-        match tokio::time::timeout(ASSIGN_WITHIN, answer).await {
-            Ok(answer) => answer.map_err(|_| gone())?,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        }
+        let (sender, answer) = oneshot::channel();
+        self.ask(Ask::Assign(to, Some(sender))).await?;
+        answered(answer).await
+    }
+
+    async fn route(&self, route: Route) -> io::Result<()> {
+        let (sender, answer) = oneshot::channel();
+        self.ask(Ask::Route(route, sender)).await?;
+        answered(answer).await
     }
 
     fn freeze(&self, frozen: bool) -> bool {
@@ -146,6 +169,8 @@ async fn follow(
     let mut host_ooms = host_oom_kills();
     let mut deadline = None;
     let mut assigned: Option<oneshot::Sender<io::Result<()>>> = None;
+    // Answered in the order in which they are asked.
+    let mut routed: VecDeque<oneshot::Sender<io::Result<()>>> = VecDeque::new();
     let (reason, detail) = loop {
         let late = async {
             match deadline {
@@ -166,9 +191,13 @@ async fn follow(
                     let _ = events.send(RuntimeEvent::StayAwake(wanted)).await;
                 }
                 Ok(Some(ShimReport::Guest { said: GuestReport::Assigned { failure } })) => {
-                    if let Some(assigned) = assigned.take() {
-                        let _ = assigned.send(failure.map_or(Ok(()), |why| Err(io::Error::other(why))));
+                    answer(assigned.take(), failure);
+                }
+                Ok(Some(ShimReport::Routed { failure })) => {
+                    if let Some(why) = &failure {
+                        tracing::error!(dir = %dir.display(), why, "a session keeps its way out");
                     }
+                    answer(routed.pop_front(), failure);
                 }
                 Ok(Some(ShimReport::GuestError { line })) => {
                     tracing::error!(dir = %dir.display(), "guest: {line}");
@@ -191,6 +220,10 @@ async fn follow(
                         host_ooms = host_oom_kills();
                         ShimCommand::Guest { told: GuestCommand::Assign(to) }
                     }
+                    Ask::Route(route, done) => {
+                        routed.push_back(done);
+                        ShimCommand::Route { route }
+                    }
                 };
                 let mut line = serde_json::to_vec(&command).unwrap_or_default();
                 line.push(b'\n');
@@ -212,6 +245,13 @@ async fn follow(
     }
     let detail = detail.filter(|detail| !detail.is_empty());
     let _ = events.send(RuntimeEvent::Ended { reason, detail }).await;
+}
+
+/// Tells whoever waits, if anybody does.
+fn answer(to: Option<oneshot::Sender<io::Result<()>>>, failure: Option<String>) {
+    if let Some(to) = to {
+        let _ = to.send(failure.map_or(Ok(()), |why| Err(io::Error::other(why))));
+    }
 }
 
 /// Why a shim went away without a word.

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::SessionConfig;
-use browserd_protocol::{CgroupPlaces, EgressPolicy, GENERATION, Programs, SessionSpec};
+use browserd_protocol::{CgroupPlaces, EgressPolicy, GENERATION, Programs, Route, SessionSpec};
 use browserd_sandbox::cgroup::{self, Hierarchies};
 use browserd_sandbox::{WallError, skeleton};
 use tokio::sync::mpsc;
@@ -133,6 +133,7 @@ impl LocalRuntime {
             programs: self.config.programs.clone(),
             merge_memory: self.config.merge_memory,
             egress: self.config.egress.clone(),
+            route: Route::Direct,
             log: self.config.log.clone(),
         }
     }
@@ -144,10 +145,11 @@ impl Runtime for LocalRuntime {
         &self,
         id: &SessionId,
         config: &SessionConfig,
+        route: &Route,
         urgency: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
-        let spec = self.spec(id, config, &urgency);
+        let spec = SessionSpec { route: route.clone(), ..self.spec(id, config, &urgency) };
         let (program, hierarchies) = (&self.config.program, &self.hierarchies);
         let instance = spawn::start(program, spec, hierarchies, urgency, events).await?;
         Ok(Box::new(instance))

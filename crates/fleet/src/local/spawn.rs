@@ -27,6 +27,10 @@ const READY_WITHIN: Duration = Duration::from_secs(50);
 /// The same where nobody waits, and others have the CPU first.
 const AHEAD_WITHIN: Duration = Duration::from_secs(600);
 
+/// Where the operator keeps the authorities to be trusted, if not where the host does: what gateways
+/// believe of proxies follows it.
+const TRUST: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// Starts a session and answers once it is ready. On failure nothing of it is left.
 pub(super) async fn start(
     program: &Path,
@@ -87,6 +91,7 @@ async fn launch(program: &Path, spec: &SessionSpec) -> io::Result<Shim> {
     let child: Child = Command::new(program)
         .arg("shim")
         .env_clear()
+        .envs(TRUST.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .current_dir("/")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
@@ -115,7 +120,9 @@ async fn ready(shim: &mut Shim) -> Result<(), StartError> {
                 tracing::debug!(pid, ?walls, "walls are up");
             }
             Ok(Some(ShimReport::GuestError { line })) => tracing::error!("guest: {line}"),
-            Ok(Some(ShimReport::Guest { .. } | ShimReport::DiskOver { .. })) => {}
+            Ok(Some(
+                ShimReport::Guest { .. } | ShimReport::Routed { .. } | ShimReport::DiskOver { .. },
+            )) => {}
             Ok(None) => {
                 return Err(failed("its shim went away; the server's log has its last words"));
             }

@@ -38,6 +38,8 @@ impl Class {
             // The server's affair, not the session's.
             region: _,
             timeout_seconds: _,
+            // The way out changes while it runs.
+            proxy: _,
         } = config;
         let alike = *location == LocationRequest::default()
             && chrome_policy.is_none()
@@ -59,6 +61,7 @@ impl Class {
             memory: self.memory,
             region: Region::default(),
             timeout_seconds: 0,
+            proxy: None,
         }
     }
 

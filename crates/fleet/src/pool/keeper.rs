@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use browserd_api::SessionId;
+use browserd_protocol::Route;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -144,8 +145,10 @@ impl Keeper {
         let (runtime, template) = (Arc::clone(&self.runtime), class.template());
         let (name, unless) = (id.clone(), Urgency::Ahead(self.stop.clone()));
         // Of its own, so that a start is never broken off half way.
-        let starting =
-            tokio::spawn(async move { runtime.start(&name, &template, unless, sender).await });
+        let starting = tokio::spawn(async move {
+            let route = Route::Direct;
+            runtime.start(&name, &template, &route, unless, sender).await
+        });
         let instance = match starting.await {
             Ok(Ok(instance)) => instance,
             Ok(Err(_)) if self.stop.is_cancelled() => return false,

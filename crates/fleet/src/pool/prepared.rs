@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_protocol::Route;
 use tokio::sync::mpsc;
 
 use super::Class;
@@ -44,6 +45,7 @@ impl Prepared {
     pub(crate) async fn assign(
         mut self,
         config: &SessionConfig,
+        route: &Route,
         may_sleep: bool,
     ) -> Result<Started, std::io::Error> {
         let template = self.class.template();
@@ -54,7 +56,7 @@ impl Prepared {
             self.started.instance.freeze(false);
             self.started.frozen = false;
         }
-        match self.started.instance.assign(config, changes).await {
+        match self.started.instance.assign(config, route, changes).await {
             Ok(()) => Ok(self.started),
             Err(error) => {
                 self.discard().await;

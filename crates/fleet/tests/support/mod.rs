@@ -15,6 +15,7 @@ use browserd_fleet::{
     BrowserSocket, Class, Fleet, FleetOptions, Headroom, Instance, NewSession, Runtime,
     RuntimeEvent, StartError, Urgency,
 };
+use browserd_protocol::Route;
 use browserd_store::SqliteStore;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -60,6 +61,7 @@ impl Runtime for Fake {
         &self,
         id: &SessionId,
         _: &SessionConfig,
+        _: &Route,
         urgency: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
@@ -116,11 +118,15 @@ impl Instance for FakeInstance {
         Err(io::Error::other("no files"))
     }
 
-    async fn assign(&self, _: &SessionConfig, _: bool) -> io::Result<()> {
+    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> io::Result<()> {
         match self.fails_to_assign {
             true => Err(io::Error::other("not today")),
             false => Ok(()),
         }
+    }
+
+    async fn route(&self, _: Route) -> io::Result<()> {
+        Ok(())
     }
 
     fn freeze(&self, frozen: bool) -> bool {
@@ -155,6 +161,7 @@ pub(crate) fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {
         config: SessionConfig { timeout_seconds, ..Class::HEADLESS.template() },
         name: name.map(str::to_owned),
         tags: BTreeMap::new(),
+        route: Route::Direct,
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn config() -> SessionConfig {
         memory: Memory::Gib1,
         region: Region::UsEast,
         timeout_seconds: 60,
+        proxy: None,
     }
 }
 

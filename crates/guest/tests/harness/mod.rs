@@ -311,6 +311,7 @@ fn session_config() -> SessionConfig {
         memory: Memory::Gib4,
         region: Region::default(),
         timeout_seconds: 60,
+        proxy: None,
     }
 }
 

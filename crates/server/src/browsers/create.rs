@@ -10,11 +10,11 @@ use browserd_fleet::Stages;
 use browserd_rest::{Optional, Result};
 use http::{HeaderName, HeaderValue};
 
-use super::validate::{CreateBrowser, Defaults};
+use super::validate::{CreateBrowser, Creation, Defaults};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
-use crate::refusal;
 use crate::wire::log::AboutSession;
+use crate::{proxies, refusal};
 
 /// Create a browser session
 ///
@@ -33,7 +33,13 @@ pub(crate) async fn create(
 ) -> Result<Response> {
     let defaults =
         Defaults { region: app.config.region_default, headless_shell: app.config.headless_shell };
-    let (new, unknown) = validate::create(&body, &defaults)?;
+    let (Creation { mut new, proxy }, unknown) = validate::create(&body, &defaults)?;
+    // A proxy stays until the session that is to have it is known to go through it.
+    let mut _stays = None;
+    if let Some(asked) = proxy {
+        _stays = Some(app.proxies.stay().await);
+        (new.config.proxy, new.route) = proxies::way_out(&app, asked).await?;
+    }
     let (session, stages) = app.fleet.create(new).await.map_err(refusal::from_fleet)?;
     let browser: Browser = view::show(&app, &session)?;
     let mut response = Json(browser).into_response();

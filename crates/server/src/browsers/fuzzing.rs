@@ -5,7 +5,7 @@ use http::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
-use super::validate::{self, Defaults};
+use super::validate::{self, Creation, Defaults};
 use super::{ignored, list};
 
 /// The body of a creation and of a change: what is taken is within its bounds and is stored and read
@@ -13,7 +13,7 @@ use super::{ignored, list};
 pub(crate) fn session_body(data: &[u8]) {
     let Ok(body) = serde_json::from_slice::<Value>(data) else { return };
     match validate::create(&body, &Defaults { region: Region::default(), headless_shell: false }) {
-        Ok((session, unknown)) => {
+        Ok((Creation { new: session, .. }, unknown)) => {
             let config = &session.config;
             assert!((10..=259_200).contains(&config.timeout_seconds));
             viewport(config.viewport);

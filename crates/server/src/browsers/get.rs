@@ -8,9 +8,9 @@ use browserd_api::browser::Browser;
 use browserd_rest::{Error, Result};
 use url::form_urlencoded;
 
-use super::validate::{Faults, read_bool};
 use super::view;
 use crate::app::App;
+use crate::fields::{Faults, read_bool};
 use crate::refusal;
 use crate::wire::log::AboutSession;
 

@@ -1,24 +1,19 @@
 //! `GET /browsers`.
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use browserd_api::ApiError;
 use browserd_api::browser::{Browser, Region, StatusFilter};
 use browserd_fleet::ListSessions;
 use browserd_rest::{Error, Result};
-use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
-use super::validate::{self, Faults, read_bool};
-use super::view;
+use super::{validate, view};
 use crate::app::App;
-use crate::refusal;
-
-const LIMIT_DEFAULT: u32 = 20;
-const LIMIT_MAX: u32 = 100;
+use crate::fields::{Faults, read_bool};
+use crate::{paging, refusal};
 
 /// Which sessions to list; read by hand so that every wrong one is named.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -35,7 +30,7 @@ pub(crate) struct ListParams {
     status: Option<StatusFilter>,
     /// Deprecated: the same as `status=all` when true.
     include_deleted: Option<bool>,
-    /// Part of the name, in any case, or the exact id.
+    /// Part of the name, in any case, or the exact id of the session or its proxy.
     query: Option<String>,
     /// Region label.
     region: Option<Region>,
@@ -59,37 +54,19 @@ pub(crate) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> R
     let page = app.fleet.list(filter).await.map_err(refusal::from_fleet)?;
     let shown = page.items.iter().map(|session| view::show(&app, session));
     let browsers = shown.collect::<Result<Vec<Browser>>>()?;
-    let next = if page.has_more { offset.saturating_add(browsers.len() as u32) } else { 0 };
-    let mut response = Json(browsers).into_response();
-    let number = |n: u32| HeaderValue::from(n);
-    let flag = HeaderValue::from_static(if page.has_more { "true" } else { "false" });
-    for (name, value) in [
-        ("x-limit", number(limit)),
-        ("x-offset", number(offset)),
-        ("x-has-more", flag),
-        ("x-next-offset", number(next)),
-    ] {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-    Ok(response)
+    Ok(paging::answer(&browsers, limit, offset, page.has_more))
 }
 
 /// Reads the query; every parameter that does not fit is named. Unknown ones are ignored, and of
 /// one given twice the last counts.
 pub(super) fn parse(query: &str) -> Result<ListSessions> {
     let mut faults = Faults::default();
-    let mut filter = ListSessions { limit: LIMIT_DEFAULT, ..ListSessions::default() };
+    let mut filter = ListSessions { limit: paging::LIMIT_DEFAULT, ..ListSessions::default() };
     let (mut status, mut include_deleted) = (None, false);
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*key {
-            "limit" => match value.parse() {
-                Ok(limit @ 1..=LIMIT_MAX) => filter.limit = limit,
-                _ => faults.add("limit", format!("must be a number from 1 to {LIMIT_MAX}")),
-            },
-            "offset" => match value.parse::<i32>() {
-                Ok(offset @ 0..) => filter.offset = offset.unsigned_abs(),
-                _ => faults.add("offset", "must be a number from 0 to 2147483647"),
-            },
+            "limit" => filter.limit = paging::limit(&value, &mut faults),
+            "offset" => filter.offset = paging::offset(&value, &mut faults),
             "status" => match &*value {
                 "active" => status = Some(StatusFilter::Active),
                 "deleted" => status = Some(StatusFilter::Deleted),
@@ -161,7 +138,7 @@ mod tests {
         #[test]
         fn no_query_panics_and_limits_hold(query in ".{0,200}") {
             if let Ok(filter) = parse(&query) {
-                prop_assert!((1..=LIMIT_MAX).contains(&filter.limit));
+                prop_assert!((1..=paging::LIMIT_MAX).contains(&filter.limit));
                 prop_assert!(filter.tags.len() <= validate::TAGS_MAX);
             }
         }

@@ -13,13 +13,13 @@ use super::validate::{Change, UpdateBrowser};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
 use crate::wire::log::AboutSession;
-use crate::{refusal, relay};
+use crate::{proxies, refusal, relay};
 
 /// Change a browser session
 ///
-/// Name, tags, timeout, viewport, location and start URL of a running session. What is left out stays
-/// as it is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes are
-/// applied in this order: name, tags, timeout, viewport, location, start URL; where one fails, the
+/// Name, tags, timeout, proxy, viewport, location and start URL of a running session. What is left out
+/// stays as it is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes
+/// are applied in this order: name, tags, timeout, proxy, viewport, location, start URL; where one fails, the
 /// earlier ones stay and the later ones are not made. A location that Chromium does not take over in
 /// time stays recorded: ask again. Settings fixed at creation, and those a later version
 /// will change, are refused by name before anything changes.
@@ -60,17 +60,29 @@ async fn refuse_while_recorded(app: &App, id_or_name: &str) -> Result<()> {
 /// Makes a change step by step: first what may be refused and costs nothing, then the browser's
 /// part, each recorded once it is true.
 async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionView> {
-    let SessionPatch { name, tags, viewport, timezone, locale, start_url, timeout_seconds } =
+    let SessionPatch { name, tags, viewport, timezone, locale, start_url, timeout_seconds, .. } =
         change.patch;
     if viewport.is_some() && !change.force {
         refuse_while_recorded(app, id_or_name).await?;
     }
     let record =
         async |id: &str, patch| app.fleet.update(id, patch).await.map_err(refusal::from_fleet);
+    let mut stays = None;
+    let mut way_out = None;
+    if let Some(asked) = change.proxy {
+        stays = Some(app.proxies.stay().await);
+        way_out = Some(proxies::way_out(app, asked).await?);
+    }
     let labels = SessionPatch { name, tags, timeout_seconds, ..SessionPatch::default() };
     let mut session = record(id_or_name, labels).await?;
     let id = session.id.clone();
     let live = app.fleet.live(id.as_str()).map_err(refusal::from_fleet)?;
+    if let Some((proxy, route)) = way_out {
+        live.route(route).await.map_err(|error| refusal::no_route(&live, &error))?;
+        let patch = SessionPatch { proxy: Some(proxy), ..SessionPatch::default() };
+        session = record(id.as_str(), patch).await?;
+    }
+    drop(stays);
     if let Some(viewport) = viewport {
         relay::ask(app, &live, "/internal/viewport", &json!(viewport)).await?;
         let patch = SessionPatch { viewport: Some(viewport), ..SessionPatch::default() };

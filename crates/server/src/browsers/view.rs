@@ -39,6 +39,8 @@ pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
         name: session.name.clone(),
         tags: Some(session.tags.clone()).filter(|tags| !tags.is_empty()),
         start_url: config.start_url,
+        proxy: config.proxy.clone().into(),
+        proxy_id: config.proxy,
         chrome_policy: config.chrome_policy,
         deleted_at: ended.as_ref().map(|(at, ..)| *at),
         deletion_reason: ended.as_ref().map(|(_, reason, _)| *reason),

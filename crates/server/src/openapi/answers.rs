@@ -48,6 +48,8 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
         "browsers.create" => &[
             C::BadRequest,
             C::InvalidInput,
+            C::AmbiguousProxyName,
+            C::ProxyNotFound,
             C::AlreadyExists,
             C::Ended,
             C::PayloadTooLarge,
@@ -63,6 +65,8 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
         "browsers.update" => &[
             C::BadRequest,
             C::InvalidInput,
+            C::AmbiguousProxyName,
+            C::ProxyNotFound,
             C::BrowserNotFound,
             C::AlreadyExists,
             C::BeingRecorded,
@@ -70,6 +74,26 @@ fn refusals(path: &str, operation: &Operation) -> Vec<ErrorCode> {
             C::UnsupportedMediaType,
             C::Internal,
             C::UpstreamUnavailable,
+        ],
+        "proxies.list" => &[C::InvalidInput, C::Internal],
+        "proxies.create" => &[
+            C::BadRequest,
+            C::InvalidInput,
+            C::PayloadTooLarge,
+            C::UnsupportedMediaType,
+            C::Internal,
+        ],
+        "proxies.retrieve" | "proxies.delete" => {
+            &[C::BadRequest, C::AmbiguousProxyName, C::ProxyNotFound, C::Internal]
+        }
+        "proxies.update" | "proxies.check" => &[
+            C::BadRequest,
+            C::InvalidInput,
+            C::AmbiguousProxyName,
+            C::ProxyNotFound,
+            C::PayloadTooLarge,
+            C::UnsupportedMediaType,
+            C::Internal,
         ],
         "browsers.replays.start" => &[
             C::BadRequest,
@@ -149,6 +173,8 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::ProcessNotFound => "no such process in this session",
         ErrorCode::ReplayNotFound => "no such recording of this session",
         ErrorCode::ProjectNotFound => "the project named in a header does not exist",
+        ErrorCode::ProxyNotFound => "no proxy has this id or name",
+        ErrorCode::AmbiguousProxyName => "several proxies have this name; say the id",
         ErrorCode::NotFound => "no such thing inside the session",
         ErrorCode::Forbidden => "the session's file system does not permit it",
         ErrorCode::AlreadyExists => "an active session has the name",

@@ -18,7 +18,7 @@ use utoipa::openapi::{Info, License, ObjectBuilder, OpenApi, OpenApiBuilder, Ref
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::config::ServerConfig;
-use crate::{browsers, cdp, contract, docs, metrics, replays, status, webdriver};
+use crate::{browsers, cdp, contract, docs, metrics, proxies, replays, status, webdriver};
 
 /// Name of the scheme for API keys.
 const KEY: &str = "apiKey";
@@ -109,6 +109,7 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
                 .into_iter()
                 .chain(rooms)
                 .chain([
+                    tag("proxies", "Upstream proxies sessions go out through."),
                     tag("cdp", "Chrome DevTools Protocol of a session."),
                     tag("webdriver", "WebDriver BiDi of a session."),
                     tag("server", "The server itself, and documents about it. No key needed."),
@@ -125,6 +126,7 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
         replays::view_routes(),
         cdp::routes(),
         webdriver::routes(),
+        proxies::routes(ServerConfig::JSON_BODY_LIMIT),
         status::routes(),
         metrics::routes(),
         docs::routes(),

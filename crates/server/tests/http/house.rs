@@ -12,6 +12,7 @@ use browserd_fleet::{
     BrowserSocket, Fleet, FleetOptions, Headroom, Instance, Runtime, RuntimeEvent, StartError,
     Urgency,
 };
+use browserd_protocol::Route;
 use browserd_server::{ApiKeys, Server, ServerConfig, TokenSecret};
 use browserd_store::SqliteStore;
 use parking_lot::Mutex;
@@ -47,6 +48,7 @@ impl House {
             events: Mutex::default(),
             guests: Mutex::default(),
             offered: Offered::default(),
+            routes: Arc::default(),
         });
         let store = Arc::new(SqliteStore::in_memory().await.unwrap());
         let fleet = Fleet::start(
@@ -118,6 +120,8 @@ pub(crate) struct FakeRuntime {
     guests: Mutex<HashMap<SessionId, JoinHandle<()>>>,
     /// What the next session that is asked for a file has on offer: its ticket, and the file.
     pub(crate) offered: Offered,
+    /// Ways out that running sessions were given.
+    pub(crate) routes: Arc<Mutex<Vec<Route>>>,
 }
 
 type Offered = Arc<Mutex<Option<(u64, std::fs::File)>>>;
@@ -165,6 +169,7 @@ impl Runtime for FakeRuntime {
         &self,
         id: &SessionId,
         _: &SessionConfig,
+        _: &Route,
         _: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
@@ -173,7 +178,8 @@ impl Runtime for FakeRuntime {
         self.guests.lock().insert(id.clone(), guest::serve(listener));
         self.events.lock().insert(id.clone(), events.clone());
         let offered = Arc::clone(&self.offered);
-        Ok(Box::new(FakeInstance { socket, port: self.chromium.port, offered, events }))
+        let routes = Arc::clone(&self.routes);
+        Ok(Box::new(FakeInstance { socket, port: self.chromium.port, offered, routes, events }))
     }
 
     fn programs_stamp(&self) -> u64 {
@@ -193,6 +199,7 @@ struct FakeInstance {
     socket: PathBuf,
     port: u16,
     offered: Offered,
+    routes: Arc<Mutex<Vec<Route>>>,
     events: mpsc::Sender<RuntimeEvent>,
 }
 
@@ -217,7 +224,12 @@ impl Instance for FakeInstance {
         }
     }
 
-    async fn assign(&self, _: &SessionConfig, _: bool) -> io::Result<()> {
+    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn route(&self, route: Route) -> io::Result<()> {
+        self.routes.lock().push(route);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Which rows a listing shows, and in what order.
 
+use browserd_api::ProxyId;
 use browserd_api::browser::{EndReason, Region, StatusFilter};
 
 use super::{at, insert, named, running, tags};
@@ -74,10 +75,13 @@ fn query(text: &str) -> SessionFilter {
 pub(super) async fn query_is_part_of_the_name_or_the_whole_id(store: &dyn Store) {
     let invoices = named(1, "Nightly-Invoices");
     let greek = named(2, "ΔΟΚΙΜΉ Straße");
-    let plain = running(3);
+    let mut plain = running(3);
+    let proxy = ProxyId::generate();
+    plain.config.proxy = Some(proxy.clone());
     for row in [&invoices, &greek, &plain] {
         insert(store, row).await;
     }
+    assert_shows(store, query(proxy.as_str()), &[&plain]).await;
     for text in ["Nightly-Invoices", "nightly", "INVOICES", "y-i"] {
         assert_shows(store, query(text), &[&invoices]).await;
     }

@@ -1,7 +1,7 @@
 //! A row's life.
 
-use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, LocationRequest, Memory, Region, SessionConfig, Viewport};
+use browserd_api::{ProxyId, SessionId};
 
 use serde_json::json;
 
@@ -26,6 +26,7 @@ pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
             memory: Memory::Gib16,
             region: Region::ApSoutheast,
             timeout_seconds: 259_200,
+            proxy: Some(ProxyId::generate()),
         },
         ..running(123_457)
     };
@@ -122,6 +123,9 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
         if let Some(seconds) = patch.timeout_seconds {
             row.config.timeout_seconds = seconds;
         }
+        if let Some(proxy) = &patch.proxy {
+            row.config.proxy.clone_from(proxy);
+        }
         let answer = store.update_session(&row.id, patch).await.expect("nothing in the way");
         assert_eq!(answer, row);
         assert_eq!(read(store, &row.id).await, row);
@@ -137,6 +141,9 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
     update(SessionPatch { locale: Some(None), ..SessionPatch::default() }).await;
     let url = Some("https://example.com/?q='\"".to_owned());
     update(SessionPatch { start_url: url, ..SessionPatch::default() }).await;
+    let proxy = Some(Some(ProxyId::generate()));
+    update(SessionPatch { proxy, ..SessionPatch::default() }).await;
+    update(SessionPatch { proxy: Some(None), ..SessionPatch::default() }).await;
     update(SessionPatch { timeout_seconds: Some(77), ..SessionPatch::default() }).await;
 }
 

@@ -48,6 +48,11 @@ pub(super) fn api_key(columns: ApiKeyColumns) -> Result<ApiKeyRow, StoreError> {
     }
 }
 
+/// The form names are searched in.
+pub(super) fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|why| why.to_string())
 }

@@ -6,6 +6,7 @@
 
 mod api_keys;
 mod decode;
+mod proxies;
 mod replays;
 mod schema;
 mod sessions;
@@ -22,7 +23,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::{
-    ApiKeyRow, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow, Store, StoreError,
+    ApiKeyRow, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow, Store,
+    StoreError,
 };
 
 /// How long a write waits for another process (a backup, `sqlite3` in a shell) to let go.
@@ -193,6 +195,10 @@ impl Store for SqliteStore {
 
     async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
         replays::delete(self, id).await
+    }
+
+    fn proxies(&self) -> &dyn ProxyRows {
+        self
     }
 
     async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "sessions_and_keys", include_str!("../../migrations/sqlite/0001_sessions_and_keys.sql")),
     (2, "replays", include_str!("../../migrations/sqlite/0002_replays.sql")),
+    (3, "proxies", include_str!("../../migrations/sqlite/0003_proxies.sql")),
 ];
 
 /// Brings a database up to date; refuses one whose history is not a beginning of ours.

@@ -7,7 +7,7 @@ use sqlx::error::DatabaseError;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::SqliteStore;
-use super::decode::{self, SessionColumns};
+use super::decode::{self, SessionColumns, fold};
 use crate::{SessionFilter, SessionPatch, SessionRow, StoreError};
 
 macro_rules! columns {
@@ -63,7 +63,8 @@ macro_rules! listing {
              FROM sessions WHERE ",
             $status,
             // instr and not LIKE: nothing in the text is a pattern.
-            " AND (?1 IS NULL OR id = ?1 OR instr(name_folded, ?2) > 0)
+            " AND (?1 IS NULL OR id = ?1 OR instr(name_folded, ?2) > 0
+                   OR json_extract(config, '$.proxy') = ?1)
               AND (?3 IS NULL OR region = ?3)
               AND (?4 IS NULL OR NOT EXISTS (
                     SELECT 1 FROM json_each(?4) AS wanted
@@ -78,11 +79,6 @@ macro_rules! listing {
 const LIST_ACTIVE: &str = listing!("ended_at IS NULL");
 const LIST_DELETED: &str = listing!("ended_at IS NOT NULL");
 const LIST_ALL: &str = listing!("TRUE");
-
-/// The form names are searched in.
-fn fold(name: &str) -> String {
-    name.to_lowercase()
-}
 
 pub(super) async fn insert(store: &SqliteStore, row: &SessionRow) -> Result<(), StoreError> {
     let (ended_at, reason, detail) = match &row.ended {
@@ -157,6 +153,9 @@ fn config_patch(patch: &SessionPatch) -> Option<String> {
     }
     if let Some(seconds) = patch.timeout_seconds {
         config.insert("timeout_seconds".to_owned(), json!(seconds));
+    }
+    if let Some(proxy) = &patch.proxy {
+        config.insert("proxy".to_owned(), json!(proxy));
     }
     (!config.is_empty()).then(|| serde_json::Value::Object(config).to_string())
 }

@@ -6,11 +6,14 @@ use browserd_api::ApiError;
 use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
 use browserd_chromium::policy;
 use browserd_fleet::NewSession;
+use browserd_protocol::Route;
 use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, TIMEOUT, location, name, region, start_url, tags, unbuilt, viewport};
+use super::proxy::{self, ProxyAsked, ProxySelection};
+use super::{TIMEOUT, location, region, start_url, tags, unbuilt, viewport};
+use crate::fields::{Faults, Object, name};
 
 const TIMEOUT_DEFAULT: u32 = 60;
 
@@ -61,16 +64,28 @@ pub(crate) struct CreateBrowser {
     memory: Option<Memory>,
     /// Region label. Default: the operator's.
     region: Option<Region>,
+    /// The proxy to go out through. Default: none.
+    #[expect(dead_code, reason = "describes the body; proxy::read() reads it")]
+    proxy: Option<ProxySelection>,
+    /// Deprecated: the same as `proxy` with an id. Not both.
+    #[expect(dead_code, reason = "describes the body; proxy::read() reads it")]
+    proxy_id: Option<String>,
+}
+
+/// A creation that fits.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    /// The session, but for its way out.
+    pub(crate) new: NewSession,
+    /// The way out, if one was asked for.
+    pub(crate) proxy: Option<ProxyAsked>,
 }
 
 /// Checks a creation; also answers with the fields this version does not know.
-pub(crate) fn create(
-    body: &Value,
-    defaults: &Defaults,
-) -> Result<(NewSession, Vec<String>), Error> {
+pub(crate) fn create(body: &Value, defaults: &Defaults) -> Result<(Creation, Vec<String>), Error> {
     let mut faults = Faults::default();
     let mut unknown = Vec::new();
-    let asked = Object::read("", body, &mut faults)
+    let (asked, proxy) = Object::read("", body, &mut faults)
         .map(|object| read(object, &mut faults, &mut unknown))
         .unwrap_or_default();
     let headless = asked.headless.unwrap_or(false);
@@ -107,11 +122,19 @@ pub(crate) fn create(
         memory: asked.memory.unwrap_or(classes(headless)[0]),
         region: asked.region.unwrap_or(defaults.region),
         timeout_seconds: asked.timeout_seconds.unwrap_or(TIMEOUT_DEFAULT),
+        proxy: None,
     };
-    Ok((NewSession { config, name: asked.name, tags: asked.tags.unwrap_or_default() }, unknown))
+    let tags = asked.tags.unwrap_or_default();
+    let new = NewSession { config, name: asked.name, tags, route: Route::Direct };
+    Ok((Creation { new, proxy }, unknown))
 }
 
-fn read(mut object: Object<'_>, faults: &mut Faults, unknown: &mut Vec<String>) -> CreateBrowser {
+fn read(
+    mut object: Object<'_>,
+    faults: &mut Faults,
+    unknown: &mut Vec<String>,
+) -> (CreateBrowser, Option<ProxyAsked>) {
+    let proxy = proxy::read(&mut object, faults, unknown);
     let asked = CreateBrowser {
         headless: object.bool("headless", faults),
         name: object.text("name", faults).and_then(|text| name(text, faults)),
@@ -130,10 +153,11 @@ fn read(mut object: Object<'_>, faults: &mut Faults, unknown: &mut Vec<String>) 
         chrome_policy: object.take("chrome_policy").and_then(|value| chrome_policy(value, faults)),
         memory: object.text("memory", faults).and_then(|text| memory(text, faults)),
         region: object.text("region", faults).and_then(|text| region("region", text, faults)),
+        ..CreateBrowser::default()
     };
     unbuilt::refuse_in_create(&mut object, faults);
     unknown.extend(object.unknown());
-    asked
+    (asked, proxy)
 }
 
 /// Memory classes, the default first.
@@ -199,7 +223,7 @@ mod tests {
     const DEFAULTS: Defaults = Defaults { region: Region::EuWest, headless_shell: false };
 
     fn made(body: &Value) -> NewSession {
-        create(body, &DEFAULTS).unwrap().0
+        create(body, &DEFAULTS).unwrap().0.new
     }
 
     fn blamed(body: &Value) -> Vec<String> {
@@ -245,6 +269,7 @@ mod tests {
                 "memory": "3GiB", "region": "mars", "stealth": true, "proxy": {"id": "x"},
             })),
             [
+                "proxy.id",
                 "headless",
                 "name",
                 "tags.k",
@@ -257,8 +282,7 @@ mod tests {
                 "location.locale",
                 "memory",
                 "region",
-                "stealth",
-                "proxy"
+                "stealth"
             ]
         );
         assert_eq!(blamed(&json!({"viewport": {}})), ["viewport.width", "viewport.height"]);
@@ -328,7 +352,7 @@ mod tests {
                 any_json(), 0..6),
         ) {
             let body = Value::Object(fields.into_iter().collect());
-            if let Ok((new, _)) = create(&body, &DEFAULTS) {
+            if let Ok((Creation { new, .. }, _)) = create(&body, &DEFAULTS) {
                 prop_assert!((10..=259_200).contains(&new.config.timeout_seconds));
                 prop_assert!((320..=7680).contains(&new.config.viewport.width));
                 prop_assert!((240..=4320).contains(&new.config.viewport.height));

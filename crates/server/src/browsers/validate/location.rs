@@ -3,7 +3,7 @@
 use browserd_api::browser::LocationRequest;
 use serde_json::Value;
 
-use super::{Faults, Object};
+use crate::fields::{Faults, Object};
 
 const LOCALE_MAX: usize = 64;
 

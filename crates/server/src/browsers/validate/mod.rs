@@ -1,33 +1,32 @@
 //! Checking what clients ask for, all of it at once: a refusal names every field that does not fit.
 //!
-//! The JSON is walked as a value instead of being deserialized into a type, because a type stops at
-//! the first misfit. Each reader takes its field out of an [`Object`]; what nobody took is unknown,
-//! and ignored.
+//! Each reader takes its field out of a [`crate::fields::Object`]; what nobody took is unknown, and
+//! ignored.
 
 mod create;
 mod location;
-mod object;
+mod proxy;
 mod start_url;
 mod unbuilt;
 mod update;
 mod viewport;
 
-pub(crate) use create::{CreateBrowser, Defaults, create};
-pub(crate) use object::{Faults, Object, read_bool};
+pub(crate) use create::{CreateBrowser, Creation, Defaults, create};
+pub(crate) use proxy::ProxyAsked;
 pub(crate) use unbuilt::{create_fields, update_fields};
 pub(crate) use update::{Change, UpdateBrowser, update};
 
 use std::collections::BTreeMap;
 
-use browserd_api::SessionId;
 use browserd_api::browser::Region;
 use serde_json::Value;
+
+use crate::fields::Faults;
 
 /// Most tags of a session.
 pub(crate) const TAGS_MAX: usize = 50;
 const TAG_KEY_MAX: usize = 128;
 const TAG_VALUE_MAX: usize = 512;
-const NAME_MAX: usize = 255;
 /// Least and most `timeout_seconds`.
 const TIMEOUT: (u32, u32) = (10, 259_200);
 
@@ -39,28 +38,6 @@ pub(crate) fn region(field: &str, text: &str, faults: &mut Faults) -> Option<Reg
         faults.add(field, format!("must be one of {labels}"));
     }
     region
-}
-
-/// A session's name: usable as a path segment, and never mistakable for an id.
-fn name(text: &str, faults: &mut Faults) -> Option<String> {
-    let length = text.chars().count();
-    let why = if length == 0 || length > NAME_MAX {
-        format!("must have 1 to {NAME_MAX} characters")
-    } else if text.chars().any(char::is_control) {
-        "must not have control characters".to_owned()
-    } else if text.contains(['/', '\\', '%']) {
-        "must not have /, \\ or %, because it stands in URLs".to_owned()
-    } else if matches!(text, "." | "..") {
-        "must not be . or .., because it stands in URLs".to_owned()
-    } else if text.trim() != text {
-        "must not begin or end with white space".to_owned()
-    } else if text.parse::<SessionId>().is_ok() {
-        "must not look like a session id (24 lower-case letters and digits)".to_owned()
-    } else {
-        return Some(text.to_owned());
-    };
-    faults.add("name", why);
-    None
 }
 
 /// Labels: a flat object of strings.
@@ -104,29 +81,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn names_stand_in_urls() {
-        for good in ["a", "Crawler 7", "größe", "x.y-z_1", &"n".repeat(255)] {
-            assert_eq!(name(good, &mut Faults::default()).as_deref(), Some(good));
-        }
-        for bad in [
-            "",
-            "a/b",
-            "a\\b",
-            "50%",
-            "a\nb",
-            ".",
-            "..",
-            " a",
-            "htzv5orfit78e1m2biiifpbv",
-            &"n".repeat(256),
-        ] {
-            let mut faults = Faults::default();
-            assert_eq!(name(bad, &mut faults), None, "{bad:?}");
-            assert_eq!(faults.len(), 1);
-        }
-    }
 
     #[test]
     fn every_bad_tag_is_named() {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Faults;
+use crate::fields::Faults;
 
 const LENGTH_MAX: usize = 2048;
 

@@ -3,17 +3,15 @@
 
 use serde_json::Value;
 
-use super::{Faults, Object};
+use crate::fields::{Faults, Object};
 
 /// Fields of a creation that a later version will take.
-const CREATE: [(&str, &str); 13] = [
+const CREATE: [(&str, &str); 11] = [
     ("stealth", "stealth mode"),
     ("gpu", "GPU acceleration"),
     ("video_memory", "GPU acceleration"),
     ("profile", "profiles"),
     ("extensions", "extensions"),
-    ("proxy", "upstream proxies"),
-    ("proxy_id", "upstream proxies"),
     ("network", "network rules for a session"),
     ("telemetry", "telemetry"),
     ("vaults", "vaults"),
@@ -23,9 +21,7 @@ const CREATE: [(&str, &str); 13] = [
 ];
 
 /// Fields of a change that a later version will take.
-const UPDATE: [(&str, &str); 6] = [
-    ("proxy", "upstream proxies"),
-    ("proxy_id", "upstream proxies"),
+const UPDATE: [(&str, &str); 4] = [
     ("disable_default_proxy", "stealth mode"),
     ("profile", "profiles"),
     ("network", "network rules for a session"),
@@ -74,11 +70,6 @@ fn asks_for_nothing(field: &str, value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(map) if map.is_empty() => true,
         Value::Object(map) => match field {
-            // Sessions go out directly, and that is what both of these say without stealth.
-            "proxy" => {
-                map.len() == 1
-                    && map.get("mode").is_some_and(|mode| mode == "direct" || mode == "default")
-            }
             "telemetry" => map.len() == 1 && map.get("enabled") == Some(&Value::Bool(false)),
             _ => false,
         },
@@ -98,8 +89,6 @@ mod tests {
             ("extensions", json!([])),
             ("telemetry", json!(null)),
             ("telemetry", json!({"enabled": false})),
-            ("proxy", json!({"mode": "direct"})),
-            ("proxy_id", json!("")),
             ("network", json!({})),
         ] {
             assert!(asks_for_nothing(field, &value), "{field} {value}");
@@ -108,9 +97,8 @@ mod tests {
             ("stealth", json!(true)),
             ("extensions", json!([{"id": "x"}])),
             ("telemetry", json!({"enabled": true})),
-            ("proxy", json!({"mode": "direct", "id": "x"})),
             ("profile", json!({"mode": "direct"})),
-            ("proxy_id", json!("x")),
+            ("invocation_id", json!("x")),
         ] {
             assert!(!asks_for_nothing(field, &value), "{field} {value}");
         }

@@ -8,7 +8,9 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Faults, Object, TIMEOUT, location, name, start_url, tags, unbuilt, viewport};
+use super::proxy::{self, ProxyAsked, ProxySelection};
+use super::{TIMEOUT, location, start_url, tags, unbuilt, viewport};
+use crate::fields::{Faults, Object, name};
 
 /// Fields fixed when a session is created.
 const FIXED: [&str; 10] = [
@@ -43,6 +45,11 @@ pub(crate) struct UpdateBrowser {
     /// Extension: new time without activity after which the session ends, counted from the last one.
     #[schema(minimum = 10, maximum = 259_200)]
     timeout_seconds: Option<u32>,
+    /// Another way out, at once: connections that went another way are closed, and the browser's
+    /// next requests open new ones.
+    proxy: Option<ProxySelection>,
+    /// Deprecated: the same as `proxy` with an id; an empty string is none. Not both.
+    proxy_id: Option<String>,
 }
 
 /// Time zone and language. What is left out stays as it is; null is the server's default.
@@ -79,6 +86,8 @@ pub(crate) struct Change {
     pub(crate) patch: SessionPatch,
     /// Change the viewport in spite of those who watch the screen.
     pub(crate) force: bool,
+    /// Another way out; the patch says nothing of it.
+    pub(crate) proxy: Option<ProxyAsked>,
 }
 
 /// Checks a change; also answers with the fields this version does not know.
@@ -86,6 +95,7 @@ pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
     let mut faults = Faults::default();
     let (mut change, mut unknown) = (Change::default(), Vec::new());
     if let Some(mut object) = Object::read("", body, &mut faults) {
+        change.proxy = proxy::read(&mut object, &mut faults, &mut unknown);
         let patch = &mut change.patch;
         patch.name = match object.text("name", &mut faults) {
             Some("") => Some(None),
@@ -172,13 +182,13 @@ mod tests {
                 "timeout_seconds": 9, "headless": true, "tags": 1, "start_url": "ftp://x",
             })),
             [
+                "proxy.id",
                 "tags",
                 "viewport.height",
                 "viewport.width",
                 "location.timezone",
                 "start_url",
                 "timeout_seconds",
-                "proxy",
                 "headless"
             ]
         );

@@ -3,7 +3,7 @@
 use browserd_api::browser::Viewport;
 use serde_json::Value;
 
-use super::{Faults, Object};
+use crate::fields::{Faults, Object};
 
 /// A window size asked for, and whether it is to be set in spite of those who watch the screen
 /// (asked in changes only).

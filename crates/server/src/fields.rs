@@ -1,7 +1,13 @@
 //! A JSON object whose fields are taken out one by one, and the faults found meanwhile.
+//!
+//! The JSON is walked as a value instead of being deserialized into a type, because a type stops at
+//! the first misfit.
 
-use browserd_api::ErrorDetail;
+use browserd_api::{ErrorDetail, SessionId};
 use serde_json::Value;
+
+/// Longest name, characters.
+const NAME_MAX: usize = 255;
 
 /// Most faults reported for one request.
 const FAULTS_MAX: usize = 64;
@@ -39,6 +45,28 @@ pub(crate) fn read_bool(field: &str, text: &str, faults: &mut Faults) -> Option<
             None
         }
     }
+}
+
+/// The name of a session or a proxy: usable as a path segment, and never mistakable for an id.
+pub(crate) fn name(text: &str, faults: &mut Faults) -> Option<String> {
+    let length = text.chars().count();
+    let why = if length == 0 || length > NAME_MAX {
+        format!("must have 1 to {NAME_MAX} characters")
+    } else if text.chars().any(char::is_control) {
+        "must not have control characters".to_owned()
+    } else if text.contains(['/', '\\', '%']) {
+        "must not have /, \\ or %, because it stands in URLs".to_owned()
+    } else if matches!(text, "." | "..") {
+        "must not be . or .., because it stands in URLs".to_owned()
+    } else if text.trim() != text {
+        "must not begin or end with white space".to_owned()
+    } else if text.parse::<SessionId>().is_ok() {
+        "must not look like an id (24 lower-case letters and digits)".to_owned()
+    } else {
+        return Some(text.to_owned());
+    };
+    faults.add("name", why);
+    None
 }
 
 /// An object of a request. A field that is null counts as absent.
@@ -137,6 +165,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn names_stand_in_urls() {
+        for good in ["a", "Crawler 7", "größe", "x.y-z_1", &"n".repeat(255)] {
+            assert_eq!(name(good, &mut Faults::default()).as_deref(), Some(good));
+        }
+        for bad in [
+            "",
+            "a/b",
+            "a\\b",
+            "50%",
+            "a\nb",
+            ".",
+            "..",
+            " a",
+            "htzv5orfit78e1m2biiifpbv",
+            &"n".repeat(256),
+        ] {
+            let mut faults = Faults::default();
+            assert_eq!(name(bad, &mut faults), None, "{bad:?}");
+            assert_eq!(faults.len(), 1);
+        }
+    }
 
     #[test]
     fn fields_are_taken_once_and_the_rest_is_unknown() {

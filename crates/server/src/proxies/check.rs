@@ -1,0 +1,75 @@
+//! `POST /proxies/{id_or_name}/check`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use browserd_api::proxies::Proxy;
+use browserd_api::{ApiError, Timestamp};
+use browserd_egress::{ProbeError, probe};
+use browserd_rest::{Error, Optional, Result};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::ToSchema;
+
+use super::{changed, find, show, status};
+use crate::app::App;
+
+/// What to check a proxy with.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct CheckProxy {
+    /// An http or https URL of a public host; the server's own choice when left out.
+    #[schema(max_length = 2048)]
+    url: Option<String>,
+}
+
+/// Longest URL, bytes.
+const URL_LIMIT: usize = 2048;
+
+/// Check a proxy
+///
+/// Opens one connection through it, as a session would: to the host of an https URL, or for http with
+/// a HEAD request that may be answered with any status. Without a URL the outcome is kept as the
+/// proxy's `status`; with one it says as much about the site, and is only answered.
+/// `unavailable_because` says why it failed (extension). The address a proxy goes out with is not
+/// found out.
+#[utoipa::path(post, path = "/proxies/{id_or_name}/check", operation_id = "proxies.check", tag = "proxies",
+    params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
+    request_body(content = Option<CheckProxy>, description = "What to check it with."),
+    responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy)))]
+pub(crate) async fn check(
+    State(app): State<App>,
+    Path(id_or_name): Path<String>,
+    Optional(body): Optional<CheckProxy>,
+) -> Result<Json<Proxy>> {
+    let asked = body.url.filter(|url| !url.is_empty()).map(|url| read(&url)).transpose()?;
+    let row = find(&app, &id_or_name).await?;
+    let url = asked.as_ref().unwrap_or(&app.config.proxy_check_url);
+    let why = match probe(&app.config.egress, &row.upstream, url).await {
+        Ok(()) => None,
+        Err(ProbeError::Refused(refusal)) => Some(refusal.message()),
+        Err(ProbeError::Url(what)) if asked.is_some() => {
+            return Err(Error(ApiError::field("url", what)));
+        }
+        // The operator's own URL may be a host this proxy is not for.
+        Err(error @ ProbeError::Url(_)) => Some(error.to_string()),
+        Err(error) => return Err(Error::internal(error)),
+    };
+    let (at, available) = (Timestamp::now(), why.is_none());
+    let mut proxy = if asked.is_some() {
+        show(row)
+    } else {
+        let checked = app.fleet.store().proxies().checked(&row.id, at, available).await;
+        show(checked.map_err(changed(&id_or_name))?)
+    };
+    proxy.status = Some(status(available));
+    proxy.last_checked = Some(at);
+    proxy.unavailable_because = why;
+    Ok(Json(proxy))
+}
+
+fn read(text: &str) -> Result<Url> {
+    let wrong = |what| Error(ApiError::field("url", what));
+    if text.len() > URL_LIMIT {
+        return Err(wrong("must have at most 2048 bytes"));
+    }
+    Url::parse(text).map_err(|_| wrong("must be an http or https URL"))
+}

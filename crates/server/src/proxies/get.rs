@@ -1,0 +1,22 @@
+//! `GET /proxies/{id_or_name}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use browserd_api::proxies::Proxy;
+use browserd_rest::Result;
+
+use super::{find, show};
+use crate::app::App;
+
+/// Get a proxy
+///
+/// By id, or by a name that only one has.
+#[utoipa::path(get, path = "/proxies/{id_or_name}", operation_id = "proxies.retrieve", tag = "proxies",
+    params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
+    responses((status = 200, description = "The proxy.", body = Proxy)))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Path(id_or_name): Path<String>,
+) -> Result<Json<Proxy>> {
+    Ok(Json(show(find(&app, &id_or_name).await?)))
+}
