@@ -23,7 +23,7 @@ SHELL = "chromium-headless-shell"
 
 @pytest.fixture(scope="module")
 def shells(site: Site) -> Iterator[Server]:
-    with serving(private_hosts=[site.authority], extra_env={"BROWSERD_HEADLESS_ENGINE": "shell", "BROWSERD_POOL": "headless=1", "BROWSERD_STANDBY_SECONDS": "1"}) as server:
+    with serving(private_hosts=[site.authority], extra_env={"BROWSERD_HEADLESS_ENGINE": "shell", "BROWSERD_POOL": "headless=2", "BROWSERD_STANDBY_SECONDS": "1"}) as server:
         yield server
 
 

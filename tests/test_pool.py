@@ -137,13 +137,18 @@ def test_what_chromium_reads_at_start_gets_a_chromium_of_its_own(pooled: Server,
 
 
 @needs_freezer
-def test_those_that_wait_are_frozen(pooled: Server) -> None:
-    full(pooled)
-    waiting = [entry.name for entry in (pooled.state_dir / "sessions").iterdir() if entry.name not in pooled.session_ids()]
-    assert len(waiting) >= 3
-    for session in waiting:
-        # one that is just being started in another's place is not
-        eventually(lambda session=session: not (pooled.state_dir / "sessions" / session).exists() or frozen(session), "it is frozen")
+def test_those_that_wait_are_frozen_but_for_the_next(pooled: Server, client: Kernel) -> None:
+    for _ in range(2):
+        full(pooled)
+        eventually(lambda: figure(pooled, 'browserd_pool_frozen{kind="headless"}') == 1, "the second of two has settled and is frozen", 60)
+        assert figure(pooled, 'browserd_pool_frozen{kind="headful"}') == 0
+        waiting = {entry.name for entry in (pooled.state_dir / "sessions").iterdir()} - set(pooled.session_ids())
+        asleep = {session for session in waiting if frozen(session)}
+        assert len(waiting) == 3 and len(asleep) == 1
+        browser, timing = create(client)
+        assert "claim" in timing and browser.session_id in waiting - asleep
+        eventually(lambda: not frozen(*asleep), "the next one wakes")
+        client.browsers.delete_by_id(browser.session_id)
 
 
 @needs_freezer
@@ -166,16 +171,6 @@ def test_a_quiet_session_stands_by_and_goes_on_where_it_was(pooled: Server, clie
     eventually(lambda: frozen(browser.session_id), "it stands by again")
     client.browsers.delete_by_id(browser.session_id)
     eventually(lambda: not leaks.left_over([browser.session_id], pooled.state_dir), "a frozen session is cleared away")
-
-
-@needs_freezer
-def test_a_new_session_sleeps_until_its_first_use(pooled: Server, client: Kernel) -> None:
-    full(pooled)
-    browser, timing = create(client)
-    assert "claim" in timing
-    assert frozen(browser.session_id), "nobody has used it yet"
-    assert evaluate(browser, "1 + 1") == 2
-    client.browsers.delete_by_id(browser.session_id)
 
 
 def swap() -> int:

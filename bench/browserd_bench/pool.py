@@ -44,8 +44,12 @@ def figure(connection: Connection, name: str) -> float:
 
 
 def filled(connection: Connection, size: int, settled: int = 1) -> None:
-    """Waits until the pool is full, and so many of its sessions have settled; those are had first."""
-    while figure(connection, 'browserd_pool_ready{kind="headless"}') < size or figure(connection, 'browserd_pool_frozen{kind="headless"}') < settled:
+    """Waits until the pool is full, and so many of its sessions have settled; those are had first.
+
+    The next one is awake, and settled when any other is frozen.
+    """
+    asleep = min(settled, size - 1)
+    while figure(connection, 'browserd_pool_ready{kind="headless"}') < size or figure(connection, 'browserd_pool_frozen{kind="headless"}') < asleep:
         _pause.wait(0.02)
 
 

@@ -49,16 +49,35 @@ async fn a_ready_session_runs_until_it_has_settled() {
 
     let settle = Duration::from_millis(20);
     let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { settle, ..keeping(2) }).await;
-    frozen(&fake, 2).await;
+    frozen(&fake, 1).await;
     assert_eq!(fleet.ready()[&Class::HEADLESS], 2);
     fleet.shutdown().await;
+}
+
+/// Whoever comes alone gets one that runs, and then the next one wakes.
+#[tokio::test]
+async fn the_next_ready_session_is_awake() {
+    let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
+    let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { standby, ..keeping(2) }).await;
+    for _ in 0..3 {
+        ready(&fleet, 2).await;
+        frozen(&fake, 1).await;
+        let asleep = fake.frozen.lock().clone();
+        let (made, stages) = fleet.create(new(None, 60)).await.unwrap();
+        assert!(stages.from_pool && !asleep.contains(&made.id));
+        assert!(!fleet.live(made.id.as_str()).unwrap().stands_by());
+        while asleep.is_subset(&fake.frozen.lock()) {
+            tokio::task::yield_now().await;
+        }
+    }
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
 async fn a_ready_session_is_taken_thawed_and_replaced() {
     let (fleet, fake) = fleet_with(Fake::default(), keeping(1)).await;
     ready(&fleet, 1).await;
-    frozen(&fake, 1).await;
     let (made, stages) = fleet.create(new(Some("one"), 60)).await.unwrap();
     assert!(stages.from_pool);
     assert!(!fake.frozen.lock().contains(&made.id));
@@ -260,21 +279,30 @@ async fn one_that_stands_by_times_out_all_the_same() {
     drop(Arc::clone(&fake));
 }
 
-/// A claim that has to change nothing leaves the session asleep: its first use wakes it.
+/// Of two claims at once that have to change nothing, one leaves its session asleep: its first use
+/// wakes it.
 #[tokio::test]
 async fn a_ready_session_sleeps_until_its_first_use() {
     let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
     let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { standby, ..keeping(2) }).await;
-    frozen(&fake, 2).await;
-    let (plain, _) = fleet.create(new(None, 60)).await.unwrap();
+    ready(&fleet, 2).await;
+    frozen(&fake, 1).await;
+    let asleep = fake.frozen.lock().first().cloned().unwrap();
+    let (one, other) = tokio::join!(fleet.create(new(None, 60)), fleet.create(new(None, 60)));
+    let plain = [one.unwrap().0, other.unwrap().0].into_iter().find(|made| made.id == asleep);
+    let plain = plain.expect("both are out of the pool");
     let live = fleet.live(plain.id.as_str()).unwrap();
     assert!(live.stands_by() && fake.frozen.lock().contains(&plain.id));
     let _used = live.activity();
     assert!(!live.stands_by() && !fake.frozen.lock().contains(&plain.id));
-    let kiosk = SessionConfig { kiosk_mode: true, ..Class::HEADLESS.template() };
-    let (changed, stages) =
-        fleet.create(NewSession { config: kiosk, ..new(None, 60) }).await.unwrap();
-    assert!(stages.from_pool && !fake.frozen.lock().contains(&changed.id));
+    ready(&fleet, 2).await;
+    frozen(&fake, 1).await;
+    let config = SessionConfig { kiosk_mode: true, ..Class::HEADLESS.template() };
+    let kiosk = || fleet.create(NewSession { config: config.clone(), ..new(None, 60) });
+    let (one, other) = tokio::join!(kiosk(), kiosk());
+    for (changed, stages) in [one.unwrap(), other.unwrap()] {
+        assert!(stages.from_pool && !fake.frozen.lock().contains(&changed.id));
+    }
     fleet.shutdown().await;
 }
 

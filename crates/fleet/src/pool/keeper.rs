@@ -53,7 +53,7 @@ impl Keeper {
         let discards = TaskTracker::new();
         let mut pause = PAUSE;
         while !self.stop.is_cancelled() {
-            let settled = self.pool.freeze_settled().unwrap_or(LOOK_AGAIN);
+            let settled = self.pool.rest().unwrap_or(LOOK_AGAIN);
             match self.next_step() {
                 Step::Discard(mut one) => {
                     discards.spawn(async move { one.discard().await });

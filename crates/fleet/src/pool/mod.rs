@@ -1,10 +1,11 @@
-//! Sessions started ahead of their clients: CDP-ready, frozen, one task to keep their number right.
+//! Sessions started ahead of their clients: CDP-ready, all but the next of each kind frozen, one task to
+//! keep their number right.
 //!
 //! ```text
 //!            keeper: one start at a time, at the lowest CPU weight, while nobody waits for another
-//!  Runtime::start(Ahead) ─▶ [ready, settling ─▶ frozen] ──claim: thaw, assign──▶ a client's session
-//!                             │                          (thaw and assign at the first use, when
-//!                             │                           nothing has to change)
+//!  Runtime::start(Ahead) ─▶ [ready, settling ─▶ frozen ─▶ the next: awake] ──claim: assign──▶ a client's session
+//!                             │                    └────────────────────────claim of many at once: thaw and
+//!                             │                             assign at the first use, when nothing has to change
 //!                             └─ died, too many, programs replaced ─▶ discarded
 //! ```
 //!
@@ -16,7 +17,7 @@ mod keeper;
 mod prepared;
 mod sizing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -135,11 +136,26 @@ impl Pool {
         }
     }
 
-    /// Freezes those that have settled; answers with how long it takes until the next one has.
-    fn freeze_settled(&self) -> Option<Duration> {
+    /// Freezes those that have settled, but for the next of each class: that one is woken, so that
+    /// whoever comes alone need not wait until its browser has caught up with its timers. Answers with
+    /// how long it takes until another one has settled.
+    fn rest(&self) -> Option<Duration> {
         let now = self.shared.began.elapsed();
         let mut next: Option<Duration> = None;
+        let mut awake = BTreeSet::new();
         for one in &mut self.shared.state.lock().ready {
+            if awake.insert(one.class) {
+                // Nobody's answer waits for the CPU that waking takes.
+                if one.started.frozen && self.shared.waiting.load(Ordering::Acquire) == 0 {
+                    one.started.frozen = one.started.instance.freeze(false);
+                    if !one.started.frozen {
+                        self.shared.metrics.ready_frozen(one.class.headless, -1);
+                        // Should another one come to be the next, it has settled long ago.
+                        one.settles_at = Some(now);
+                    }
+                }
+                continue;
+            }
             let Some(settles_at) = one.settles_at else { continue };
             let left = settles_at.saturating_sub(now);
             if !left.is_zero() {
