@@ -31,6 +31,7 @@ NEEDS_ROOT = {
     "test_a_session_out_of_memory_says_so": NO_LIMITS,
     "test_the_guest_is_out_of_reach": NOT_PID_1,
     "test_its_user_cannot_stop_the_guest": NOT_PID_1,
+    "test_a_recording_goes_on_until_it_is_saved": ONE_UID,
     "test_names_of_private_addresses_are_refused": "it gives the server an /etc/hosts of its own",
 }
 

@@ -146,6 +146,18 @@ def test_downloads_recordings_and_a_crash(client: Kernel, made: Any, site: Site)
     assert programs(client, session) == {SHELL}
 
 
+def test_it_has_no_profiles(client: Kernel, made: Any) -> None:
+    profile = client.profiles.create()
+    for call in (
+        lambda: client.browsers.create(headless=True, profile={"id": profile.id}),
+        lambda: client.browsers.update(made.session_id, profile={"id": profile.id, "save_changes": True}),
+    ):
+        with pytest.raises(sdk.BadRequestError) as caught:
+            call()
+        assert caught.value.body["details"][0]["code"] == "profile"
+    client.profiles.delete(profile.id)
+
+
 @needs_freezer
 def test_it_waits_frozen_and_stands_by(client: Kernel, shells: Server) -> None:
     eventually(lambda: figure(shells, 'browserd_pool_frozen{kind="headless"}') == 1, "one waits frozen", 60)

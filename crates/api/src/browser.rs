@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::profiles::{Profile, ProfileInUse};
 use crate::proxies::ProxyInUse;
 use crate::{ProxyId, SessionId, Timestamp};
 
@@ -156,6 +157,9 @@ pub struct SessionConfig {
     /// The proxy it goes out through; none: directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxyId>,
+    /// The profile that was loaded into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileInUse>,
 }
 
 /// Why a session ended. Kept with its row for good.
@@ -236,6 +240,12 @@ pub struct Browser {
     /// Page asked for at creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_url: Option<String>,
+    /// The profile that was loaded into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// Whether the session's state is saved into the profile when the session ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_save_changes: Option<bool>,
     /// How it goes out.
     pub proxy: ProxyInUse,
     /// Deprecated: the id in `proxy`.

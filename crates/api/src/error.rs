@@ -28,6 +28,8 @@ pub enum ErrorCode {
     ReplayNotFound,
     /// 404: the named project does not exist.
     ProjectNotFound,
+    /// 404: no profile has this id or name.
+    ProfileNotFound,
     /// 404: no proxy has this id or name.
     ProxyNotFound,
     /// 400: several proxies have this name.
@@ -36,7 +38,7 @@ pub enum ErrorCode {
     NotFound,
     /// 403: the session's file system does not permit it (rights, read-only parts).
     Forbidden,
-    /// 409: the name is taken by an active session.
+    /// 409: the name is taken by an active session, or by another profile.
     AlreadyExists,
     /// 409: the process has exited, or its input is closed.
     StdinClosed,
@@ -98,6 +100,7 @@ impl ErrorCode {
         Self::ProcessNotFound,
         Self::ReplayNotFound,
         Self::ProjectNotFound,
+        Self::ProfileNotFound,
         Self::ProxyNotFound,
         Self::AmbiguousProxyName,
         Self::NotFound,
@@ -138,6 +141,7 @@ impl ErrorCode {
             | Self::ProcessNotFound
             | Self::ReplayNotFound
             | Self::ProjectNotFound
+            | Self::ProfileNotFound
             | Self::ProxyNotFound
             | Self::NotFound => 404,
             Self::Forbidden => 403,
@@ -196,6 +200,7 @@ impl ErrorCode {
             Self::ProcessNotFound => "process_not_found",
             Self::ReplayNotFound => "replay_not_found",
             Self::ProjectNotFound => "project_not_found",
+            Self::ProfileNotFound => "profile_not_found",
             Self::ProxyNotFound => "proxy_not_found",
             Self::AmbiguousProxyName => "ambiguous_proxy_name",
             Self::NotFound => "not_found",

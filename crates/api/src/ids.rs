@@ -1,4 +1,4 @@
-//! Ids: 24-character cuid2 for sessions, recordings and proxies, UUIDs for processes.
+//! Ids: 24-character cuid2 for sessions, recordings, proxies and profiles, UUIDs for processes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -86,6 +86,11 @@ cuid2_id! {
 cuid2_id! {
     /// An upstream proxy; of the same form as a [`SessionId`].
     ProxyId, "n8b2kq0w5v7yx3mz1c6jtdhr"
+}
+
+cuid2_id! {
+    /// A profile; of the same form as a [`SessionId`].
+    ProfileId, "p4t9xk2c7w0vqz5m1b8ydhrn"
 }
 
 /// A process inside a session.

@@ -14,6 +14,7 @@ pub mod logs;
 pub mod operations;
 pub mod playwright;
 pub mod process;
+pub mod profiles;
 pub mod proxies;
 pub mod repl;
 pub mod replays;
@@ -21,5 +22,5 @@ pub mod secret;
 pub mod time;
 
 pub use error::{ApiError, ErrorBody, ErrorCode, ErrorDetail};
-pub use ids::{ProcessId, ProxyId, ReplayId, SessionId};
+pub use ids::{ProcessId, ProfileId, ProxyId, ReplayId, SessionId};
 pub use time::Timestamp;

@@ -15,8 +15,8 @@ use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
 use browserd_fleet::{Budgets, CHROMIUM_SETTLES, Class, Fleet, FleetOptions, Runtime};
 use browserd_protocol::{EgressPolicy, Programs};
-use browserd_server::{ApiKeys, Recordings, Server, ServerConfig};
-use browserd_store::{DiskBlobs, SqliteStore};
+use browserd_server::{ApiKeys, Profiles, Recordings, Server, ServerConfig};
+use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
@@ -120,6 +120,11 @@ async fn serve(
     })?;
     let listen = listener.local_addr()?;
     let public_url = settings.public_url(listen);
+    let blobs = DiskBlobs::open(state.path().join("blobs"))
+        .context("cannot open the folder of recordings and profiles")?;
+    let blobs: Arc<dyn Blobs> = Arc::new(blobs);
+    let rows: Arc<dyn Store> = Arc::new(store.clone());
+    let profiles = Profiles::new(Arc::clone(&rows), Arc::clone(&blobs));
     let options = FleetOptions {
         budgets: Budgets {
             max_sessions: usize::try_from(settings.max_sessions).unwrap_or(usize::MAX),
@@ -133,22 +138,22 @@ async fn serve(
             false => vec![Class::HEADLESS],
         },
         standby: settings.standby,
+        saver: Some(Arc::new(profiles.clone())),
     };
-    let fleet = Fleet::start(Arc::new(store.clone()), runtime, options).await?;
+    let fleet = Fleet::start(rows, runtime, options).await?;
 
-    let blobs = DiskBlobs::open(state.path().join("blobs"))
-        .context("cannot open the folder of recordings")?;
     let url = public_url.as_str().trim_end_matches('/').to_owned();
     let config = ServerConfig {
         region_default: settings.region,
         default_timezone: settings.timezone.clone(),
         default_locale: settings.locale.clone(),
         silent_after: settings.silent_after,
+        profiles: Some(profiles),
         egress: egress(settings),
         proxy_check_url: settings.proxy_check_url.clone(),
         headless_shell: settings.headless_engine == HeadlessEngine::Shell,
         recordings: Some(Recordings {
-            blobs: Arc::new(blobs),
+            blobs,
             state_dir: state.path().to_owned(),
             limit_bytes: settings.replay_limit,
             retention: settings.retention,

@@ -9,6 +9,7 @@ mod runtime;
 mod seeds;
 
 mod gateway;
+mod proxy;
 mod verdicts;
 
 /// A name, and what takes any bytes.
@@ -19,6 +20,7 @@ pub const TARGETS: &[Target] = &[
     ("egress_address", verdicts::address),
     ("egress_gateway", gateway::gateway),
     ("egress_headers", verdicts::headers),
+    ("egress_proxy", proxy::answers),
     ("egress_target", verdicts::target),
 ];
 

@@ -20,7 +20,7 @@ use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
     Budgets, Class, FleetError, ListSessions, LiveSession, Metrics, NewSession, Page, PoolSize,
-    Runtime, SessionPatch, SessionView,
+    ProfileSaver, Runtime, SessionPatch, SessionView,
 };
 
 /// All sessions of this server. Cheap to clone.
@@ -31,6 +31,7 @@ pub struct Fleet {
     sessions: Arc<Sessions>,
     admission: Admission,
     standby: Standby,
+    saver: Option<Arc<dyn ProfileSaver>>,
     metrics: Metrics,
     pool: Pool,
     /// Ends the pool's keeper.
@@ -52,6 +53,8 @@ pub struct FleetOptions {
     pub classes: Vec<Class>,
     /// When quiet sessions stand by.
     pub standby: Standby,
+    /// What saves the profiles of sessions that end; none: they have none.
+    pub saver: Option<Arc<dyn ProfileSaver>>,
 }
 
 /// What becomes of a session nobody uses.
@@ -75,6 +78,7 @@ impl FleetOptions {
             settle: Duration::ZERO,
             classes: Vec::new(),
             standby: Standby::default(),
+            saver: None,
         }
     }
 }
@@ -155,7 +159,7 @@ impl Fleet {
                 "cleared away an earlier server's sessions"
             );
         }
-        let FleetOptions { budgets, pool: size, settle, classes, standby } = options;
+        let FleetOptions { budgets, pool: size, settle, classes, standby, saver } = options;
         let metrics = Metrics::default();
         let admission = Admission::new(budgets, Arc::clone(&runtime), metrics.clone());
         let fleet = Self {
@@ -164,6 +168,7 @@ impl Fleet {
             sessions: Arc::default(),
             admission,
             standby,
+            saver,
             pool: Pool::new(metrics.clone()),
             metrics,
             stop_keeper: CancellationToken::new(),
@@ -209,6 +214,8 @@ impl Fleet {
             id: id.clone(),
             timeout_seconds: row.config.timeout_seconds,
             route: new.route,
+            profile: row.config.profile.clone(),
+            saver: self.saver.clone(),
             standby: self.standby,
             prepared,
             admitted,
@@ -291,7 +298,7 @@ impl Fleet {
         let found = self.find(id_or_name, false).await?;
         let owner = self.sessions.owner(&found.id).ok_or_else(gone)?;
         let (done, answer) = oneshot::channel();
-        owner.send(Ask::Update { patch, done }).await.map_err(|_| gone())?;
+        owner.send(Ask::Update { patch: Box::new(patch), done }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 

@@ -22,6 +22,7 @@ mod metrics;
 mod owner;
 mod pool;
 mod runtime;
+mod saver;
 mod session;
 
 pub use admission::{Budgets, Limit};
@@ -31,6 +32,7 @@ pub use live::{Activity, BrowserSocket, LiveSession, StayAwake};
 pub use metrics::Metrics;
 pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
 pub use runtime::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
+pub use saver::ProfileSaver;
 pub use session::{NewSession, Page, Stages};
 
 pub use browserd_store::{SessionFilter as ListSessions, SessionPatch, SessionRow as SessionView};

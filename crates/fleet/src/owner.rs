@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_api::profiles::ProfileInUse;
 use browserd_api::{SessionId, Timestamp};
 use browserd_protocol::Route;
 use browserd_store::{SessionRow, Store, StoreError};
@@ -17,8 +18,8 @@ use crate::live::{Inner, Uses};
 use crate::pool::{Events, Prepared, Started, Waiting};
 use crate::session::Stages;
 use crate::{
-    FleetError, Instance, LiveSession, Metrics, Runtime, RuntimeEvent, SessionPatch, Standby,
-    StartError, StayAwake, Urgency,
+    FleetError, Instance, LiveSession, Metrics, ProfileSaver, Runtime, RuntimeEvent, SessionPatch,
+    Standby, StartError, StayAwake, Urgency, saver,
 };
 
 /// How often the end of a session is tried to be recorded once it has been cleared away, and the
@@ -36,7 +37,7 @@ pub(crate) enum Ask {
     /// End the session; answered once it is over for clients.
     End { reason: EndReason, done: oneshot::Sender<()> },
     /// Change name or labels; answered with the row as it is then.
-    Update { patch: SessionPatch, done: oneshot::Sender<Result<SessionRow, FleetError>> },
+    Update { patch: Box<SessionPatch>, done: oneshot::Sender<Result<SessionRow, FleetError>> },
 }
 
 /// Everything an owner needs.
@@ -45,6 +46,10 @@ pub(crate) struct Owner {
     pub(crate) timeout_seconds: u32,
     /// The way out it is started with.
     pub(crate) route: Route,
+    /// The profile it has.
+    pub(crate) profile: Option<ProfileInUse>,
+    /// What saves it.
+    pub(crate) saver: Option<Arc<dyn ProfileSaver>>,
     /// When it stands by.
     pub(crate) standby: Standby,
     /// A running session to become this one, if there was one.
@@ -159,7 +164,7 @@ impl Owner {
                     }
                     Ask::Update { patch, done } => {
                         let retimed = patch.timeout_seconds.is_some();
-                        let _ = done.send(self.update(state, patch).await);
+                        let _ = done.send(self.update(state, *patch).await);
                         if let (true, Some(running)) = (retimed, &mut running)
                             && running.deadline.is_some()
                         {
@@ -261,6 +266,7 @@ impl Owner {
             Err(error) => return Err(name_taken(error, wanted.as_deref())),
         };
         self.timeout_seconds = row.config.timeout_seconds;
+        self.profile.clone_from(&row.config.profile);
         if renamed {
             self.sessions.rename(&self.id, row.name.as_deref());
         }
@@ -297,9 +303,36 @@ impl Owner {
             Action::Clear(reason) => clear(reason, running).await,
             Action::CloseAndClear(reason) => {
                 self.close(reason, detail, created).await;
-                clear(reason, running).await;
+                match self.saving(reason, running) {
+                    Some(saving) => _ = tokio::spawn(saving),
+                    None => clear(reason, running).await,
+                }
             }
         }
+    }
+
+    /// Saves the session's profile and then has the session cleared away, where there is one to save.
+    /// Nobody waits for that: the place is taken until the session is gone.
+    fn saving(
+        &self,
+        reason: EndReason,
+        running: Option<&Running>,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let profile = self.profile.as_ref().filter(|profile| profile.save_changes)?;
+        let (saver, running) = (self.saver.as_ref()?, running?);
+        if !saver::may_save(reason) {
+            return None;
+        }
+        let live = running.live.clone();
+        let saved = saver.save(live.clone(), profile);
+        Some(async move {
+            let awake = live.stay_awake();
+            if tokio::time::timeout(saver::SAVED_WITHIN, saved).await.is_err() {
+                tracing::error!(session = %live.id(), "a profile was not saved in time");
+            }
+            live.inner.instance.end(reason).await;
+            drop(awake);
+        })
     }
 
     /// Ends the session for clients, and for the record.

@@ -12,8 +12,8 @@ use browserd_fleet::{
     Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent, SessionPatch,
 };
 use browserd_store::{
-    ApiKeyRow, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionRow, SqliteStore, Store,
-    StoreError,
+    ApiKeyRow, ProfileRows, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionRow,
+    SqliteStore, Store, StoreError,
 };
 use tokio::sync::Notify;
 
@@ -245,6 +245,10 @@ impl Store for FullDisk {
     }
     async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
         self.store.delete_replay(id).await
+    }
+
+    fn profiles(&self) -> &dyn ProfileRows {
+        self.store.profiles()
     }
 
     fn proxies(&self) -> &dyn ProxyRows {

@@ -246,13 +246,13 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const LIMIT: DiskLimit = DiskLimit { bytes: 1000, files: 10 };
 
     /// A disk, and what a shim would say that finds `found` bytes at each question.
-    fn disk(found: Arc<AtomicU64>) -> Disk {
+    pub(crate) fn disk(found: Arc<AtomicU64>) -> Disk {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let (line, _) = ShimLine::new(ours).unwrap();
         let disk = Disk::new(Some(LIMIT), line);

@@ -15,7 +15,7 @@ mod small;
 #[path = "../../../fuzz/common/stretched.rs"]
 pub(crate) mod stretched;
 
-use crate::{browser, computer, curl, extensions, fs, logs, playwright, process};
+use crate::{browser, computer, curl, extensions, fs, logs, playwright, process, profile};
 use crate::{repl, runner, screen, webdriver};
 
 /// A name, and what takes any bytes.
@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("log_tail", logs::fuzzing::log_tail),
     ("page_events", screen::fuzzing::page_events),
     ("proc_files", process::fuzzing::proc_files),
+    ("profile_cookies", profile::fuzzing::profile_cookies),
     ("program_lines", browser::fuzzing::program_lines),
     ("repl_answer", repl::fuzzing::repl_answer),
     ("runner_lines", runner::fuzzing::runner_lines),

@@ -5,6 +5,7 @@
 //! no client: `serve` authenticates and relays.
 
 mod accounts;
+mod aside;
 pub mod awake;
 pub mod browser;
 pub mod computer;
@@ -27,6 +28,7 @@ pub mod location;
 pub mod logs;
 pub mod playwright;
 pub mod process;
+pub mod profile;
 mod query;
 mod refusals;
 pub mod repl;

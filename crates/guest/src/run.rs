@@ -26,6 +26,7 @@ use crate::location::InForce;
 use crate::logs::LogStreams;
 use crate::playwright::Playwright;
 use crate::process::{Processes, Retention};
+use crate::profile::Profile;
 use crate::repl::Repl;
 use crate::replays::{self, Replays};
 use crate::runner::Kit;
@@ -134,7 +135,8 @@ impl Guest {
         });
         if let Some(browser) = &browser {
             router = router.merge(webdriver::router(Arc::clone(&session), browser.clone()));
-            router = router.merge(internal::router(browser.clone()));
+            let profile = Profile::new(Arc::clone(&session), browser.clone());
+            router = router.merge(internal::router(browser.clone(), profile));
             let screen = Screen::new(Arc::clone(&session), browser.clone());
             let replays = Replays::new(Arc::clone(&session), browser.clone(), screen);
             router = router.merge(replays::router(replays));

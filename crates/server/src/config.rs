@@ -10,6 +10,8 @@ use browserd_store::Blobs;
 use secrecy::SecretBox;
 use url::Url;
 
+use crate::profiles::Profiles;
+
 /// The key that signs session tokens.
 pub type TokenSecret = SecretBox<[u8; 32]>;
 
@@ -38,6 +40,8 @@ pub struct ServerConfig {
     pub header_read_timeout: Duration,
     /// How long `serve` waits for open connections once it was asked to stop.
     pub shutdown_grace: Duration,
+    /// Where profiles are kept; none: there are none.
+    pub profiles: Option<Profiles>,
     /// What may be reached, as sessions' gateways decide it: for checks of proxies.
     pub egress: EgressPolicy,
     /// What a proxy is checked with when a check names no URL.
@@ -106,6 +110,7 @@ impl ServerConfig {
             json_body_limit: Self::JSON_BODY_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,
             shutdown_grace: Self::SHUTDOWN_GRACE,
+            profiles: None,
             egress: EgressPolicy::default(),
             proxy_check_url: Self::proxy_check_url(),
             recordings: None,

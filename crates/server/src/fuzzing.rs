@@ -16,7 +16,7 @@ use browserd_api::{ReplayId, SessionId, Timestamp};
 
 use crate::config::TokenSecret;
 use crate::token::Tokens;
-use crate::{browsers, cdp, query, relay, replays, tunnel, wire};
+use crate::{browsers, cdp, profiles, proxies, query, relay, replays, tunnel, wire};
 
 /// A name, and what takes any bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("client_headers", wire::fuzzing::client_headers),
     ("discovery_json", cdp::fuzzing::discovery_json),
     ("guest_refusal", relay::fuzzing::guest_refusal),
+    ("proxy_and_profile_bodies", bodies),
     ("relayed_headers", relay::fuzzing::relayed_headers),
     ("replay_answers", replays::fuzzing::replay_answers),
     ("replay_range", replays::fuzzing::replay_range),
@@ -35,6 +36,13 @@ pub const TARGETS: &[Target] = &[
     ("websocket_frames", tunnel::fuzzing::websocket_frames),
     ("websocket_handshake", tunnel::fuzzing::websocket_handshake),
 ];
+
+/// The bodies of proxies and profiles.
+fn bodies(data: &[u8]) {
+    let Ok(body) = serde_json::from_slice(data) else { return };
+    proxies::fuzzing::body(&body);
+    profiles::fuzzing::body(&body);
+}
 
 /// What is signed for the one session and recording there are.
 struct Signed {

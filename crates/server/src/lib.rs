@@ -11,6 +11,7 @@
 //!            │ /browser/kernel/process …  ?jwt= ────▶ relay ──▶ guest
 //!            │ /browsers/{}/replays   Bearer key ──▶ store, blobs, guest
 //!            │ /proxies …             Bearer key ──▶ store, fleet
+//!            │ /profiles …            Bearer key ──▶ store, blobs, guest
 //!            │ /browser/replays           ?jwt= ────▶ blobs
 //!            │ /browser/cdp …             ?jwt= ────▶ tunnel ─▶ Chromium (handed-over socket)
 //!            └ /browser/webdriver …       ?jwt= ────▶ tunnel ─▶ guest
@@ -30,6 +31,7 @@ mod keys;
 mod metrics;
 mod openapi;
 mod paging;
+mod profiles;
 mod proxies;
 mod query;
 mod refusal;
@@ -47,4 +49,5 @@ pub use config::{Recordings, Retention, ServerConfig, TokenSecret};
 pub use docs::yaml;
 pub use keys::ApiKeys;
 pub use openapi::document;
+pub use profiles::Profiles;
 pub use serve::Server;

@@ -9,7 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::wire::{auth, head, log, project};
 use crate::{
-    browsers, cdp, contract, docs, metrics, openapi, proxies, relay, replays, status, webdriver,
+    browsers, cdp, contract, docs, metrics, openapi, profiles, proxies, relay, replays, status,
+    webdriver,
 };
 
 /// The whole router.
@@ -21,6 +22,7 @@ pub(crate) fn router(app: App) -> Router {
     let by_key = plain(
         browsers
             .merge(replays::routes(config.json_body_limit))
+            .merge(profiles::routes(config.json_body_limit))
             .merge(proxies::routes(config.json_body_limit))
             .merge(metrics::routes()),
     )

@@ -14,6 +14,9 @@ pub enum StoreError {
         /// Who has it.
         existing: SessionId,
     },
+    /// Another row has the name.
+    #[error("the name is taken")]
+    Taken,
     /// No such row.
     #[error("no such row")]
     NotFound,

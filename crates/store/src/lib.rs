@@ -1,4 +1,4 @@
-//! What must survive a restart: rows of sessions, recordings, proxies and keys, and files ([`Blobs`]).
+//! What must survive a restart: rows of sessions, recordings, proxies, profiles and keys, and files ([`Blobs`]).
 //!
 //! Owns the schema, the [`Store`] trait with its `SQLite` implementation, the [`Blobs`] trait with
 //! its implementation on disk, and the conformance suites every implementation passes. Decides
@@ -22,13 +22,14 @@ mod sqlite;
 
 use async_trait::async_trait;
 use browserd_api::browser::EndReason;
-use browserd_api::{ProxyId, ReplayId, SessionId, Timestamp};
+use browserd_api::{ProfileId, ProxyId, ReplayId, SessionId, Timestamp};
 
 pub use api_key::hash_api_key;
 pub use blobs::{BlobKey, BlobReader, Blobs, DiskBlobs, InvalidKey};
 pub use error::StoreError;
 pub use rows::{
-    ApiKeyRow, ProxyFilter, ProxyRow, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow,
+    ApiKeyRow, ListFilter, ProfileRow, ProxyRow, ReplayEnd, ReplayRow, Saved, SessionFilter,
+    SessionPatch, SessionRow,
 };
 pub use sqlite::SqliteStore;
 
@@ -87,6 +88,8 @@ pub trait Store: Send + Sync + 'static {
     async fn ended_replays(&self, most: u32) -> Result<(Vec<ReplayRow>, u64), StoreError>;
     /// Takes a recording's row away; one that is not there is no error.
     async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError>;
+    /// Profiles.
+    fn profiles(&self) -> &dyn ProfileRows;
     /// Upstream proxies.
     fn proxies(&self) -> &dyn ProxyRows;
     /// Adds a key; adding the same hash again changes nothing.
@@ -103,7 +106,7 @@ pub trait ProxyRows: Send + Sync {
     /// One by id.
     async fn by_id(&self, id: &ProxyId) -> Result<Option<ProxyRow>, StoreError>;
     /// Rows, newest first, and whether more follow.
-    async fn list(&self, filter: &ProxyFilter) -> Result<(Vec<ProxyRow>, bool), StoreError>;
+    async fn list(&self, filter: &ListFilter) -> Result<(Vec<ProxyRow>, bool), StoreError>;
     /// Gives it another name, or none; answers the row as it is then.
     async fn rename(&self, id: &ProxyId, name: Option<&str>) -> Result<ProxyRow, StoreError>;
     /// Records how a check went; answers the row as it is then.
@@ -115,4 +118,30 @@ pub trait ProxyRows: Send + Sync {
     ) -> Result<ProxyRow, StoreError>;
     /// Takes it away.
     async fn delete(&self, id: &ProxyId) -> Result<(), StoreError>;
+}
+
+/// The rows of profiles.
+#[async_trait]
+pub trait ProfileRows: Send + Sync {
+    /// Adds one with nothing saved; `Taken` when another one has its name.
+    async fn insert(&self, row: &ProfileRow) -> Result<(), StoreError>;
+    /// One by id.
+    async fn by_id(&self, id: &ProfileId) -> Result<Option<ProfileRow>, StoreError>;
+    /// One by its exact name.
+    async fn by_name(&self, name: &str) -> Result<Option<ProfileRow>, StoreError>;
+    /// Rows, newest first, and whether more follow.
+    async fn list(&self, filter: &ListFilter) -> Result<(Vec<ProfileRow>, bool), StoreError>;
+    /// Gives it another name; `Taken` when another one has it. Answers the row as it is then.
+    async fn rename(&self, id: &ProfileId, name: &str) -> Result<ProfileRow, StoreError>;
+    /// Records that a session took it; answers the row as it is then.
+    async fn used(&self, id: &ProfileId, at: Timestamp) -> Result<ProfileRow, StoreError>;
+    /// Records what is saved from now on; answers what was before.
+    async fn saved(
+        &self,
+        id: &ProfileId,
+        at: Timestamp,
+        saved: &Saved,
+    ) -> Result<Option<Saved>, StoreError>;
+    /// Takes it away; answers what was saved.
+    async fn delete(&self, id: &ProfileId) -> Result<Option<Saved>, StoreError>;
 }

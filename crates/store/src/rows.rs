@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use browserd_api::browser::{EndReason, Region, SessionConfig, StatusFilter, Viewport};
+use browserd_api::profiles::ProfileInUse;
 use browserd_api::proxies::Upstream;
 use browserd_api::replays::ReplayEndReason;
-use browserd_api::{ProxyId, ReplayId, SessionId, Timestamp};
+use browserd_api::{ProfileId, ProxyId, ReplayId, SessionId, Timestamp};
 
 /// A session's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +44,8 @@ pub struct SessionPatch {
     pub timeout_seconds: Option<u32>,
     /// Another proxy; `Some(None)` is none.
     pub proxy: Option<Option<ProxyId>>,
+    /// The profile that was loaded.
+    pub profile: Option<ProfileInUse>,
 }
 
 /// Which rows to list.
@@ -50,7 +53,8 @@ pub struct SessionPatch {
 pub struct SessionFilter {
     /// Running, ended or both.
     pub status: StatusFilter,
-    /// Case-insensitive part of the name, or the exact id of the session or its proxy.
+    /// Case-insensitive part of the name, or exactly the session's id, its proxy's, or its profile's id or
+    /// name.
     pub query: Option<String>,
     /// Labels that must all be there, exactly.
     pub tags: BTreeMap<String, String>,
@@ -77,12 +81,38 @@ pub struct ProxyRow {
     pub checked: Option<(Timestamp, bool)>,
 }
 
-/// Which proxies to list.
+/// A profile's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileRow {
+    /// Id.
+    pub id: ProfileId,
+    /// Name, unique.
+    pub name: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When something was last saved.
+    pub updated_at: Option<Timestamp>,
+    /// When a session last took it.
+    pub last_used_at: Option<Timestamp>,
+    /// What is saved; none: nothing yet.
+    pub saved: Option<Saved>,
+}
+
+/// What is saved of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// Tells its blob from those of earlier savings.
+    pub version: String,
+    /// Size of the blob.
+    pub bytes: u64,
+}
+
+/// Which proxies or profiles to list.
 #[derive(Debug, Clone, Default)]
-pub struct ProxyFilter {
+pub struct ListFilter {
     /// The name, in any case.
     pub name: Option<String>,
-    /// Part of name or host, in any case, or the exact id.
+    /// Part of the name, or of a proxy's host, in any case, or the exact id.
     pub query: Option<String>,
     /// At most so many.
     pub limit: u32,

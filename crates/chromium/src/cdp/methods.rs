@@ -186,13 +186,6 @@ impl Cdp {
         Ok(window.bounds)
     }
 
-    /// The number of a tab's window. Numbers are given in the order windows open.
-    pub async fn window_number(&self, target_id: &str) -> Result<i64, CdpError> {
-        let params = json!({ "targetId": target_id });
-        let window: Window = self.call(None, "Browser.getWindowForTarget", params).await?;
-        Ok(window.window_id)
-    }
-
     /// Gives a tab's window a place and size.
     pub async fn set_window_bounds(&self, target_id: &str, to: Bounds) -> Result<(), CdpError> {
         let params = json!({ "targetId": target_id });

@@ -11,6 +11,7 @@
 //! closes the connection. Results stay raw until their caller parses them.
 
 mod methods;
+mod profile;
 mod wire;
 
 use std::collections::HashMap;

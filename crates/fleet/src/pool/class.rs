@@ -40,6 +40,8 @@ impl Class {
             timeout_seconds: _,
             // The way out changes while it runs.
             proxy: _,
+            // Loaded into the running browser.
+            profile: _,
         } = config;
         let alike = *location == LocationRequest::default()
             && chrome_policy.is_none()
@@ -62,6 +64,7 @@ impl Class {
             region: Region::default(),
             timeout_seconds: 0,
             proxy: None,
+            profile: None,
         }
     }
 

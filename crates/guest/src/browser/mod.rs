@@ -8,11 +8,14 @@
 //!      │   │                                                         closed, X server gone
 //!      │   └─ never ready, 6 times in a row ─▶ [stopped], Fatal to the shim
 //!      └───── cannot be started, ever ──────▶ [stopped], Fatal to the shim
+//!
+//!  [running] ── retired, and then its exit ──▶ [stopped], nothing to the shim
 //! ```
 //!
 //! Owns Chromium's processes, its log files and the pipe. One task does it all; others read the
 //! state, or wait for the next running browser with [`Browser::connect`].
 
+mod ages;
 mod assign;
 mod chromium;
 mod evaluate;
@@ -28,8 +31,10 @@ mod randr;
 mod relocate;
 mod resize;
 mod restarts;
+mod retire;
 mod standing;
 mod start_page;
+mod storage;
 mod supervisor;
 mod window_manager;
 mod xserver;
@@ -52,12 +57,15 @@ use crate::session::Session;
 
 use formats::Formats;
 
+pub(crate) use ages::Ages;
 pub(crate) use forced::{ForceError, Forced};
 pub(crate) use logs::{Logs, pump};
 pub(crate) use page_order::PageOrder;
 pub(crate) use relocate::RelocateError;
 pub(crate) use resize::ResizeError;
+pub(crate) use retire::RetireError;
 pub(crate) use standing::Standing;
+pub(crate) use storage::{ReleaseError, release as release_storage};
 
 /// How long a request waits for a browser that is starting.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -108,6 +116,8 @@ pub enum NoBrowser {
 pub struct Browser {
     state: watch::Receiver<BrowserState>,
     stop: CancellationToken,
+    /// Chromium is not started again, and that it ends is nobody's loss.
+    retired: CancellationToken,
     tasks: TaskTracker,
     logs: Arc<Logs>,
     standing: Arc<Standing>,
@@ -117,6 +127,8 @@ pub struct Browser {
     resizing: Arc<tokio::sync::Mutex<()>>,
     /// One change of location at a time, and what it needs kept up.
     relocating: Arc<tokio::sync::Mutex<Option<Formats>>>,
+    /// The order of pages, where it tells which one is in front.
+    ages: Option<Ages>,
     session: Arc<Session>,
 }
 
@@ -128,10 +140,12 @@ impl Browser {
         let (publish, state) = watch::channel(BrowserState::Starting);
         let logs = Arc::new(Logs::new(session.places.logs.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let retired = CancellationToken::new();
         if let Some(limit) = session.spec.watch_memory {
             let watch = memory_watch::watch(limit, session.children.clone(), shim.clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
         }
+        let ages = session.spec.runs_shell().then(Ages::default);
         let standing = Arc::new(Standing::new(&session.spec.config));
         let display =
             (!session.spec.config.headless).then(|| crate::environment::display(&session));
@@ -142,15 +156,34 @@ impl Browser {
             logs: Arc::clone(&logs),
             standing: Arc::clone(&standing),
             stop: stop.clone(),
+            retired: retired.clone(),
+            ages: ages.clone(),
         };
         tasks.spawn(supervisor.run());
         let (resizing, relocating) = (Arc::default(), Arc::default());
-        Self { state, stop, tasks, logs, standing, display, resizing, relocating, session }
+        Self {
+            state,
+            stop,
+            retired,
+            tasks,
+            logs,
+            standing,
+            display,
+            resizing,
+            relocating,
+            ages,
+            session,
+        }
     }
 
     /// Whether it is `chromium-headless-shell`.
     pub(crate) fn runs_shell(&self) -> bool {
         self.session.spec.runs_shell()
+    }
+
+    /// The order of its pages, where it tells which one is in front.
+    pub(crate) fn ages(&self) -> Option<Ages> {
+        self.ages.clone()
     }
 
     /// What it is doing, now and from now on.
@@ -218,8 +251,8 @@ impl Browser {
     /// Kills Chromium, its driver and the X server, and waits until nothing of them is left.
     ///
     /// Nobody asks Chromium to close and write its profile out: a session's end is quick (the shim
-    /// kills PID 1) and its profile goes with it. Profiles that are to outlive a session will bring
-    /// an orderly end with them.
+    /// kills PID 1) and its profile goes with it. A profile that is to outlive the session is saved
+    /// before, after `Browser::retire`.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();

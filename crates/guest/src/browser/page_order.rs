@@ -8,6 +8,8 @@ use browserd_chromium::cdp::{Cdp, CdpError};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::Ages;
+
 /// Pages asked at most, the newest.
 const ASKED: usize = 64;
 
@@ -31,19 +33,18 @@ pub(crate) struct PageOrder {
     /// Ids of targets, the oldest first.
     known: Vec<String>,
     patience: Duration,
-    by_age: bool,
+    ages: Option<Ages>,
 }
 
 impl PageOrder {
     /// Knows none yet. A page may take `patience` to answer whether it is in front.
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { known: Vec::new(), patience, by_age: false }
+        Self { known: Vec::new(), patience, ages: None }
     }
 
-    /// Takes the newest page for the one in front, when `by_age`: in `chromium-headless-shell` every
-    /// page shows, in a window of its own.
-    pub(crate) fn by_age(self, by_age: bool) -> Self {
-        Self { by_age, ..self }
+    /// Takes the newest page for the one in front, where there are ages to tell.
+    pub(crate) fn by_age(self, ages: Option<Ages>) -> Self {
+        Self { ages, ..self }
     }
 
     /// A page has opened: it is the newest.
@@ -92,13 +93,8 @@ impl PageOrder {
         if let [] | [_] = &self.known[..] {
             return Ok(self.known.first().cloned());
         }
-        if self.by_age {
-            let windows = self.known.iter().map(|page| async move {
-                let number = cdp.window_number(page).await.ok()?;
-                Some((number, page))
-            });
-            let newest = join_all(windows).await.into_iter().flatten().max();
-            return Ok(newest.map(|(_, page)| page.clone()));
+        if let Some(ages) = &self.ages {
+            return Ok(ages.newest(&self.known).cloned());
         }
         let (newest, patience) = (self.known.iter().rev().take(ASKED), self.patience);
         let asked = newest.map(|page| async move { (page, ask(cdp, page, patience).await) });
@@ -127,13 +123,17 @@ async fn ask(cdp: &Cdp, page: &str, patience: Duration) -> Front {
     }
 }
 
-/// The page in front, asked once, or the newest, when `by_age`; none when there is no page.
+/// The page in front, asked once, or the newest, where there are ages to tell; none when there is no
+/// page.
 ///
 /// # Errors
 ///
 /// When Chromium does not tell which pages there are.
-pub(crate) async fn page_in_front(cdp: &Cdp, by_age: bool) -> Result<Option<String>, CdpError> {
-    PageOrder::new(Duration::from_secs(1)).by_age(by_age).in_front(cdp, None).await
+pub(crate) async fn page_in_front(
+    cdp: &Cdp,
+    ages: Option<Ages>,
+) -> Result<Option<String>, CdpError> {
+    PageOrder::new(Duration::from_secs(1)).by_age(ages).in_front(cdp, None).await
 }
 
 #[cfg(test)]
@@ -198,15 +198,6 @@ mod tests {
                         _ => json!({ "sessionId": command["params"]["targetId"] }),
                     },
                     "Target.detachFromTarget" => json!({}),
-                    // As many as its id comes in the alphabet.
-                    "Browser.getWindowForTarget" => {
-                        let id = command["params"]["targetId"].as_str().unwrap();
-                        let bounds = json!({ "left": 0, "top": 0, "width": 1, "height": 1 });
-                        match says(&command["params"]["targetId"]) {
-                            Gone => Value::Null,
-                            _ => json!({ "windowId": id.as_bytes()[0], "bounds": bounds }),
-                        }
-                    }
                     "Runtime.evaluate" => {
                         let page = &command["sessionId"];
                         *self.asked.lock().entry(page.as_str().unwrap().to_owned()).or_default() +=
@@ -254,7 +245,11 @@ mod tests {
     async fn the_newest_where_all_show() {
         let pages = [("c", Is(1)), ("a", Is(2)), ("b", Is(2)), ("d", Gone)];
         let (chromium, cdp) = Chromium::with(&pages);
-        let mut order = order().by_age(true);
+        let ages = Ages::of(&["a", "gone", "b", "c"]);
+        let mut order = order().by_age(Some(ages));
+        assert_eq!(order.in_front(&cdp, None).await.unwrap().as_deref(), Some("d"), "unheard of");
+        let pages = &pages[..3];
+        chromium.set(pages);
         assert_eq!(order.in_front(&cdp, Some("b")).await.unwrap().as_deref(), Some("c"));
         chromium.set(&pages[1..]);
         assert_eq!(order.in_front(&cdp, Some("a")).await.unwrap().as_deref(), Some("b"));

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::page_order::page_in_front;
-use super::{Browser, NoBrowser, randr};
+use super::{Ages, Browser, NoBrowser, randr};
 
 /// Why the size is what it was.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ impl Browser {
             None => resize_headless_screen(&running.cdp, to).await?,
         }
         self.standing.keep_viewport(to);
-        for (front, window) in windows(&running.cdp, self.runs_shell()).await? {
+        for (front, window) in windows(&running.cdp, self.ages()).await? {
             let bounds = &window.bounds;
             let filled = (bounds.width, bounds.height) == (before.width, before.height);
             let fills = (bounds.width, bounds.height) == (to.width, to.height);
@@ -104,7 +104,7 @@ impl Browser {
         let _one = self.resizing.lock().await;
         self.standing.keep_kiosk(true);
         let cdp = self.running().await?.cdp;
-        for (_, window) in windows(&cdp, self.runs_shell()).await? {
+        for (_, window) in windows(&cdp, self.ages()).await? {
             set_bounds(&cdp, &window, json!({ "windowState": "fullscreen" })).await?;
         }
         Ok(())
@@ -122,9 +122,9 @@ async fn resize_headless_screen(cdp: &Cdp, to: Viewport) -> Result<(), CdpError>
 }
 
 /// Every window with tabs, and whether the tab in front is in it.
-async fn windows(cdp: &Cdp, by_age: bool) -> Result<Vec<(bool, Window)>, CdpError> {
+async fn windows(cdp: &Cdp, ages: Option<Ages>) -> Result<Vec<(bool, Window)>, CdpError> {
     let mut windows = BTreeMap::new();
-    let active = page_in_front(cdp, by_age).await?;
+    let active = page_in_front(cdp, ages).await?;
     for page in cdp.pages().await? {
         let params = json!({ "targetId": page.target_id });
         match cdp.call::<_, Window>(None, "Browser.getWindowForTarget", params).await {

@@ -25,7 +25,7 @@ async fn open_in_front(browser: &Browser, url: &str) {
         Ok(running) => running.cdp,
         Err(error) => return failed(browser.logs(), &error.to_string()),
     };
-    let page = match page_in_front(&cdp, browser.runs_shell()).await {
+    let page = match page_in_front(&cdp, browser.ages()).await {
         Ok(Some(page)) => Ok(page),
         Ok(None) => cdp.open_page("about:blank").await,
         Err(error) => Err(error),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Ages;
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Life, Restarts};
@@ -27,6 +28,9 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 /// How long the processes of a Chromium that ended may take to be gone.
 const CLEAR_WITHIN: Duration = Duration::from_secs(5);
 
+/// Why there is no Chromium any more when its profile was saved.
+const RETIRED: &str = "it was closed so that its profile could be saved";
+
 pub(super) struct Supervisor {
     pub(super) session: Arc<Session>,
     pub(super) shim: ShimLine,
@@ -34,6 +38,10 @@ pub(super) struct Supervisor {
     pub(super) logs: Arc<Logs>,
     pub(super) standing: Arc<Standing>,
     pub(super) stop: CancellationToken,
+    /// Chromium is to end for good, and by itself.
+    pub(super) retired: CancellationToken,
+    /// Follows the order of pages, where it tells which one is in front.
+    pub(super) ages: Option<Ages>,
 }
 
 /// How one life of Chromium ended.
@@ -64,6 +72,10 @@ impl Supervisor {
             if self.stop.is_cancelled() {
                 break "the session is ending".to_owned();
             }
+            if self.retired.is_cancelled() {
+                self.logs.event(&format!("chromium {}, as its profile is saved", end.detail));
+                break RETIRED.to_owned();
+            }
             let delay = match restarts.ended(end.life) {
                 Decision::After(delay) => delay,
                 Decision::GiveUp => {
@@ -75,6 +87,7 @@ impl Supervisor {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = self.stop.cancelled() => break "the session is ending".to_owned(),
+                () = self.retired.cancelled() => break RETIRED.to_owned(),
             }
         };
         if let Some(mut x_server) = lasting.x_server.take() {
@@ -129,7 +142,7 @@ impl Supervisor {
         let (detail, ready_since) = self.attend(&mut chromium, lasting, began).await;
         let life = ready_since.map_or(Life::NeverReady, |since| Life::Ready(since.elapsed()));
         self.publish.send_replace(BrowserState::Starting);
-        if !self.stop.is_cancelled() {
+        if !self.stop.is_cancelled() && !self.retired.is_cancelled() {
             self.tell_lost(lasting, &detail).await;
         }
         self.clear(&mut chromium, leaf.as_ref()).await;
@@ -187,6 +200,12 @@ impl Supervisor {
             biased;
             detail = &mut gone => return (detail, None),
             () = restored => {}
+        }
+        if let Some(ages) = &self.ages
+            && let Err(error) = ages.follow(&chromium.cdp).await
+        {
+            // Gone already, most likely; else any page is as good as another.
+            tracing::warn!(%error, "the order of pages is not known");
         }
         let since = Instant::now();
         let generation = lasting.generation;

@@ -58,8 +58,10 @@ pub(crate) use form::{Idle, parts};
 pub use offers::Offers;
 pub(crate) use owner::Owner;
 pub(crate) use path::Given;
-pub(crate) use place::{Place, file, open, through};
+pub(crate) use place::{Place, file, open, open_plain, through};
+pub(crate) use refuse::refuse_io;
 pub use routes::routes;
+pub(crate) use sink::pour;
 
 /// Archives packed or unpacked at one time; each takes a thread.
 const ARCHIVES: usize = 8;

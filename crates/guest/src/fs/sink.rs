@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
+use axum::body::Body;
 use browserd_api::ErrorCode;
 use browserd_rest::{Error, Result};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::JoinHandle;
 
+use super::refuse::refuse_io;
 use crate::disk::Disk;
 
 /// Bytes gathered before they are written; as many again may be in the middle of it.
@@ -77,6 +79,25 @@ pub(super) fn write(mut file: &File, bytes: &[Bytes]) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a body of any size to a file, if the session's disk has room for it, and answers its size;
+/// `what` is what it is called in refusals.
+///
+/// # Errors
+///
+/// 507 when there is no room, 400 when the body ends too early.
+pub(crate) async fn pour(body: Body, file: Arc<File>, what: &str, disk: Disk) -> Result<u64> {
+    disk.admit(0, 1).await.map_err(|full| full.refuse(what))?;
+    let refused = |error: io::Error| refuse_io("body", what, &error);
+    let (mut body, mut sink) = (body.into_data_stream(), Sink::new(file, disk));
+    let mut total = 0;
+    while let Some(bytes) = next(&mut body).await? {
+        total += bytes.len() as u64;
+        sink.push(bytes).await.map_err(refused)?;
+    }
+    sink.finish().await.map_err(refused)?;
+    Ok(total)
+}
+
 /// Reads a body until it ends or a batch is full; whether it has ended.
 pub(super) async fn gather<E>(
     body: &mut (impl Stream<Item = std::result::Result<Bytes, E>> + Unpin),
@@ -101,4 +122,29 @@ pub(super) async fn next<E>(
     body.next().await.transpose().map_err(|_| {
         Error::new(ErrorCode::BadRequest, "the request body ended before it was complete")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::disk::tests::disk;
+
+    #[tokio::test]
+    async fn a_body_is_written_or_does_not_fit() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let room = disk(Arc::new(AtomicU64::new(1000)));
+        let poured = |bytes: usize| {
+            pour(Body::from(vec![7; bytes]), Arc::clone(&file), "the test", room.clone())
+        };
+        assert_eq!(poured(300).await.unwrap(), 300);
+        assert_eq!(file.metadata().unwrap().len(), 300);
+        let full = poured(701).await.unwrap_err().0;
+        assert_eq!(full.code(), ErrorCode::InsufficientStorage);
+        assert!(full.to_string().contains("no room for the test"), "{full}");
+        let ends = futures_util::stream::iter([Ok(vec![7]), Err(io::Error::other("gone"))]);
+        let broken = pour(Body::from_stream(ends), file, "the test", Disk::unlimited()).await;
+        assert_eq!(broken.unwrap_err().0.code(), ErrorCode::BadRequest);
+    }
 }

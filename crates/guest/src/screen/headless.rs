@@ -21,7 +21,7 @@ use super::next_browser;
 use super::pacing::{Due, Pacing};
 use super::page_events::Pages;
 use super::slot::Slot;
-use crate::browser::Browser;
+use crate::browser::{Ages, Browser};
 
 /// Quality of the pictures Chromium sends, percent.
 const QUALITY: u32 = 90;
@@ -36,8 +36,10 @@ pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: Cancell
     while let Some(running) = next_browser(&browser, generation, &unwatched).await {
         generation = running.generation;
         let mut resizes = browser.standing().resizes();
-        let by_age = browser.runs_shell();
-        while let Err(error) = watch(&running.cdp, by_age, &mut resizes, &slot, &unwatched).await {
+        let ages = browser.ages();
+        while let Err(error) =
+            watch(&running.cdp, ages.clone(), &mut resizes, &slot, &unwatched).await
+        {
             tracing::info!(%error, "the page in front is gone from view");
             tokio::select! {
                 () = running.cdp.closed() => break,
@@ -54,14 +56,14 @@ pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: Cancell
 /// Looks until nobody does any more; an error when the browser refuses or goes away.
 async fn watch(
     cdp: &Cdp,
-    by_age: bool,
+    ages: Option<Ages>,
     resizes: &mut watch::Receiver<()>,
     slot: &Slot,
     unwatched: &CancellationToken,
 ) -> Result<(), CdpError> {
     let mut events = cdp.events();
     let mut view = View { cdp, shown: None, pacing: Pacing::default() };
-    let mut pages = Pages::discover(cdp, by_age).await?;
+    let mut pages = Pages::discover(cdp, ages).await?;
     let mut choose = true;
     let outcome = loop {
         if choose {

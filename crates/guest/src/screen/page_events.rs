@@ -11,7 +11,7 @@ use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::browser::PageOrder;
+use crate::browser::{Ages, PageOrder};
 
 /// How long a page may take to say whether it is in front; meanwhile nothing is shown.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
@@ -27,10 +27,10 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Asks to be told of pages, on a session of its own: what others ask for does not matter to it.
-    pub(super) async fn discover(cdp: &Cdp, by_age: bool) -> Result<Self, CdpError> {
+    pub(super) async fn discover(cdp: &Cdp, ages: Option<Ages>) -> Result<Self, CdpError> {
         let session = cdp.attach_browser().await?;
         let mut pages = Self::on(session);
-        pages.order = pages.order.by_age(by_age);
+        pages.order = pages.order.by_age(ages);
         let params = json!({ "discover": true });
         cdp.call_raw(Some(&pages.session), "Target.setDiscoverTargets", params).await?;
         Ok(pages)

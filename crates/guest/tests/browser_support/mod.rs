@@ -47,6 +47,7 @@ pub(crate) fn config() -> SessionConfig {
         region: Region::UsEast,
         timeout_seconds: 60,
         proxy: None,
+        profile: None,
     }
 }
 
@@ -133,6 +134,12 @@ impl Guest {
     pub(crate) async fn report(&mut self) -> GuestReport {
         let line = tokio::time::timeout(PATIENCE, self.reports.next_line()).await;
         serde_json::from_str(&line.expect("no report in time").unwrap().unwrap()).unwrap()
+    }
+
+    /// After the browser was stopped: a report nobody has read yet.
+    pub(crate) async fn unread(&mut self) -> Option<String> {
+        let line = tokio::time::timeout(PATIENCE, self.reports.next_line()).await;
+        line.expect("somebody may still report").unwrap()
     }
 
     pub(crate) async fn running(&self) -> Running {

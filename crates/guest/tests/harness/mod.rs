@@ -312,6 +312,7 @@ fn session_config() -> SessionConfig {
         region: Region::default(),
         timeout_seconds: 60,
         proxy: None,
+        profile: None,
     }
 }
 

@@ -30,7 +30,8 @@ pub(crate) struct ListParams {
     status: Option<StatusFilter>,
     /// Deprecated: the same as `status=all` when true.
     include_deleted: Option<bool>,
-    /// Part of the name, in any case, or the exact id of the session or its proxy.
+    /// Part of the name, in any case, or exactly the session's id, its proxy's, or its profile's id
+    /// or name.
     query: Option<String>,
     /// Region label.
     region: Option<Region>,

@@ -40,7 +40,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 /// A JSON body before it is checked; an absent one asks for nothing.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-struct Unchecked(Value);
+pub(crate) struct Unchecked(pub(crate) Value);
 
 impl Default for Unchecked {
     fn default() -> Self {

@@ -9,17 +9,17 @@ use browserd_fleet::{SessionPatch, SessionView};
 use browserd_rest::{Error, Optional, Result};
 use serde_json::json;
 
-use super::validate::{Change, UpdateBrowser};
+use super::validate::{Change, NO_PROFILE, UpdateBrowser};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
 use crate::wire::log::AboutSession;
-use crate::{proxies, refusal, relay};
+use crate::{profiles, proxies, refusal, relay};
 
 /// Change a browser session
 ///
-/// Name, tags, timeout, proxy, viewport, location and start URL of a running session. What is left out
-/// stays as it is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes
-/// are applied in this order: name, tags, timeout, proxy, viewport, location, start URL; where one fails, the
+/// Name, tags, timeout, proxy, profile, viewport, location and start URL of a running session. What is
+/// left out stays as it is; `tags` replaces all of them. Nothing restarts and no client is disconnected. Changes
+/// are applied in this order: name, tags, timeout, proxy, profile, viewport, location, start URL; where one fails, the
 /// earlier ones stay and the later ones are not made. A location that Chromium does not take over in
 /// time stays recorded: ask again. Settings fixed at creation, and those a later version
 /// will change, are refused by name before anything changes.
@@ -67,6 +67,21 @@ async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionVie
     }
     let record =
         async |id: &str, patch| app.fleet.update(id, patch).await.map_err(refusal::from_fleet);
+    let profile = match change.profile {
+        Some(asked) => {
+            let has = app.fleet.find(id_or_name, false).await.map_err(refusal::from_fleet)?;
+            let why = match &has.config.profile {
+                Some(_) => Some("the session has a profile already; create another session"),
+                None if app.config.headless_shell && has.config.headless => Some(NO_PROFILE),
+                None => None,
+            };
+            if let Some(why) = why {
+                return Err(Error(ApiError::field("profile", why)));
+            }
+            Some((profiles::take(app, &asked).await?, asked.save_changes))
+        }
+        None => None,
+    };
     let mut stays = None;
     let mut way_out = None;
     if let Some(asked) = change.proxy {
@@ -83,6 +98,11 @@ async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionVie
         session = record(id.as_str(), patch).await?;
     }
     drop(stays);
+    if let Some((row, save_changes)) = profile {
+        let profile = Some(profiles::load(app, &live, row, save_changes).await?);
+        let patch = SessionPatch { profile, ..SessionPatch::default() };
+        session = record(id.as_str(), patch).await?;
+    }
     if let Some(viewport) = viewport {
         relay::ask(app, &live, "/internal/viewport", &json!(viewport)).await?;
         let patch = SessionPatch { viewport: Some(viewport), ..SessionPatch::default() };

@@ -4,6 +4,7 @@ use browserd_api::Timestamp;
 use browserd_api::browser::{
     Browser, Location, LocationRequest, LocationSource, Usage, UsageStatus,
 };
+use browserd_api::profiles::Profile;
 use browserd_fleet::SessionView;
 use browserd_rest::Error;
 
@@ -39,6 +40,14 @@ pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
         name: session.name.clone(),
         tags: Some(session.tags.clone()).filter(|tags| !tags.is_empty()),
         start_url: config.start_url,
+        profile_save_changes: config.profile.as_ref().map(|profile| profile.save_changes),
+        profile: config.profile.map(|profile| Profile {
+            id: profile.id,
+            name: profile.name,
+            created_at: profile.created_at,
+            updated_at: None,
+            last_used_at: None,
+        }),
         proxy: config.proxy.clone().into(),
         proxy_id: config.proxy,
         chrome_policy: config.chrome_policy,

@@ -18,7 +18,9 @@ use utoipa::openapi::{Info, License, ObjectBuilder, OpenApi, OpenApiBuilder, Ref
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::config::ServerConfig;
-use crate::{browsers, cdp, contract, docs, metrics, proxies, replays, status, webdriver};
+use crate::{
+    browsers, cdp, contract, docs, metrics, profiles, proxies, replays, status, webdriver,
+};
 
 /// Name of the scheme for API keys.
 const KEY: &str = "apiKey";
@@ -109,6 +111,7 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
                 .into_iter()
                 .chain(rooms)
                 .chain([
+                    tag("profiles", "State of browsers that outlives sessions."),
                     tag("proxies", "Upstream proxies sessions go out through."),
                     tag("cdp", "Chrome DevTools Protocol of a session."),
                     tag("webdriver", "WebDriver BiDi of a session."),
@@ -126,6 +129,7 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
         replays::view_routes(),
         cdp::routes(),
         webdriver::routes(),
+        profiles::routes(ServerConfig::JSON_BODY_LIMIT),
         proxies::routes(ServerConfig::JSON_BODY_LIMIT),
         status::routes(),
         metrics::routes(),

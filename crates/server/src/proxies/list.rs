@@ -5,7 +5,7 @@ use axum::response::Response;
 use browserd_api::ApiError;
 use browserd_api::proxies::Proxy;
 use browserd_rest::{Error, Result};
-use browserd_store::ProxyFilter;
+use browserd_store::ListFilter;
 use serde::Deserialize;
 use url::form_urlencoded;
 use utoipa::IntoParams;
@@ -52,9 +52,9 @@ pub(crate) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> R
 
 /// Reads the query; every parameter that does not fit is named. Unknown ones are ignored, and of
 /// one given twice the last counts.
-fn parse(query: &str) -> Result<ProxyFilter> {
+fn parse(query: &str) -> Result<ListFilter> {
     let mut faults = Faults::default();
-    let mut filter = ProxyFilter { limit: paging::LIMIT_DEFAULT, ..ProxyFilter::default() };
+    let mut filter = ListFilter { limit: paging::LIMIT_DEFAULT, ..ListFilter::default() };
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "limit" => filter.limit = paging::limit(&value, &mut faults),

@@ -6,6 +6,8 @@
 mod check;
 mod create;
 mod delete;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod get;
 mod list;
 mod update;
@@ -16,7 +18,7 @@ use browserd_api::proxies::{CustomProxy, Proxy, ProxyStatus, ProxyType};
 use browserd_api::{ErrorCode, ProxyId};
 use browserd_protocol::Route;
 use browserd_rest::{Error, Result};
-use browserd_store::{ProxyFilter, ProxyRow, StoreError};
+use browserd_store::{ListFilter, ProxyRow, StoreError};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -72,7 +74,7 @@ async fn find(app: &App, id_or_name: &str) -> Result<ProxyRow> {
 
 /// The one proxy with this name.
 async fn named(app: &App, name: &str) -> Result<Option<ProxyRow>> {
-    let filter = ProxyFilter { name: Some(name.to_owned()), limit: 1, ..ProxyFilter::default() };
+    let filter = ListFilter { name: Some(name.to_owned()), limit: 1, ..ListFilter::default() };
     let listed = app.fleet.store().proxies().list(&filter).await;
     let (mut rows, more) = listed.map_err(Error::internal)?;
     if more {

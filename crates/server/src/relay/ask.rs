@@ -1,15 +1,18 @@
 //! Requests of our own to a session's guest.
 
 use std::future::poll_fn;
+use std::io;
 
 use axum::body::Body;
 use browserd_api::{ApiError, ErrorBody, ErrorCode};
 use browserd_fleet::LiveSession;
 use browserd_rest::Error;
+use bytes::Bytes;
+use futures_util::Stream;
 use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::Value;
 
-use super::{GUEST_HOST, unanswered};
+use super::{GUEST_HOST, GuestBody, unanswered};
 use crate::app::App;
 use crate::refusal;
 
@@ -24,10 +27,19 @@ pub(crate) async fn ask(
     body: &Value,
 ) -> Result<(), Error> {
     let request = Request::post(path)
-        .header(header::HOST, HeaderValue::from_static(GUEST_HOST))
         .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .body(Body::from(body.to_string()))
         .map_err(Error::internal)?;
+    carry_out(app, session, request).await
+}
+
+/// Sends a request of our own to the guest, waits until it is carried out, and passes on its refusal.
+pub(crate) async fn carry_out(
+    app: &App,
+    session: &LiveSession,
+    mut request: Request<Body>,
+) -> Result<(), Error> {
+    request.headers_mut().insert(header::HOST, HeaderValue::from_static(GUEST_HOST));
     let _activity = session.activity();
     let answer = tokio::select! {
         biased;
@@ -51,6 +63,23 @@ pub(crate) async fn ask(
         }
     }
     if parts.status.is_success() { Ok(()) } else { Err(refused(parts.status, &text)) }
+}
+
+/// A guest's answer, piece by piece as it comes. One that breaks off ends with an error.
+pub(crate) fn pieces(body: GuestBody) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    futures_util::stream::unfold(Some(body), |body| async {
+        let mut body = body?;
+        loop {
+            match poll_fn(|cx| body.poll_frame(cx)).await? {
+                Ok(frame) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Some((Ok(piece), Some(body)));
+                    }
+                }
+                Err(error) => return Some((Err(io::Error::other(error)), None)),
+            }
+        }
+    })
 }
 
 /// The guest's refusal, if it is one of ours in form; what else it may say stays in the log.

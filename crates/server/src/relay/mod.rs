@@ -11,9 +11,9 @@ mod file;
 pub(crate) mod fuzzing;
 mod headers;
 
-pub(crate) use ask::ask;
-use client::{Answer, SendError};
-pub(crate) use client::{GuestBody, Guests};
+pub(crate) use ask::{ask, carry_out, pieces};
+use client::Answer;
+pub(crate) use client::{GuestBody, Guests, SendError};
 pub(crate) use headers::harden;
 
 use std::pin::Pin;

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::refusal;
-use crate::relay::GuestBody;
+use crate::relay::{self, GuestBody};
 
 /// Longest answer read, bytes.
 const LIMIT: usize = 16 << 10;
@@ -81,13 +81,7 @@ pub(super) async fn file(
     if status != StatusCode::OK {
         return Err(unanswered(&status));
     }
-    Ok(futures_util::stream::unfold(Some(body), |body| async {
-        let mut body = body?;
-        match next(&mut body).await? {
-            Ok(piece) => Some((Ok(piece), Some(body))),
-            Err(error) => Some((Err(std::io::Error::other(error)), None)),
-        }
-    }))
+    Ok(relay::pieces(body))
 }
 
 async fn send<B: Serialize>(

@@ -1,6 +1,6 @@
 //! Names of blobs.
 
-use browserd_api::ReplayId;
+use browserd_api::{ProfileId, ReplayId};
 
 /// Why a text is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,12 @@ impl BlobKey {
     #[must_use]
     pub fn replay(replay: &ReplayId) -> Self {
         Self(format!("replays/{replay}.mp4"))
+    }
+
+    /// Of what was saved of a profile.
+    #[must_use]
+    pub fn profile(profile: &ProfileId, version: &str) -> Option<Self> {
+        Self::new(format!("profiles/{profile}/{version}.tar.zst")).ok()
     }
 
     /// The text.

@@ -18,6 +18,7 @@ mod blobs;
 mod keys;
 mod listing;
 mod names;
+mod profiles;
 mod proxies;
 mod replays;
 mod sessions;
@@ -63,6 +64,8 @@ where
     replays::recordings_are_their_sessions_and_in_order(&*empty().await).await;
     replays::the_first_end_of_a_recording_stands(&*empty().await).await;
     replays::ended_recordings_leave_the_first_to_end_in_front(&*empty().await).await;
+    profiles::a_profile_comes_back_and_changes(&*empty().await).await;
+    profiles::a_profiles_name_is_its_own(&*empty().await).await;
     proxies::a_proxy_comes_back_and_changes(&*empty().await).await;
     proxies::proxies_are_listed_newest_first_and_found_by_words(&*empty().await).await;
     keys::keys_come_back_and_double_hashes_do_not(&*empty().await).await;
@@ -85,6 +88,7 @@ fn running(age: i64) -> SessionRow {
             region: Region::UsEast,
             timeout_seconds: 60,
             proxy: None,
+            profile: None,
         },
         created_at: at(age),
         ended: None,

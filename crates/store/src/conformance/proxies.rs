@@ -5,7 +5,7 @@ use browserd_api::proxies::{ProxyProtocol, Upstream};
 use browserd_api::secret::Password;
 
 use super::at;
-use crate::{ProxyFilter, ProxyRow, Store, StoreError};
+use crate::{ListFilter, ProxyRow, Store, StoreError};
 
 fn row(age: i64, name: Option<&str>, host: &str) -> ProxyRow {
     let upstream = Upstream {
@@ -20,8 +20,8 @@ fn row(age: i64, name: Option<&str>, host: &str) -> ProxyRow {
     ProxyRow { id: ProxyId::generate(), name, upstream, created_at: at(age), checked: None }
 }
 
-fn all() -> ProxyFilter {
-    ProxyFilter { limit: 10, ..ProxyFilter::default() }
+fn all() -> ListFilter {
+    ListFilter { limit: 10, ..ListFilter::default() }
 }
 
 pub(super) async fn a_proxy_comes_back_and_changes(store: &dyn Store) {
@@ -54,16 +54,16 @@ pub(super) async fn proxies_are_listed_newest_first_and_found_by_words(store: &d
     }
     let listed = async |filter| proxies.list(&filter).await.expect("an answer");
     let ids = |rows: Vec<ProxyRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
-    let (rows, more) = listed(ProxyFilter { limit: 2, ..all() }).await;
+    let (rows, more) = listed(ListFilter { limit: 2, ..all() }).await;
     assert_eq!((rows, more), (vec![new.clone(), middle.clone()], true));
-    let (rows, more) = listed(ProxyFilter { limit: 2, offset: 2, ..all() }).await;
+    let (rows, more) = listed(ListFilter { limit: 2, offset: 2, ..all() }).await;
     assert_eq!((rows, more), (vec![old.clone()], false));
-    let named = |name: &str| ProxyFilter { name: Some(name.to_owned()), ..all() };
-    assert_eq!(ids(listed(named("grösse")).await.0), [new.id.clone()]);
-    assert_eq!(ids(listed(named("GRÖßE")).await.0), [old.id.clone()]);
-    let asked = |query: &str| ProxyFilter { query: Some(query.to_owned()), ..all() };
+    let named = |name: &str| ListFilter { name: Some(name.to_owned()), ..all() };
+    assert_eq!(ids(listed(named("grösse")).await.0), std::slice::from_ref(&new.id));
+    assert_eq!(ids(listed(named("GRÖßE")).await.0), std::slice::from_ref(&old.id));
+    let asked = |query: &str| ListFilter { query: Some(query.to_owned()), ..all() };
     assert_eq!(ids(listed(asked("Grö")).await.0), [new.id.clone(), old.id.clone()]);
-    assert_eq!(ids(listed(asked("B%")).await.0), [middle.id.clone()]);
-    assert_eq!(ids(listed(asked(old.id.as_str())).await.0), [old.id.clone()]);
+    assert_eq!(ids(listed(asked("B%")).await.0), std::slice::from_ref(&middle.id));
+    assert_eq!(ids(listed(asked(old.id.as_str())).await.0), std::slice::from_ref(&old.id));
     assert!(listed(asked("%")).await.0.len() == 1);
 }

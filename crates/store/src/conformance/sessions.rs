@@ -1,7 +1,8 @@
 //! A row's life.
 
 use browserd_api::browser::{EndReason, LocationRequest, Memory, Region, SessionConfig, Viewport};
-use browserd_api::{ProxyId, SessionId};
+use browserd_api::profiles::ProfileInUse;
+use browserd_api::{ProfileId, ProxyId, SessionId};
 
 use serde_json::json;
 
@@ -27,6 +28,7 @@ pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
             region: Region::ApSoutheast,
             timeout_seconds: 259_200,
             proxy: Some(ProxyId::generate()),
+            profile: Some(in_use()),
         },
         ..running(123_457)
     };
@@ -102,6 +104,11 @@ pub(super) async fn an_update_changes_what_it_names(store: &dyn Store) {
     assert_eq!(read(store, &row.id).await.name.as_deref(), Some("both"));
 }
 
+fn in_use() -> ProfileInUse {
+    let name = Some("shop-1".to_owned());
+    ProfileInUse { id: ProfileId::generate(), name, created_at: at(1), save_changes: true }
+}
+
 pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
     let mut row = running(1);
     row.config.chrome_policy =
@@ -123,6 +130,9 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
         if let Some(seconds) = patch.timeout_seconds {
             row.config.timeout_seconds = seconds;
         }
+        if let Some(profile) = &patch.profile {
+            row.config.profile = Some(profile.clone());
+        }
         if let Some(proxy) = &patch.proxy {
             row.config.proxy.clone_from(proxy);
         }
@@ -143,6 +153,7 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
     update(SessionPatch { start_url: url, ..SessionPatch::default() }).await;
     let proxy = Some(Some(ProxyId::generate()));
     update(SessionPatch { proxy, ..SessionPatch::default() }).await;
+    update(SessionPatch { profile: Some(in_use()), ..SessionPatch::default() }).await;
     update(SessionPatch { proxy: Some(None), ..SessionPatch::default() }).await;
     update(SessionPatch { timeout_seconds: Some(77), ..SessionPatch::default() }).await;
 }

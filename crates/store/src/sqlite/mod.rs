@@ -6,6 +6,7 @@
 
 mod api_keys;
 mod decode;
+mod profiles;
 mod proxies;
 mod replays;
 mod schema;
@@ -23,8 +24,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::{
-    ApiKeyRow, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionPatch, SessionRow, Store,
-    StoreError,
+    ApiKeyRow, ProfileRows, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionPatch,
+    SessionRow, Store, StoreError,
 };
 
 /// How long a write waits for another process (a backup, `sqlite3` in a shell) to let go.
@@ -198,6 +199,10 @@ impl Store for SqliteStore {
     }
 
     fn proxies(&self) -> &dyn ProxyRows {
+        self
+    }
+
+    fn profiles(&self) -> &dyn ProfileRows {
         self
     }
 

@@ -6,7 +6,7 @@ use browserd_api::{ProxyId, Timestamp};
 
 use super::SqliteStore;
 use super::decode::fold;
-use crate::{ProxyFilter, ProxyRow, ProxyRows, StoreError};
+use crate::{ListFilter, ProxyRow, ProxyRows, StoreError};
 
 /// Id, name, what it is, when it was made and checked, and how that went.
 type Columns = (String, Option<String>, String, i64, Option<i64>, Option<bool>);
@@ -47,7 +47,7 @@ impl ProxyRows for SqliteStore {
         columns.map(row).transpose()
     }
 
-    async fn list(&self, filter: &ProxyFilter) -> Result<(Vec<ProxyRow>, bool), StoreError> {
+    async fn list(&self, filter: &ListFilter) -> Result<(Vec<ProxyRow>, bool), StoreError> {
         let query = filter.query.as_deref().filter(|query| !query.is_empty());
         let columns: Vec<Columns> = sqlx::query_as(concat!(
             "SELECT ",

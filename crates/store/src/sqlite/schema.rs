@@ -12,6 +12,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "sessions_and_keys", include_str!("../../migrations/sqlite/0001_sessions_and_keys.sql")),
     (2, "replays", include_str!("../../migrations/sqlite/0002_replays.sql")),
     (3, "proxies", include_str!("../../migrations/sqlite/0003_proxies.sql")),
+    (4, "profiles", include_str!("../../migrations/sqlite/0004_profiles.sql")),
 ];
 
 /// Brings a database up to date; refuses one whose history is not a beginning of ours.

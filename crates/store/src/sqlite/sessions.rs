@@ -64,7 +64,9 @@ macro_rules! listing {
             $status,
             // instr and not LIKE: nothing in the text is a pattern.
             " AND (?1 IS NULL OR id = ?1 OR instr(name_folded, ?2) > 0
-                   OR json_extract(config, '$.proxy') = ?1)
+                   OR json_extract(config, '$.proxy') = ?1
+                   OR json_extract(config, '$.profile.id') = ?1
+                   OR json_extract(config, '$.profile.name') = ?1)
               AND (?3 IS NULL OR region = ?3)
               AND (?4 IS NULL OR NOT EXISTS (
                     SELECT 1 FROM json_each(?4) AS wanted
@@ -153,6 +155,9 @@ fn config_patch(patch: &SessionPatch) -> Option<String> {
     }
     if let Some(seconds) = patch.timeout_seconds {
         config.insert("timeout_seconds".to_owned(), json!(seconds));
+    }
+    if let Some(profile) = &patch.profile {
+        config.insert("profile".to_owned(), json!(profile));
     }
     if let Some(proxy) = &patch.proxy {
         config.insert("proxy".to_owned(), json!(proxy));

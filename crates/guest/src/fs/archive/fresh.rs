@@ -1,6 +1,7 @@
 //! Unpacking where nobody is yet.
 
 use std::fs::{DirBuilder, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::super::folders::FOLDER_MODE;
 use super::super::owner::Owner;
-use super::{Limits, Refused, Staging, unzip};
+use super::{Limits, Refused, Staging, untar, unzip};
 use crate::disk::Disk;
 
 /// Unpacks the zip `archive` into `to`, a folder that must not exist yet, in one that nobody else can
@@ -21,13 +22,34 @@ pub(crate) fn unzip_fresh(
     owner: Owner,
     disk: Disk,
 ) -> Result<(), Refused> {
+    let mut staging = Staging::new(make(to, owner)?, owner, limits, disk)?.plain();
+    unzip(archive, &mut staging)?;
+    staging.merge()
+}
+
+/// As [`unzip_fresh`], of an `archive` of `size` bytes that is a tar with zstd. Of its files and folders
+/// only those come out that are `wanted` by the parts of their names; the rest is looked at all the same,
+/// and what would be refused is.
+pub(crate) fn untar_fresh(
+    archive: &File,
+    size: u64,
+    to: &Path,
+    wanted: fn(&[&[u8]]) -> bool,
+    owner: Owner,
+    disk: Disk,
+) -> Result<(), Refused> {
+    let (folder, limits) = (make(to, owner)?, Limits::of(size));
+    let mut staging = Staging::new(folder, owner, limits, disk)?.plain().only(wanted);
+    untar(archive, 0, &mut staging)?;
+    staging.merge()
+}
+
+fn make(to: &Path, owner: Owner) -> Result<OwnedFd, Refused> {
     DirBuilder::new().mode(FOLDER_MODE.as_raw_mode()).create(to)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::open(to, flags, Mode::empty())?;
     owner.take(&folder)?;
-    let mut staging = Staging::new(folder, owner, limits, disk)?.plain();
-    unzip(archive, &mut staging)?;
-    staging.merge()
+    Ok(folder)
 }
 
 #[cfg(test)]

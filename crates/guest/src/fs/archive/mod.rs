@@ -22,11 +22,12 @@ mod untar;
 mod unzip;
 mod zip_pack;
 
-pub(crate) use fresh::unzip_fresh;
+pub(crate) use fresh::{untar_fresh, unzip_fresh};
 pub(crate) use limits::Limits;
 pub(super) use outlet::{Outlet, body, outlet};
 pub(super) use staging::Staging;
 pub(super) use tar_pack::{Level, pack as pack_tar};
+pub(crate) use tar_pack::{Packer, body as tar_body};
 pub(super) use untar::unpack as untar;
 pub(super) use unzip::unpack as unzip;
 pub(super) use zip_pack::pack as pack_zip;

@@ -39,6 +39,8 @@ pub(in crate::fs) struct Staging {
     left: Allowance,
     /// See [`Staging::plain`].
     plain: bool,
+    /// See [`Staging::only`].
+    wanted: fn(&[&[u8]]) -> bool,
     disk: Disk,
     /// Names of what is no folder.
     seen: HashSet<Vec<u8>>,
@@ -61,13 +63,25 @@ impl Staging {
         let root = open_plain(&dest, &name, FOLDER)?;
         let buffer = vec![0; 128 << 10];
         let (left, seen) = (Allowance::of(limits), HashSet::new());
-        Ok(Self { dest, name, root, owner, left, plain: false, disk, seen, buffer })
+        let wanted = |_: &[&[u8]]| true;
+        Ok(Self { dest, name, root, owner, left, plain: false, wanted, disk, seen, buffer })
     }
 
     /// Takes files and folders only, with the permissions those have that nobody named any for.
     pub(super) fn plain(mut self) -> Self {
         self.plain = true;
         self
+    }
+
+    /// Takes only files and folders whose parts of the name `wanted` says yes to.
+    pub(super) fn only(mut self, wanted: fn(&[&[u8]]) -> bool) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// Whether a file or folder of this name is taken.
+    pub(super) fn wants(&self, parts: &[&[u8]]) -> bool {
+        (self.wanted)(parts)
     }
 
     /// The parts of an entry's name, the first `strip` of them taken away; see [`names::parts`].

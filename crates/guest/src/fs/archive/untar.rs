@@ -33,6 +33,11 @@ pub(in crate::fs) fn unpack(
         let target = file.link_name_bytes().map(std::borrow::Cow::into_owned);
         match kind {
             _ if parts.is_empty() => {}
+            EntryType::Directory
+            | EntryType::Regular
+            | EntryType::Continuous
+            | EntryType::GNUSparse
+                if !staging.wants(&parts) => {}
             EntryType::Directory => staging.folder(&parts, mode)?,
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let modified = file.header().mtime().ok().and_then(|time| i64::try_from(time).ok());

@@ -11,11 +11,16 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::profile::{self, ProfileAsked, ProfileSelection};
 use super::proxy::{self, ProxyAsked, ProxySelection};
 use super::{TIMEOUT, location, region, start_url, tags, unbuilt, viewport};
 use crate::fields::{Faults, Object, name};
 
 const TIMEOUT_DEFAULT: u32 = 60;
+
+/// Why a headless session of `chromium-headless-shell` cannot have one.
+pub(crate) const NO_PROFILE: &str = "headless sessions of this server run chromium-headless-shell, \
+    which takes and gives no profile; ask for a headful session";
 
 /// What the operator decided.
 pub(crate) struct Defaults {
@@ -64,6 +69,9 @@ pub(crate) struct CreateBrowser {
     memory: Option<Memory>,
     /// Region label. Default: the operator's.
     region: Option<Region>,
+    /// Cookies and storage to begin with, from an earlier session. Default: none.
+    #[expect(dead_code, reason = "describes the body; profile::read() reads it")]
+    profile: Option<ProfileSelection>,
     /// The proxy to go out through. Default: none.
     #[expect(dead_code, reason = "describes the body; proxy::read() reads it")]
     proxy: Option<ProxySelection>,
@@ -79,13 +87,15 @@ pub(crate) struct Creation {
     pub(crate) new: NewSession,
     /// The way out, if one was asked for.
     pub(crate) proxy: Option<ProxyAsked>,
+    /// The profile, if one was asked for.
+    pub(crate) profile: Option<ProfileAsked>,
 }
 
 /// Checks a creation; also answers with the fields this version does not know.
 pub(crate) fn create(body: &Value, defaults: &Defaults) -> Result<(Creation, Vec<String>), Error> {
     let mut faults = Faults::default();
     let mut unknown = Vec::new();
-    let (asked, proxy) = Object::read("", body, &mut faults)
+    let (asked, proxy, profile) = Object::read("", body, &mut faults)
         .map(|object| read(object, &mut faults, &mut unknown))
         .unwrap_or_default();
     let headless = asked.headless.unwrap_or(false);
@@ -111,6 +121,9 @@ pub(crate) fn create(body: &Value, defaults: &Defaults) -> Result<(Creation, Vec
              ask for a headful session",
         );
     }
+    if headless && defaults.headless_shell && profile.is_some() {
+        faults.add("profile", NO_PROFILE);
+    }
     faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
     let config = SessionConfig {
         headless,
@@ -123,18 +136,20 @@ pub(crate) fn create(body: &Value, defaults: &Defaults) -> Result<(Creation, Vec
         region: asked.region.unwrap_or(defaults.region),
         timeout_seconds: asked.timeout_seconds.unwrap_or(TIMEOUT_DEFAULT),
         proxy: None,
+        profile: None,
     };
     let tags = asked.tags.unwrap_or_default();
     let new = NewSession { config, name: asked.name, tags, route: Route::Direct };
-    Ok((Creation { new, proxy }, unknown))
+    Ok((Creation { new, proxy, profile }, unknown))
 }
 
 fn read(
     mut object: Object<'_>,
     faults: &mut Faults,
     unknown: &mut Vec<String>,
-) -> (CreateBrowser, Option<ProxyAsked>) {
+) -> (CreateBrowser, Option<ProxyAsked>, Option<ProfileAsked>) {
     let proxy = proxy::read(&mut object, faults, unknown);
+    let profile = object.take("profile").and_then(|value| profile::read(value, faults, unknown));
     let asked = CreateBrowser {
         headless: object.bool("headless", faults),
         name: object.text("name", faults).and_then(|text| name(text, faults)),
@@ -157,7 +172,7 @@ fn read(
     };
     unbuilt::refuse_in_create(&mut object, faults);
     unknown.extend(object.unknown());
-    (asked, proxy)
+    (asked, proxy, profile)
 }
 
 /// Memory classes, the default first.
@@ -247,11 +262,14 @@ mod tests {
     }
 
     #[test]
-    fn the_headless_shell_has_no_policies() {
+    fn the_headless_shell_has_no_policies_and_no_profiles() {
         let shell = Defaults { headless_shell: true, ..DEFAULTS };
         let policy = json!({"BookmarkBarEnabled": false});
         let refused = create(&json!({"headless": true, "chrome_policy": policy}), &shell);
         assert_eq!(refused.unwrap_err().0.body().details[0].code, "chrome_policy");
+        let refused = create(&json!({"headless": true, "profile": {"name": "a"}}), &shell);
+        assert_eq!(refused.unwrap_err().0.body().details[0].code, "profile");
+        assert!(create(&json!({"profile": {"name": "a"}}), &shell).is_ok());
         for body in
             [json!({"headless": true, "chrome_policy": {}}), json!({"chrome_policy": policy})]
         {

@@ -5,13 +5,15 @@
 
 mod create;
 mod location;
+mod profile;
 mod proxy;
 mod start_url;
 mod unbuilt;
 mod update;
 mod viewport;
 
-pub(crate) use create::{CreateBrowser, Creation, Defaults, create};
+pub(crate) use create::{CreateBrowser, Creation, Defaults, NO_PROFILE, create};
+pub(crate) use profile::ProfileAsked;
 pub(crate) use proxy::ProxyAsked;
 pub(crate) use unbuilt::{create_fields, update_fields};
 pub(crate) use update::{Change, UpdateBrowser, update};

@@ -6,11 +6,10 @@ use serde_json::Value;
 use crate::fields::{Faults, Object};
 
 /// Fields of a creation that a later version will take.
-const CREATE: [(&str, &str); 11] = [
+const CREATE: [(&str, &str); 10] = [
     ("stealth", "stealth mode"),
     ("gpu", "GPU acceleration"),
     ("video_memory", "GPU acceleration"),
-    ("profile", "profiles"),
     ("extensions", "extensions"),
     ("network", "network rules for a session"),
     ("telemetry", "telemetry"),
@@ -21,9 +20,8 @@ const CREATE: [(&str, &str); 11] = [
 ];
 
 /// Fields of a change that a later version will take.
-const UPDATE: [(&str, &str); 4] = [
+const UPDATE: [(&str, &str); 3] = [
     ("disable_default_proxy", "stealth mode"),
-    ("profile", "profiles"),
     ("network", "network rules for a session"),
     ("telemetry", "telemetry"),
 ];
@@ -97,7 +95,6 @@ mod tests {
             ("stealth", json!(true)),
             ("extensions", json!([{"id": "x"}])),
             ("telemetry", json!({"enabled": true})),
-            ("profile", json!({"mode": "direct"})),
             ("invocation_id", json!("x")),
         ] {
             assert!(!asks_for_nothing(field, &value), "{field} {value}");

@@ -8,6 +8,7 @@ use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::profile::{self, ProfileAsked, ProfileSelection};
 use super::proxy::{self, ProxyAsked, ProxySelection};
 use super::{TIMEOUT, location, start_url, tags, unbuilt, viewport};
 use crate::fields::{Faults, Object, name};
@@ -45,6 +46,9 @@ pub(crate) struct UpdateBrowser {
     /// Extension: new time without activity after which the session ends, counted from the last one.
     #[schema(minimum = 10, maximum = 259_200)]
     timeout_seconds: Option<u32>,
+    /// Cookies and storage of an earlier session, loaded into the running browser; only while the
+    /// session has no profile. Pages that are open already may have to be loaded again to see them.
+    profile: Option<ProfileSelection>,
     /// Another way out, at once: connections that went another way are closed, and the browser's
     /// next requests open new ones.
     proxy: Option<ProxySelection>,
@@ -88,6 +92,8 @@ pub(crate) struct Change {
     pub(crate) force: bool,
     /// Another way out; the patch says nothing of it.
     pub(crate) proxy: Option<ProxyAsked>,
+    /// The profile to load, likewise.
+    pub(crate) profile: Option<ProfileAsked>,
 }
 
 /// Checks a change; also answers with the fields this version does not know.
@@ -96,6 +102,9 @@ pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
     let (mut change, mut unknown) = (Change::default(), Vec::new());
     if let Some(mut object) = Object::read("", body, &mut faults) {
         change.proxy = proxy::read(&mut object, &mut faults, &mut unknown);
+        change.profile = object
+            .take("profile")
+            .and_then(|value| profile::read(value, &mut faults, &mut unknown));
         let patch = &mut change.patch;
         patch.name = match object.text("name", &mut faults) {
             Some("") => Some(None),

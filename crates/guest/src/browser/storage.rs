@@ -1,0 +1,123 @@
+//! Making Chromium let go of the storage it has open.
+//!
+//! Local Storage is open from the start, in a process of its own. When that process is killed Chromium
+//! starts another, which opens Local Storage when it is next used; nobody is told, and pages go on. What
+//! is put in its place meanwhile is what pages then find.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use browserd_chromium::cdp::{Cdp, CdpError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// What the command line of that process has.
+const STORAGE: &[u8] = b"--utility-sub-type=storage.mojom.StorageService";
+/// Longest command line looked at, bytes; Chromium's have a few KiB.
+const COMMAND_LINE: u64 = 64 << 10;
+/// How long a killed process may take to be gone.
+const GONE_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// Why Chromium has its storage open still.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReleaseError {
+    #[error(transparent)]
+    Cdp(#[from] CdpError),
+    #[error("Chromium's storage process could not be ended: {0}")]
+    Kill(#[from] io::Error),
+}
+
+/// Kills the process that has Local Storage open, and waits for its end. Where there is none, nothing is
+/// open.
+///
+/// The process is looked for among those Chromium has in its books, so that no program inside is taken
+/// for it whatever its command line says. (What program a process runs is not for the guest to see: it
+/// may not trace Chromium.)
+pub(crate) async fn release(cdp: &Cdp) -> Result<(), ReleaseError> {
+    for pid in cdp.processes().await? {
+        let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 1) else { continue };
+        // Opened before it is looked at: what is looked at is what is killed.
+        let process = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+            Ok(process) => process,
+            Err(Errno::SRCH) => continue,
+            Err(errno) => return Err(io::Error::from(errno).into()),
+        };
+        if is_storage(&command_line(pid)) {
+            kill(process).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Empty when the process is gone.
+fn command_line(pid: Pid) -> Vec<u8> {
+    use std::io::Read;
+    let mut line = Vec::new();
+    let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
+    if let Ok(file) = std::fs::File::open(path) {
+        let _ = file.take(COMMAND_LINE).read_to_end(&mut line);
+    }
+    line
+}
+
+/// Arguments end with NUL, or with a blank in processes that were forked and have written their own.
+fn is_storage(command_line: &[u8]) -> bool {
+    command_line.split(|byte| matches!(byte, 0 | b' ')).any(|argument| argument == STORAGE)
+}
+
+async fn kill(process: OwnedFd) -> io::Result<()> {
+    match pidfd_send_signal(&process, Signal::KILL) {
+        Ok(()) => {}
+        Err(Errno::SRCH) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    }
+    tokio::task::spawn_blocking(move || wait(&process)).await.map_err(io::Error::other)?
+}
+
+/// Waits for the end of a process, and of all it had open; a few milliseconds, mostly.
+fn wait(process: &OwnedFd) -> io::Result<()> {
+    loop {
+        let mut polled = [PollFd::new(process, PollFlags::IN)];
+        match poll(&mut polled, Some(&GONE_WITHIN)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_command_line_is_known() {
+        assert!(is_storage(
+            b"/usr/lib/chromium/chromium\0--type=utility\0\
+              --utility-sub-type=storage.mojom.StorageService\0--lang=fr\0"
+        ));
+        assert!(is_storage(
+            b"/x --type=utility --utility-sub-type=storage.mojom.StorageService --y"
+        ));
+        for other in [
+            &b""[..],
+            b"/x\0--utility-sub-type=network.mojom.NetworkService\0",
+            b"/x\0--utility-sub-type=storage.mojom.StorageServiceOfMine\0",
+            b"/x\0a--utility-sub-type=storage.mojom.StorageService\0",
+        ] {
+            assert!(!is_storage(other));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_killed_process_is_waited_for() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        assert!(command_line(pid).starts_with(b"sleep\0") || command_line(pid).is_empty());
+        kill(pidfd_open(pid, PidfdFlags::NONBLOCK).unwrap()).await.unwrap();
+        assert!(child.try_wait().unwrap().is_some());
+        assert!(command_line(pid).is_empty());
+    }
+}
