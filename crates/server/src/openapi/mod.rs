@@ -67,6 +67,7 @@ pub fn document(guest: &OpenApi) -> OpenApi {
         .chain(schemas::<StatusFilter>())
         .chain(schemas::<LogSource>())
         .chain(schemas::<LogStart>())
+        .chain(schemas::<profiles::ProfileFormat>())
     {
         components.schemas.entry(name).or_insert(schema);
     }

@@ -29,7 +29,7 @@ const WINDOW_LOG_MAX: u32 = 23;
 
 /// Form of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(crate) enum Format {
+pub(crate) enum ProfileFormat {
     /// As it is kept.
     #[serde(rename = "tar.zst")]
     TarZst,
@@ -44,7 +44,7 @@ pub(crate) enum Format {
 /// storage of web sites below `Default/`, as Chromium keeps it. 202 while nothing has been saved.
 #[utoipa::path(get, path = "/profiles/{id_or_name}/download", operation_id = "profiles.download", tag = "profiles",
     params(("id_or_name" = String, Path, description = "Id or name of the profile."),
-        ("format" = Option<Format>, Query, description = "`tar.zst`, the default, or `tar`.")),
+        ("format" = Option<ProfileFormat>, Query, description = "`tar.zst`, the default, or `tar`.")),
     responses((status = 200, description = "The archive.",
             content((Vec<u8> = "application/zstd"), (Vec<u8> = "application/x-tar"))),
         (status = 202, description = "Nothing has been saved yet.")))]
@@ -58,16 +58,16 @@ pub(crate) async fn download(
     let Some(saved) = row.saved else { return Ok(StatusCode::ACCEPTED.into_response()) };
     let reader = kept(&app)?.read(&key(&row.id, &saved)?, saved.bytes).await?;
     let (body, kind, extension) = match format {
-        Format::TarZst => {
+        ProfileFormat::TarZst => {
             let stream = ReaderStream::with_capacity(reader, PIECE);
             (Body::from_stream(stream), "application/zstd", "tar.zst")
         }
-        Format::Tar => (Body::from_stream(unpacked(reader)), "application/x-tar", "tar"),
+        ProfileFormat::Tar => (Body::from_stream(unpacked(reader)), "application/x-tar", "tar"),
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if format == Format::TarZst {
+    if format == ProfileFormat::TarZst {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(saved.bytes));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -79,13 +79,13 @@ pub(crate) async fn download(
     Ok(response)
 }
 
-fn format(query: &str) -> Result<Format> {
-    let mut format = Format::TarZst;
+fn format(query: &str) -> Result<ProfileFormat> {
+    let mut format = ProfileFormat::TarZst;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if name == "format" {
             format = match &*value {
-                "tar.zst" | "" => Format::TarZst,
-                "tar" => Format::Tar,
+                "tar.zst" | "" => ProfileFormat::TarZst,
+                "tar" => ProfileFormat::Tar,
                 _ => return Err(Error(ApiError::field("format", "must be tar.zst or tar"))),
             };
         }
@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn the_format_is_one_of_two() {
-        assert_eq!(format("").unwrap(), Format::TarZst);
-        assert_eq!(format("a=b&format=tar").unwrap(), Format::Tar);
+        assert_eq!(format("").unwrap(), ProfileFormat::TarZst);
+        assert_eq!(format("a=b&format=tar").unwrap(), ProfileFormat::Tar);
         assert!(format("format=zip").is_err());
     }
 }

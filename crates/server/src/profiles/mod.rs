@@ -33,6 +33,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::browsers::validate::ProfileAsked;
 
+pub(crate) use download::ProfileFormat;
 pub(crate) use load::load;
 pub use save::Profiles;
 
