@@ -15,7 +15,7 @@ pub(super) enum Device {
     /// An X server.
     Headful(Display),
     /// The page in front.
-    Headless(Pages),
+    Headless(Box<Pages>),
 }
 
 /// Why a call to it has no result.

@@ -63,7 +63,7 @@ impl Computer {
     #[must_use]
     pub fn new(session: &Session, browser: Browser) -> Self {
         let device = if session.spec.config.headless {
-            Device::Headless(page::Pages::new(browser))
+            Device::Headless(Box::new(page::Pages::new(browser)))
         } else {
             Device::Headful(x11::Display::new(session.places.display, browser.standing()))
         };
