@@ -20,6 +20,7 @@ BENCHMARKS = {
     "drivers": lifecycle.drivers,
     "hot": pool.hot,
     "hot-drivers": pool.hot_drivers,
+    "waves": pool.waves,
     "standby": standby.standby,
     "changes": standby.live_changes,
     "flat": standby.flat,
@@ -56,7 +57,7 @@ def main() -> int:
     site = Site()
     # the log level of production; sessions as many as the benchmarks hold at once; none that wait or
     # stand by, which have benchmarks of their own
-    server = Server(private_hosts=[site.authority], extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_POOL": "off", "BROWSERD_STANDBY_SECONDS": "0"})
+    server = Server(private_hosts=[site.host], extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_POOL": "off", "BROWSERD_STANDBY_SECONDS": "0"})
     table = Table()
     failed = 0
     try:

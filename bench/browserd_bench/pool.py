@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from harness.server import Server
 
@@ -101,8 +101,87 @@ def hot(context: Context, browser: dict[str, Any]) -> None:
             goal = "p99 ≤ 100 ms" if size == READY else ""
             context.table.add(Row(f"hot create, {size} at once", "ms", waves, goal=goal, met=percentile(waves, 0.99) <= 100 if goal else None))
 
+        with_profile(context, connection)
         thaws(context, connection, flags)
         connection.close()
+
+
+def with_profile(context: Context, connection: Connection) -> None:
+    """Creation with a profile: cookies and storage of one site."""
+    profile = connection.json("POST", "/profiles", {})["id"]
+    made = context.create(connection, profile={"id": profile, "save_changes": True}, start_url=context.site.url("/hello"))
+    client = Socket.open(made["cdp_ws_url"])
+    attached = lifecycle.first_page(client)
+    marks = "location.pathname === '/hello' && (localStorage.kept = document.cookie = 'kept=1; max-age=3600')"
+    while not client.call("Runtime.evaluate", {"expression": marks}, attached)["result"].get("value"):
+        _pause.wait(0.01)
+    client.close()
+    context.delete(connection, made["session_id"])
+    taken: list[float] = []
+    for _ in range(context.rounds(30)):
+        filled(connection, READY)
+        start = time.perf_counter()
+        made = context.create(connection, profile={"id": profile})
+        taken.append((time.perf_counter() - start) * 1000)
+        context.delete(connection, made["session_id"])
+        context.gone([made["session_id"]])
+    context.table.add(Row("hot create with a profile", "ms", taken))
+    connection.json("DELETE", f"/profiles/{profile}")
+
+
+def at_once(count: int, one: Callable[[int], tuple[float, Any]]) -> tuple[list[float], list[Any]]:
+    """Runs something so many times at once; answers what each took and made."""
+    with ThreadPoolExecutor(count) as threads:
+        results = list(threads.map(one, range(count)))
+    return [took for took, _ in results], [made for _, made in results]
+
+
+def waves(context: Context, browser: dict[str, Any]) -> None:
+    """Creations at once with nothing ready, and with fewer ready than are asked for, beside as many Chromiums by hand."""
+    flags = lifecycle.same_flags(browser["session_id"])
+
+    def by_hand(_: int) -> tuple[float, lifecycle.ByHand]:
+        start = time.perf_counter()
+        chromium = lifecycle.ByHand(flags)
+        client = chromium.connect()
+        lifecycle.first_page_answers(client)
+        took = (time.perf_counter() - start) * 1000
+        client.close()
+        return took, chromium
+
+    for kind, pool, ready in (("cold", "off", 0), ("drained", "headless=4", 4)):
+        with own_server(context, BROWSERD_POOL=pool) as own:
+            connection = own.connection()
+
+            def created(_: int) -> tuple[float, str]:
+                mine = own.connection()
+                start = time.perf_counter()
+                made = own.create(mine)
+                client = Socket.open(made["cdp_ws_url"])
+                lifecycle.first_page_answers(client)
+                took = (time.perf_counter() - start) * 1000
+                client.close()
+                mine.close()
+                return took, made["session_id"]
+
+            for size in (4, READY):
+                ours: list[float] = []
+                hand: list[float] = []
+                for _ in range(context.rounds(30)):
+                    if ready:
+                        filled(connection, ready, ready)
+                    took, sessions = at_once(size, created)
+                    ours += took
+                    for session in sessions:
+                        own.delete(connection, session)
+                    own.gone(sessions)
+                    took, chromiums = at_once(size, by_hand)
+                    hand += took
+                    for chromium in chromiums:
+                        chromium.end()
+                goal, met = ("≤ 1.10 ×", percentile(ours, 0.5) <= 1.1 * percentile(hand, 0.5)) if kind == "cold" else ("", None)
+                context.table.add(Row(f"{kind} pool, {size} at once: create until the first page answers", "ms", ours, hand, "as many by hand at once", goal, met))
+            connection.close()
 
 
 class Freezable:

@@ -10,6 +10,7 @@ import zipfile
 from typing import Any
 
 from harness import leaks
+from harness.upstream import Upstream
 
 from . import inside
 from .context import Context
@@ -123,8 +124,31 @@ def live_changes(context: Context, browser: dict[str, Any]) -> None:
         if socket.call("Runtime.evaluate", {"expression": "40 + 2"}, attached)["result"]["value"] != 42:
             raise RuntimeError("the page is gone")
     context.table.add(Row("an extension, a client connected", "ms", loaded, goal="≤ 50 ms", met=percentile(loaded, 0.5) <= 50))
+    proxies(context, connection, session, socket, attached)
     socket.close()
     connection.close()
+
+
+def proxies(context: Context, connection: Connection, session: str, socket: Socket, attached: str) -> None:
+    """Another upstream proxy, one of two by turns; the page's next request must go through it."""
+    upstreams = [Upstream(context.site, "http") for _ in range(2)]
+    made = [connection.json("POST", "/proxies", {"type": "custom", "protocol": "http", "config": upstream.config}) for upstream in upstreams]
+    changed: list[float] = []
+    for round_ in range(context.rounds(30)):
+        turn = round_ % 2
+        start = time.perf_counter()
+        connection.json("PATCH", f"/browsers/{session}", {"proxy": {"id": made[turn]["id"]}})
+        changed.append((time.perf_counter() - start) * 1000)
+        host = f"round-{round_}.test"
+        asked = {"expression": f"fetch('http://{host}/hello', {{mode: 'no-cors'}}).then(() => 1)", "awaitPromise": True, "returnByValue": True}
+        answer = socket.call("Runtime.evaluate", asked, attached)["result"]["value"]
+        if answer != 1 or [upstream.seen(host) > 0 for upstream in upstreams] != [turn == 0, turn == 1]:
+            raise RuntimeError("the request went another way")
+    context.table.add(Row("another upstream proxy, a client connected", "ms", changed, goal="≤ 50 ms", met=percentile(changed, 0.5) <= 50))
+    connection.json("PATCH", f"/browsers/{session}", {"proxy": {"mode": "direct"}})
+    for one, upstream in zip(made, upstreams):
+        connection.json("DELETE", f"/proxies/{one['id']}")
+        upstream.close()
 
 
 def extension(number: int) -> tuple[bytes, str]:

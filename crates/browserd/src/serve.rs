@@ -132,6 +132,7 @@ async fn serve(
             wait: settings.create_wait,
         },
         pool: settings.pool.clone(),
+        pool_memory: settings.pool_memory,
         settle: CHROMIUM_SETTLES,
         classes: match screens {
             true => vec![Class::HEADLESS, Class::HEADFUL],

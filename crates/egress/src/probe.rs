@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{Duration, timeout};
 use url::Url;
 
 use crate::connect::{Connector, HostDialer, Opened};
@@ -21,6 +21,9 @@ use crate::policy::{Policy, PolicyError};
 use crate::proxy::{self, ProxyError, Purpose};
 use crate::refusal::{Refusal, Stage};
 use crate::resolve::SystemResolver;
+
+/// How long it may take; below the 60 s after which the official SDKs give up on a request.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 
 /// Why a probe did not happen, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -63,19 +66,21 @@ pub async fn probe(
             "must be a URL that is reached through the proxy: a public host, and none it bypasses",
         ));
     }
-    let limits = Limits { answer: Limits::default().connect, ..Limits::default() };
     let connector = Connector {
         resolver: Arc::new(SystemResolver::default()),
         dialer: Arc::new(HostDialer),
-        limits,
+        limits: Limits::default(),
     };
-    let opened = connector.connect(&policy, &dest, purpose).await.map_err(ProbeError::Refused)?;
-    if purpose == Purpose::Requests {
-        let asked = timeout(limits.answer, ask(opened, &dest, url)).await;
-        let late = Refusal::Timeout(dest, Stage::Answer);
-        asked.unwrap_or(Err(late)).map_err(ProbeError::Refused)?;
-    }
-    Ok(())
+    let answered = async {
+        let opened = connector.connect(&policy, &dest, purpose).await?;
+        match purpose {
+            Purpose::Tunnel => Ok(()),
+            Purpose::Requests => ask(opened, &dest, url).await,
+        }
+    };
+    let late = || Err(Refusal::Timeout(dest.clone(), Stage::Answer));
+    let answered = timeout(ANSWERED_WITHIN, answered).await;
+    answered.unwrap_or_else(|_| late()).map_err(ProbeError::Refused)
 }
 
 /// Asks an origin for the head of its answer.

@@ -47,6 +47,8 @@ pub struct FleetOptions {
     pub budgets: Budgets,
     /// How many are kept ready.
     pub pool: PoolSize,
+    /// The most memory those may take, bytes; none: a quarter of what is free for [`PoolSize::Auto`].
+    pub pool_memory: Option<u64>,
     /// How long those run before they are frozen.
     pub settle: Duration,
     /// Classes [`PoolSize::Auto`] keeps ready.
@@ -75,6 +77,7 @@ impl FleetOptions {
         Self {
             budgets,
             pool,
+            pool_memory: None,
             settle: Duration::ZERO,
             classes: Vec::new(),
             standby: Standby::default(),
@@ -159,7 +162,15 @@ impl Fleet {
                 "cleared away an earlier server's sessions"
             );
         }
-        let FleetOptions { budgets, pool: size, settle, classes, standby, saver } = options;
+        let FleetOptions {
+            budgets,
+            pool: size,
+            pool_memory: memory,
+            settle,
+            classes,
+            standby,
+            saver,
+        } = options;
         let metrics = Metrics::default();
         let admission = Admission::new(budgets, Arc::clone(&runtime), metrics.clone());
         let fleet = Self {
@@ -179,6 +190,7 @@ impl Fleet {
             pool: fleet.pool.clone(),
             runtime: Arc::clone(&fleet.runtime),
             size,
+            memory,
             settle,
             classes,
             admission: fleet.admission.clone(),

@@ -16,7 +16,7 @@ use super::{HeadlessEngine, LogFormat, SettingsError, Switch};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 34] = [
+pub(super) const VARIABLES: [&str; 35] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -25,6 +25,7 @@ pub(super) const VARIABLES: [&str; 34] = [
     "BROWSERD_REGION",
     "BROWSERD_MAX_SESSIONS",
     "BROWSERD_POOL",
+    "BROWSERD_POOL_MEMORY_MIB",
     "BROWSERD_CREATE_WAIT_SECONDS",
     "BROWSERD_STANDBY_SECONDS",
     "BROWSERD_PAGE_OUT_SECONDS",
@@ -86,6 +87,7 @@ impl Environment {
             region: self.read("BROWSERD_REGION", region)?,
             max_sessions: self.parsed("BROWSERD_MAX_SESSIONS")?,
             pool: self.read("BROWSERD_POOL", pool)?,
+            pool_memory_mib: self.parsed("BROWSERD_POOL_MEMORY_MIB")?,
             create_wait_seconds: self.parsed("BROWSERD_CREATE_WAIT_SECONDS")?,
             standby_seconds: self.parsed("BROWSERD_STANDBY_SECONDS")?,
             standby_silent_seconds: self.parsed("BROWSERD_STANDBY_SILENT_SECONDS")?,

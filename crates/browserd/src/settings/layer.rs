@@ -53,10 +53,14 @@ pub(crate) struct Layer {
     pub(crate) max_sessions: Option<u32>,
 
     /// Sessions that are started ahead and wait, frozen, for whoever asks: auto (as many as were asked
-    /// for at a time lately, within a quarter of the free memory), off, or how many of each kind, like
-    /// headless=4,headful=1 [env: BROWSERD_POOL] [default: auto]
+    /// for at a time lately), off, or how many of each kind, like headless=4,headful=1 [env: BROWSERD_POOL] [default: auto]
     #[arg(long, value_name = "SIZE", value_parser = pool)]
     pub(crate) pool: Option<PoolSize>,
+
+    /// MiB of memory that sessions waiting ready may take [env: BROWSERD_POOL_MEMORY_MIB] [default: a
+    /// quarter of the free memory for auto, else all of it]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) pool_memory_mib: Option<u64>,
 
     /// Seconds a creation may wait for a place, memory or its turn to be started before it is refused;
     /// 0: none [env: BROWSERD_CREATE_WAIT_SECONDS] [default: 10]
@@ -200,6 +204,7 @@ impl Layer {
             region: self.region.or(below.region),
             max_sessions: self.max_sessions.or(below.max_sessions),
             pool: self.pool.or(below.pool),
+            pool_memory_mib: self.pool_memory_mib.or(below.pool_memory_mib),
             create_wait_seconds: self.create_wait_seconds.or(below.create_wait_seconds),
             standby_seconds: self.standby_seconds.or(below.standby_seconds),
             standby_silent_seconds: self.standby_silent_seconds.or(below.standby_silent_seconds),

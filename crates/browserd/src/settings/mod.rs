@@ -80,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) max_sessions: u32,
     /// Sessions that are kept ready.
     pub(crate) pool: browserd_fleet::PoolSize,
+    /// The most memory those may take, bytes, if the operator says so.
+    pub(crate) pool_memory: Option<u64>,
     /// How long a creation may wait until there is room for it.
     pub(crate) create_wait: Duration,
     /// When quiet sessions stand by.

@@ -128,6 +128,7 @@ pub(crate) fn resolve(
             None => default_max_sessions(host.memory),
         },
         pool: layer.pool.unwrap_or_default().0,
+        pool_memory: layer.pool_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         create_wait: Duration::from_secs(in_range(
             "create_wait_seconds",
             layer.create_wait_seconds.map_or(DEFAULT_CREATE_WAIT, u64::from),

@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 32] = [
+const ROWS: [Row; 33] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -109,6 +109,9 @@ const ROWS: [Row; 32] = [
         ["Auto", "Fixed({})", "Fixed({Class { headless: false, memory: Gib8 }: 2})"],
         |s| format!("{:?}", s.pool),
     ),
+    ("pool_memory_mib", "BROWSERD_POOL_MEMORY_MIB", ["1", "0", "3"], ["1", "0", "3"], |s| {
+        (s.pool_memory.unwrap() >> 20).to_string()
+    }),
     (
         "create_wait_seconds",
         "BROWSERD_CREATE_WAIT_SECONDS",
@@ -236,6 +239,7 @@ fn toml_line(key: &str, value: &str) -> String {
         | "pids_max"
         | "standby_seconds"
         | "create_wait_seconds"
+        | "pool_memory_mib"
         | "page_out_seconds"
         | "standby_silent_seconds"
         | "cpu_max_pct"

@@ -29,6 +29,8 @@ pub(crate) struct Keeper {
     pub(crate) pool: Pool,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) size: PoolSize,
+    /// The most memory it may hold, bytes; none: what `size` makes of what is free.
+    pub(crate) memory: Option<u64>,
     /// How long a fresh browser is left running before it is frozen.
     pub(crate) settle: Duration,
     /// Classes this host can start, for [`PoolSize::Auto`].
@@ -107,7 +109,7 @@ impl Keeper {
             held += one.class.idle_bytes();
         }
         let memory = spare.memory_with(held);
-        let room = Room { memory, places: self.admission.places() };
+        let room = Room { memory, budget: self.memory, places: self.admission.places() };
         let wanted = targets(&self.size, &self.classes, &state.demand, now, room);
         let of = |counts: &BTreeMap<Class, usize>, class| counts.get(class).copied().unwrap_or(0);
         if let Some((class, _)) = have.iter().find(|(class, count)| **count > of(&wanted, class)) {

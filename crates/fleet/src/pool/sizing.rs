@@ -16,7 +16,8 @@ pub enum PoolSize {
 
 /// The most [`PoolSize::Auto`] keeps of one class.
 const MOST: usize = 16;
-/// Share of the memory free for new sessions that [`PoolSize::Auto`] may hold, as a divisor.
+/// Share of the memory free for new sessions that [`PoolSize::Auto`] may hold unless it is told, as a
+/// divisor.
 const MEMORY_SHARE: u64 = 4;
 /// Creates within this time of each other are one burst.
 const BURST: Duration = Duration::from_secs(10);
@@ -109,6 +110,8 @@ impl Claims {
 pub(super) struct Room {
     /// Memory that is available, with what the pool holds already counted as available, bytes.
     pub(super) memory: u64,
+    /// The most of it the pool may hold, bytes, if that was said.
+    pub(super) budget: Option<u64>,
     /// Sessions that may still be made.
     pub(super) places: usize,
 }
@@ -129,9 +132,10 @@ pub(super) fn targets(
             classes.iter().map(|class| (*class, of(class))).collect()
         }
     };
-    let mut memory = match size {
-        PoolSize::Auto => room.memory / MEMORY_SHARE,
-        PoolSize::Fixed(_) => room.memory,
+    let mut memory = match (room.budget, size) {
+        (Some(budget), _) => budget.min(room.memory),
+        (None, PoolSize::Auto) => room.memory / MEMORY_SHARE,
+        (None, PoolSize::Fixed(_)) => room.memory,
     };
     let mut places = room.places;
     let mut targets: BTreeMap<Class, usize> = BTreeMap::new();
@@ -155,7 +159,7 @@ mod tests {
     use super::*;
 
     const BOTH: [Class; 2] = [Class::HEADLESS, Class::HEADFUL];
-    const PLENTY: Room = Room { memory: 64 << 30, places: 100 };
+    const PLENTY: Room = Room { memory: 64 << 30, budget: None, places: 100 };
 
     fn burst(count: usize, at: u64) -> BTreeMap<Class, Demand> {
         let mut demand = Demand::default();
@@ -182,7 +186,21 @@ mod tests {
 
     #[test]
     fn little_memory_keeps_nothing_ready() {
-        assert!(auto(&burst(8, 0), 0, Room { memory: 512 << 20, places: 100 }).is_empty());
+        assert!(auto(&burst(8, 0), 0, Room { memory: 512 << 20, ..PLENTY }).is_empty());
+    }
+
+    #[test]
+    fn a_budget_is_kept_whatever_is_wanted() {
+        let budget = Some(3 * Class::HEADLESS.idle_bytes());
+        let fixed = PoolSize::Fixed(BTreeMap::from([(Class::HEADLESS, 8)]));
+        for size in [PoolSize::Auto, fixed] {
+            let kept =
+                |room| targets(&size, &[Class::HEADLESS], &burst(8, 0), Duration::ZERO, room);
+            assert_eq!(kept(Room { budget, ..PLENTY })[&Class::HEADLESS], 3);
+            assert!(kept(Room { budget: Some(0), ..PLENTY }).is_empty());
+            let little = Room { memory: Class::HEADLESS.idle_bytes(), budget, ..PLENTY };
+            assert_eq!(kept(little)[&Class::HEADLESS], 1);
+        }
     }
 
     #[test]
@@ -204,7 +222,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_kept_fits(count in 0usize..40, memory in 0u64..(16 << 30), places in 0usize..40, fixed in 0usize..40) {
-            let room = Room { memory, places };
+            let room = Room { memory, budget: None, places };
             let sizes = [PoolSize::Auto, PoolSize::Fixed(BOTH.map(|class| (class, fixed)).into())];
             for size in sizes {
                 let kept = targets(&size, &BOTH, &burst(count, 0), Duration::ZERO, room);
