@@ -97,11 +97,12 @@ pub(crate) struct Reached {
 
 impl Reached {
     pub(crate) fn allowed_by(&self, policy: &Policy) -> bool {
-        match (&self.through, policy.way(&self.dest)) {
-            (None, Ok(None)) => self.dialled.allowed_by(policy),
-            (Some(then), Ok(Some(now))) => then == now && self.dialled.allowed_by(policy),
-            _ => false,
-        }
+        self.goes_as(policy) && self.dialled.allowed_by(policy)
+    }
+
+    /// Whether a policy would have it go the same way, if it may at all.
+    pub(crate) fn goes_as(&self, policy: &Policy) -> bool {
+        policy.way(&self.dest).is_ok_and(|now| now == self.through.as_ref())
     }
 }
 

@@ -37,6 +37,9 @@ use crate::refusal::{Malformed, Refusal};
 use crate::stream::Stream;
 use crate::tunnel;
 
+/// How often a connection is opened whose way changes meanwhile.
+const ATTEMPTS: u32 = 3;
+
 /// What a client is answered: an origin's answer or one of ours.
 type Answer = Response<Either<Incoming, Full<Bytes>>>;
 
@@ -182,16 +185,22 @@ impl Client {
         dest: &Destination,
         purpose: Purpose,
     ) -> Result<Opened, Refusal> {
-        *self.state.lock() = State::default();
-        let policy = Arc::clone(&self.shared.policy.borrow());
-        let opened = self.shared.connector.connect(&policy, dest, purpose).await?;
-        self.state.lock().reached = Some(opened.reached.clone());
-        // The policy may have changed while we were connecting.
-        if !self.still_allowed() {
-            return Err(Refusal::Blocked(dest.clone()));
+        for _ in 0..ATTEMPTS {
+            *self.state.lock() = State::default();
+            let policy = Arc::clone(&self.shared.policy.borrow());
+            let opened = self.shared.connector.connect(&policy, dest, purpose).await?;
+            self.state.lock().reached = Some(opened.reached.clone());
+            // The policy may have changed while we were connecting.
+            if self.still_allowed() {
+                debug!(%dest, "egress allowed");
+                return Ok(opened);
+            }
+            if opened.reached.goes_as(&self.shared.policy.borrow()) {
+                break;
+            }
+            // It is another way by now: that one is tried.
         }
-        debug!(%dest, "egress allowed");
-        Ok(opened)
+        Err(Refusal::Blocked(dest.clone()))
     }
 
     /// Whether the policy in force allows where this connection goes.

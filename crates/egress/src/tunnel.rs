@@ -176,7 +176,7 @@ async fn copy(
     moved: &AtomicU64,
 ) -> End {
     let mut buffer = vec![0; TLS_CHUNK];
-    if to.write_all(&early).await.is_err() {
+    if to.write_all(&early).await.is_err() || to.flush().await.is_err() {
         return End::Over;
     }
     drop(early);

@@ -273,3 +273,21 @@ async fn another_way_cuts_what_went_the_old_one() {
     let refused = stage.ask("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n").await;
     assert_eq!(refused.refusal(), (503, "proxy_unavailable".into()));
 }
+
+#[tokio::test]
+async fn a_way_that_changes_under_a_connection_is_tried_anew() {
+    let stage = Stage::new(&[]).await;
+    let (proxy, seen) = http_proxy(echo().await).await;
+    stage.route(AT, proxy);
+    stage.name("gated.test", &[&["93.184.215.15"]]);
+    stage.route("93.184.215.15:80", echo().await);
+    let mut client = stage.client().await;
+    client.send("CONNECT gated.test:80 HTTP/1.1\r\n\r\n").await;
+    stage.gated_lookup().await;
+    stage.gateway.set_route(&through(upstream(ProxyProtocol::Http))).unwrap();
+    stage.open_gate();
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert_eq!(client.exactly(6).await, "hello ");
+    assert!(seen.lock()[0].starts_with("CONNECT gated.test:80 "));
+}

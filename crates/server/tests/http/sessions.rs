@@ -73,7 +73,7 @@ async fn refusals_name_every_field() {
     assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_input"));
     let details = answer.json()["details"].as_array().unwrap().clone();
     let fields: Vec<&str> = details.iter().map(|d| d["code"].as_str().unwrap()).collect();
-    assert_eq!(fields, ["timeout_seconds", "viewport.height", "viewport.width", "profile"]);
+    assert_eq!(fields, ["profile.id", "timeout_seconds", "viewport.height", "viewport.width"]);
     let answer = house
         .post("/browsers", &json!({"stealth": false, "extensions": [], "telemetry": null}))
         .await;
