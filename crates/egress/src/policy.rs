@@ -6,7 +6,7 @@
 //!                    │ Refusal                                    │ none left: Blocked
 //! ```
 //!
-//! Before that, [`Policy::way`] says which way a destination goes: directly, where the above is
+//! Before that, `Policy::way` says which way a destination goes: directly, where the above is
 //! decided here, or through a proxy, which looks names up itself.
 //!
 //! An address is judged once more when the policy changes ([`Policy::admit`] again), which is what

@@ -1,6 +1,7 @@
 //! One source's values: the same names, types and words for flags and file.
 
 #![expect(clippy::doc_markdown, reason = "the comments are the text of --help")]
+#![allow(rustdoc::bare_urls, reason = "the comments are the text of --help")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
