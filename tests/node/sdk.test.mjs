@@ -95,7 +95,7 @@ test("errors have their classes and codes", async () => {
     [() => kernel.browsers.create({ headless: true, timeout_seconds: 1 }), Kernel.BadRequestError, "invalid_input"],
     [() => kernel.browsers.create({ headless: true, name: "node-sdk" }), Kernel.ConflictError, "already_exists"],
     [() => new Kernel({ apiKey: "wrong" }).browsers.list(), Kernel.AuthenticationError, "unauthorized"],
-    [() => kernel.profiles.list(), Kernel.InternalServerError, "not_implemented"],
+    [() => kernel.browserPools.list(), Kernel.InternalServerError, "not_implemented"],
   ];
   for (const [call, kind, code] of cases) {
     await assert.rejects(
@@ -111,7 +111,7 @@ test("errors have their classes and codes", async () => {
 
 test("what cannot be helped by trying again is not tried again", async () => {
   sent.length = 0;
-  await assert.rejects(async () => await kernel.profiles.list());
+  await assert.rejects(async () => await kernel.browserPools.list());
   await assert.rejects(async () => await kernel.browsers.create({ headless: true, name: "node-sdk" }));
   assert.equal(sent.length, 2);
 });
