@@ -15,6 +15,7 @@ from harness import leaks, sessions
 from harness.cdp import Cdp, Page, first_page, new_page
 from harness.deadline import eventually
 from harness.server import KEY, Server, serving
+from harness.sessions import refused
 from harness.site import Site
 
 WRITE = """(async () => {
@@ -116,14 +117,6 @@ def saved(kernel: Kernel, site: Site, profile: Any, mark: str, **settings: Any) 
     return session.session_id
 
 
-def refused(code: str, call: Callable[[], Any]) -> dict[str, Any]:
-    with pytest.raises(sdk.APIStatusError) as caught:
-        call()
-    body = caught.value.body
-    assert isinstance(body, dict) and body["code"] == code, body
-    return body
-
-
 def test_the_resource(kernel: Kernel) -> None:
     made = kernel.profiles.create(name="Shop-2.eu_x")
     try:
@@ -198,7 +191,7 @@ def test_it_is_loaded_while_a_client_is_connected(kernel: Kernel, make: Callable
         assert found(new_page(cdp), pages) == state("live")
         assert sessions.sh(kernel, session.session_id, "pgrep -o chromium").out == before
         refused("invalid_input", lambda: kernel.browsers.update(session.session_id, profile={"id": profile.id}))
-        assert session.session_id in [one.session_id for one in kernel.browsers.list(query="shop-1")]
+        assert [one.session_id for one in kernel.browsers.list(query="shop-1")] == [session.session_id]
 
 
 def test_it_is_saved_when_the_session_times_out(kernel: Kernel, make: Callable[..., Any], pages: Site, profile: Any) -> None:

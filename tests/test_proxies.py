@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import json
-import pathlib
 from typing import Any, Callable, Iterator
 
-import kernel as sdk
 import pytest
 from kernel import Kernel
 
@@ -13,6 +11,7 @@ from harness import sessions
 from harness.cdp import Cdp, Page, first_page, new_page
 from harness.deadline import eventually
 from harness.server import KEY, Server, free_port, serving
+from harness.sessions import refused
 from harness.site import Site
 from harness.upstream import PASSWORD, USER, Upstream, certificate
 
@@ -80,14 +79,6 @@ def arrives(cdp: Cdp, url: str) -> Page:
     assert page.goto(url) is None
     assert page.evaluate("document.title") == "Hello", url
     return page
-
-
-def refused(code: str, call: Callable[[], Any]) -> Any:
-    with pytest.raises(sdk.APIStatusError) as caught:
-        call()
-    body = caught.value.body
-    assert isinstance(body, dict) and body["code"] == code, body
-    return body
 
 
 def test_the_resource(kernel: Kernel) -> None:

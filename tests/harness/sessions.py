@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+import kernel as sdk
+import pytest
 from kernel import Kernel
 
 
@@ -52,6 +54,15 @@ def python(kernel: Kernel, session_id: str, script: str, **settings: Any) -> Any
     ran = run(kernel, session_id, "python3", "-c", script, **settings)
     assert ran.code == 0, ran
     return json.loads(ran.out)
+
+
+def refused(code: str, call: Callable[[], Any]) -> dict[str, Any]:
+    """The body of a refusal, which must be this one."""
+    with pytest.raises(sdk.APIStatusError) as caught:
+        call()
+    body = caught.value.body
+    assert isinstance(body, dict) and body["code"] == code, body
+    return body
 
 
 def namespaces(kernel: Kernel, session_id: str) -> set[str]:

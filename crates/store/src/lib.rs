@@ -1,4 +1,5 @@
-//! What must survive a restart: rows of sessions, recordings, proxies, profiles and keys, and files ([`Blobs`]).
+//! What must survive a restart: rows of sessions, recordings, proxies, profiles and keys, and files
+//! ([`Blobs`]).
 //!
 //! Owns the schema, the [`Store`] trait with its `SQLite` implementation, the [`Blobs`] trait with
 //! its implementation on disk, and the conformance suites every implementation passes. Decides

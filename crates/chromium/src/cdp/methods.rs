@@ -76,7 +76,7 @@ struct Created {
 
 /// A result nobody looks at.
 #[derive(Deserialize)]
-struct Ignored {}
+pub(super) struct Ignored {}
 
 impl Cdp {
     /// What this Chromium is; answered once it is up.

@@ -12,6 +12,7 @@
 
 mod methods;
 mod profile;
+mod targets;
 mod wire;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 pub use methods::{Bounds, PageTarget, Version};
+pub use targets::{TargetEvent, TargetState};
 
 /// Largest message taken from Chromium, bytes; a longer one closes the pipe. A screenshot of a page
 /// many screens long has tens of MiB. Memory is taken as bytes arrive, not for what is allowed.

@@ -4,10 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::methods::Ignored;
 use super::{Cdp, CdpError, SessionId};
-
-#[derive(Deserialize)]
-struct Ignored {}
 
 impl Cdp {
     /// All cookies of the default context, session cookies too, as Chromium says them: an array of

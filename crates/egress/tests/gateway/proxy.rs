@@ -30,6 +30,10 @@ fn through(upstream: Upstream) -> Route {
     Route::Upstream(Box::new(upstream))
 }
 
+fn connect(to: &str) -> String {
+    format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")
+}
+
 /// Greets and then says back what it is told.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -174,7 +178,7 @@ async fn a_socks_proxy_is_given_names() {
     let wrong = Password::new("wrong");
     let upstream = Upstream { password: Some(wrong), ..upstream(ProxyProtocol::Socks5) };
     stage.gateway.set_route(&through(upstream)).unwrap();
-    let refused = stage.ask("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n").await;
+    let refused = stage.ask(&connect("a.test:443")).await;
     assert_eq!(refused.refusal(), (502, "provider_rejected".into()));
 }
 
@@ -183,7 +187,6 @@ async fn what_a_proxy_refuses_is_told_by_name() {
     let stage = Stage::new(&[]).await;
     let (proxy, _) = http_proxy(echo().await).await;
     stage.route(AT, proxy);
-    let connect = |to: &str| format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n");
     let get = "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n";
     stage.gateway.set_route(&through(upstream(ProxyProtocol::Http))).unwrap();
     let refused = stage.ask(&connect("refused.test:443")).await;
@@ -235,7 +238,7 @@ async fn private_listed_and_bypassing_hosts_go_directly() {
         let get = format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(stage.ask(&get).await.refusal(), (403, "destination_blocked".into()), "{host}");
     }
-    let mail = stage.ask("CONNECT a.test:25 HTTP/1.1\r\nHost: a.test:25\r\n\r\n").await;
+    let mail = stage.ask(&connect("a.test:25")).await;
     assert_eq!(mail.refusal(), (403, "network_policy_denied".into()));
     assert!(seen.lock().is_empty());
 }
@@ -265,12 +268,12 @@ async fn another_way_cuts_what_went_the_old_one() {
     let mut direct = stage.tunnel("a.test:443").await;
     stage.gateway.set_route(&Route::Closed).unwrap();
     assert_eq!((direct.rest().await, bypassing.rest().await), (String::new(), String::new()));
-    let refused = stage.ask("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n").await;
+    let refused = stage.ask(&connect("a.test:443")).await;
     assert_eq!(refused.refusal(), (503, "proxy_unavailable".into()));
     // A proxy that cannot be used leaves things as they are.
     let broken = Upstream { port: 0, ..upstream(ProxyProtocol::Http) };
     assert!(stage.gateway.set_route(&through(broken)).is_err());
-    let refused = stage.ask("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n").await;
+    let refused = stage.ask(&connect("a.test:443")).await;
     assert_eq!(refused.refusal(), (503, "proxy_unavailable".into()));
 }
 

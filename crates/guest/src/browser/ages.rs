@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId};
+use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId, TargetEvent, TargetState};
 use parking_lot::Mutex;
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -39,33 +38,16 @@ impl Ages {
     }
 
     fn heed(&self, session: &SessionId, event: &Event) {
-        if event.session.as_deref() != Some(session.as_str()) {
-            return;
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct About {
-            target_id: Option<String>,
-            target_info: Option<Info>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Info {
-            target_id: String,
-        }
-        let params = event.params.as_ref().map_or("{}", |params| params.get());
-        let Ok(about) = serde_json::from_str::<About>(params) else { return };
+        let Some(event) = event.about_target(session) else { return };
         let mut pages = self.0.lock();
-        match (event.method.as_str(), about) {
+        match event {
             // Whatever it is: only pages are ever asked about.
-            ("Target.targetCreated", About { target_info: Some(Info { target_id }), .. }) => {
+            TargetEvent::Created(TargetState { target_id, .. }) => {
                 pages.retain(|page| *page != target_id);
                 pages.push(target_id);
             }
-            ("Target.targetDestroyed", About { target_id: Some(id), .. }) => {
-                pages.retain(|page| *page != id);
-            }
-            _ => {}
+            TargetEvent::Destroyed(id) => pages.retain(|page| *page != id),
+            TargetEvent::Changed(_) => {}
         }
     }
 

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId};
-use serde::Deserialize;
+use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId, TargetEvent};
 use serde_json::json;
 
 use crate::browser::{Ages, PageOrder};
@@ -55,43 +54,17 @@ impl Pages {
 
     /// Takes note of an event; answers whether another page may be in front now.
     pub(super) fn heed(&mut self, event: &Event) -> bool {
-        if event.session.as_deref() != Some(self.session.as_str()) {
-            return false;
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct About {
-            target_id: Option<String>,
-            target_info: Option<Info>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Info {
-            target_id: String,
-            #[serde(rename = "type")]
-            kind: String,
-            #[serde(default)]
-            url: String,
-            #[serde(default)]
-            title: String,
-        }
-        let params = event.params.as_ref().map_or("{}", |params| params.get());
-        let Ok(about) = serde_json::from_str::<About>(params) else { return false };
-        match (event.method.as_str(), about) {
-            ("Target.targetCreated", About { target_info: Some(info), .. })
-                if info.kind == "page" =>
-            {
-                self.shows.insert(info.target_id.clone(), hash(&info.url, &info.title));
-                self.order.opened(info.target_id);
+        match event.about_target(&self.session) {
+            Some(TargetEvent::Created(page)) if page.kind == "page" => {
+                self.shows.insert(page.target_id.clone(), hash(&page.url, &page.title));
+                self.order.opened(page.target_id);
                 true
             }
-            ("Target.targetInfoChanged", About { target_info: Some(info), .. })
-                if info.kind == "page" =>
-            {
-                let shows = hash(&info.url, &info.title);
-                self.shows.insert(info.target_id, shows) != Some(shows) && self.order.len() > 1
+            Some(TargetEvent::Changed(page)) if page.kind == "page" => {
+                let shows = hash(&page.url, &page.title);
+                self.shows.insert(page.target_id, shows) != Some(shows) && self.order.len() > 1
             }
-            ("Target.targetDestroyed", About { target_id: Some(id), .. }) => {
+            Some(TargetEvent::Destroyed(id)) => {
                 self.shows.remove(&id);
                 self.order.closed(&id)
             }

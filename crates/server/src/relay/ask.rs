@@ -55,9 +55,8 @@ pub(crate) async fn carry_out(
     };
     let (parts, mut body) = answer.into_parts();
     let mut text = Vec::new();
-    while let Some(frame) = poll_fn(|cx| body.poll_frame(cx)).await {
-        let Ok(frame) = frame else { break };
-        text.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
+    while let Some(Ok(piece)) = next_piece(&mut body).await {
+        text.extend_from_slice(&piece);
         if text.len() > ANSWER_LIMIT {
             break;
         }
@@ -69,17 +68,25 @@ pub(crate) async fn carry_out(
 pub(crate) fn pieces(body: GuestBody) -> impl Stream<Item = io::Result<Bytes>> + Send {
     futures_util::stream::unfold(Some(body), |body| async {
         let mut body = body?;
-        loop {
-            match poll_fn(|cx| body.poll_frame(cx)).await? {
-                Ok(frame) => {
-                    if let Ok(piece) = frame.into_data() {
-                        return Some((Ok(piece), Some(body)));
-                    }
-                }
-                Err(error) => return Some((Err(io::Error::other(error)), None)),
-            }
+        match next_piece(&mut body).await? {
+            Ok(piece) => Some((Ok(piece), Some(body))),
+            Err(error) => Some((Err(io::Error::other(error)), None)),
         }
     })
+}
+
+/// The next piece of a guest's answer; trailers are passed over.
+pub(crate) async fn next_piece(body: &mut GuestBody) -> Option<hyper::Result<Bytes>> {
+    loop {
+        match poll_fn(|cx| body.poll_frame(cx)).await? {
+            Ok(frame) => {
+                if let Ok(piece) = frame.into_data() {
+                    return Some(Ok(piece));
+                }
+            }
+            Err(error) => return Some(Err(error)),
+        }
+    }
 }
 
 /// The guest's refusal, if it is one of ours in form; what else it may say stays in the log.

@@ -11,7 +11,7 @@ mod file;
 pub(crate) mod fuzzing;
 mod headers;
 
-pub(crate) use ask::{ask, carry_out, pieces};
+pub(crate) use ask::{ask, carry_out, next_piece, pieces};
 use client::Answer;
 pub(crate) use client::{GuestBody, Guests, SendError};
 pub(crate) use headers::harden;

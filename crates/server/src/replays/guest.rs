@@ -1,6 +1,5 @@
 //! Asking a guest about its recordings. What it answers is hostile, and bounded.
 
-use std::future::poll_fn;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -57,7 +56,7 @@ pub(super) async fn ask_patiently<B: Serialize>(
     let exchange = async {
         let (status, mut body) = send(app, session, method, path, body).await?;
         let mut bytes = Vec::new();
-        while let Some(piece) = next(&mut body).await {
+        while let Some(piece) = relay::next_piece(&mut body).await {
             bytes.extend_from_slice(&piece.map_err(|error| unanswered(&error))?);
             if bytes.len() > LIMIT {
                 return Err(unanswered(&"an answer without end"));
@@ -104,25 +103,11 @@ async fn send<B: Serialize>(
         None => Body::empty(),
     };
     let mut request = request.body(body).map_err(Error::internal)?;
-    request.headers_mut().insert(header::HOST, HeaderValue::from_static(crate::relay::GUEST_HOST));
+    request.headers_mut().insert(header::HOST, HeaderValue::from_static(relay::GUEST_HOST));
     let answer =
         app.guests.send(session, request, None).await.map_err(|error| unanswered(&error))?;
     let (parts, body) = answer.into_parts();
     Ok((parts.status, body))
-}
-
-/// The next piece of a body.
-async fn next(body: &mut GuestBody) -> Option<std::result::Result<Bytes, hyper::Error>> {
-    loop {
-        match poll_fn(|cx| body.poll_frame(cx)).await? {
-            Ok(frame) => {
-                if let Ok(piece) = frame.into_data() {
-                    return Some(Ok(piece));
-                }
-            }
-            Err(error) => return Some(Err(error)),
-        }
-    }
 }
 
 /// The guest's refusal as ours; never one about keys, of which it knows nothing.

@@ -1,9 +1,12 @@
 //! From columns to rows and back.
 
+use std::fmt::Display;
+
 use browserd_api::browser::EndReason;
 use browserd_api::{SessionId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::error::DatabaseError;
 
 use crate::{ApiKeyRow, SessionRow, StoreError};
 
@@ -48,6 +51,25 @@ pub(super) fn api_key(columns: ApiKeyColumns) -> Result<ApiKeyRow, StoreError> {
     }
 }
 
+/// Rows of a page for which one more was asked than it may have, and whether more follow.
+pub(super) fn page<C, R>(
+    columns: Vec<C>,
+    limit: u32,
+    row: impl Fn(C) -> Result<R, StoreError>,
+) -> Result<(Vec<R>, bool), StoreError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = columns.len() > limit;
+    let rows = columns.into_iter().take(limit).map(row).collect::<Result<_, _>>()?;
+    Ok((rows, has_more))
+}
+
+/// Whether a statement failed because a unique index has the value already.
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
+    /// `SQLITE_CONSTRAINT_UNIQUE`; a second row with one id would be `..._PRIMARYKEY`.
+    const UNIQUE: &str = "2067";
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == UNIQUE)
+}
+
 /// The form names are searched in.
 pub(super) fn fold(name: &str) -> String {
     name.to_lowercase()
@@ -58,7 +80,7 @@ fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 /// JSON text of what is in row `id`.
-pub(super) fn to_json<T: Serialize>(id: &SessionId, value: &T) -> Result<String, StoreError> {
+pub(super) fn to_json<T: Serialize>(id: &impl Display, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|why| StoreError::Corrupt { id: id.to_string(), detail: why.to_string() })
 }

@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use browserd_api::{ProfileId, Timestamp};
-use sqlx::error::DatabaseError;
 
 use super::SqliteStore;
-use super::decode::fold;
+use super::decode::{self, fold};
 use crate::{ListFilter, ProfileRow, ProfileRows, Saved, StoreError};
 
 /// Id, name, when it was made, saved and used, and what is saved.
@@ -69,10 +68,7 @@ impl ProfileRows for SqliteStore {
         .bind(i64::from(filter.offset))
         .fetch_all(&self.readers)
         .await?;
-        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-        let has_more = columns.len() > limit;
-        let rows = columns.into_iter().take(limit).map(row).collect::<Result<_, _>>()?;
-        Ok((rows, has_more))
+        decode::page(columns, filter.limit, row)
     }
 
     async fn rename(&self, id: &ProfileId, name: &str) -> Result<ProfileRow, StoreError> {
@@ -110,12 +106,12 @@ impl ProfileRows for SqliteStore {
         saved: &Saved,
     ) -> Result<Option<Saved>, StoreError> {
         let mut writing = self.begin().await?;
-        let before: Option<(Option<String>, Option<i64>)> =
+        let before: Option<SavedColumns> =
             sqlx::query_as("SELECT version, size FROM profiles WHERE id = ?")
                 .bind(id.as_str())
                 .fetch_optional(&mut *writing)
                 .await?;
-        let (version, size) = before.ok_or(StoreError::NotFound)?;
+        let before = before.ok_or(StoreError::NotFound)?;
         sqlx::query("UPDATE profiles SET updated_at = ?2, version = ?3, size = ?4 WHERE id = ?1")
             .bind(id.as_str())
             .bind(at.as_micros())
@@ -124,47 +120,47 @@ impl ProfileRows for SqliteStore {
             .execute(&mut *writing)
             .await?;
         writing.commit().await?;
-        Ok(version.zip(size).map(|(version, size)| Saved { version, bytes: size.unsigned_abs() }))
+        Ok(self::saved(before))
     }
 
     async fn delete(&self, id: &ProfileId) -> Result<Option<Saved>, StoreError> {
         let mut writing = self.begin().await?;
-        let gone: Option<(Option<String>, Option<i64>)> =
+        let gone: Option<SavedColumns> =
             sqlx::query_as("DELETE FROM profiles WHERE id = ? RETURNING version, size")
                 .bind(id.as_str())
                 .fetch_optional(&mut *writing)
                 .await?;
         writing.commit().await?;
-        let (version, size) = gone.ok_or(StoreError::NotFound)?;
-        Ok(version.zip(size).map(|(version, size)| Saved { version, bytes: size.unsigned_abs() }))
+        gone.map(saved).ok_or(StoreError::NotFound)
     }
 }
 
 /// Tells a name that is taken from other failures.
 fn taken(error: sqlx::Error) -> StoreError {
-    /// `SQLITE_CONSTRAINT_UNIQUE`; a second row with one id would be `..._PRIMARYKEY`.
-    const UNIQUE: &str = "2067";
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    if code.is_some_and(|code| code == UNIQUE) { StoreError::Taken } else { error.into() }
+    if decode::is_taken(&error) { StoreError::Taken } else { error.into() }
+}
+
+/// What is saved, in columns; the schema has both or none.
+type SavedColumns = (Option<String>, Option<i64>);
+
+fn saved((version, size): SavedColumns) -> Option<Saved> {
+    let (version, bytes) = version.zip(size)?;
+    Some(Saved { version, bytes: bytes.unsigned_abs() })
 }
 
 fn row(columns: Columns) -> Result<ProfileRow, StoreError> {
     let (id, name, created_at, updated_at, last_used_at, version, size) = columns;
     let corrupt =
         |what: &str| StoreError::Corrupt { id: id.clone(), detail: format!("{what}: not valid") };
-    let saved = match (version, size) {
-        (Some(version), Some(size)) => {
-            let bytes = u64::try_from(size).map_err(|_| corrupt("size"))?;
-            Some(Saved { version, bytes })
-        }
-        _ => None,
-    };
+    if size.is_some_and(i64::is_negative) {
+        return Err(corrupt("size"));
+    }
     Ok(ProfileRow {
         name,
         created_at: Timestamp::from_micros(created_at),
         updated_at: updated_at.map(Timestamp::from_micros),
         last_used_at: last_used_at.map(Timestamp::from_micros),
-        saved,
+        saved: saved((version, size)),
         id: id.parse().map_err(|_| corrupt("id"))?,
     })
 }

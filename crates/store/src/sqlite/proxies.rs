@@ -1,11 +1,10 @@
 //! Upstream proxies.
 
 use async_trait::async_trait;
-use browserd_api::proxies::Upstream;
 use browserd_api::{ProxyId, Timestamp};
 
 use super::SqliteStore;
-use super::decode::fold;
+use super::decode::{self, fold};
 use crate::{ListFilter, ProxyRow, ProxyRows, StoreError};
 
 /// Id, name, what it is, when it was made and checked, and how that went.
@@ -29,7 +28,7 @@ impl ProxyRows for SqliteStore {
         .bind(row.name.as_deref())
         .bind(row.name.as_deref().map(fold))
         .bind(fold(&row.upstream.host))
-        .bind(to_json(&row.id, &row.upstream)?)
+        .bind(decode::to_json(&row.id, &row.upstream)?)
         .bind(row.created_at.as_micros())
         .bind(row.checked.map(|(at, _)| at.as_micros()))
         .bind(row.checked.map(|(_, available)| available));
@@ -67,10 +66,7 @@ impl ProxyRows for SqliteStore {
         .bind(i64::from(filter.offset))
         .fetch_all(&self.readers)
         .await?;
-        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-        let has_more = columns.len() > limit;
-        let rows = columns.into_iter().take(limit).map(row).collect::<Result<_, _>>()?;
-        Ok((rows, has_more))
+        decode::page(columns, filter.limit, row)
     }
 
     async fn rename(&self, id: &ProxyId, name: Option<&str>) -> Result<ProxyRow, StoreError> {
@@ -116,11 +112,6 @@ impl ProxyRows for SqliteStore {
         writing.commit().await?;
         if deleted == 0 { Err(StoreError::NotFound) } else { Ok(()) }
     }
-}
-
-fn to_json(id: &ProxyId, upstream: &Upstream) -> Result<String, StoreError> {
-    serde_json::to_string(upstream)
-        .map_err(|why| StoreError::Corrupt { id: id.to_string(), detail: why.to_string() })
 }
 
 fn row(columns: Columns) -> Result<ProxyRow, StoreError> {

@@ -3,7 +3,6 @@
 use browserd_api::browser::{EndReason, Region, StatusFilter, Viewport};
 use browserd_api::{SessionId, Timestamp};
 use serde_json::json;
-use sqlx::error::DatabaseError;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::SqliteStore;
@@ -172,11 +171,7 @@ async fn name_taken(
     name: Option<&str>,
     error: sqlx::Error,
 ) -> Result<StoreError, StoreError> {
-    /// `SQLITE_CONSTRAINT_UNIQUE`; a second row with one id would be `..._PRIMARYKEY`.
-    const UNIQUE: &str = "2067";
-    let is_unique =
-        error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == UNIQUE);
-    let (true, Some(name)) = (is_unique, name) else { return Ok(error.into()) };
+    let (true, Some(name)) = (decode::is_taken(&error), name) else { return Ok(error.into()) };
     let holder: Option<String> =
         sqlx::query_scalar(RUNNING_NAME).bind(name).fetch_optional(&mut **write).await?;
     Ok(match holder.and_then(|id| id.parse().ok()) {
