@@ -19,6 +19,9 @@ from harness.server import KEY, Server, serving
 ID = re.compile(r"^[a-z][a-z0-9]{23}$")
 CLOCK = "data:text/html," + urllib.parse.quote(film.CLOCK)
 
+# So many that asking each of them whenever one opens makes more events than are kept for a slow listener.
+TABS = 25
+
 
 @pytest.fixture(params=[True, False], ids=["headless", "headful"])
 def recorded(request: Any, make: Callable[..., Any]) -> Any:
@@ -239,6 +242,22 @@ def test_tabs_nobody_is_attached_to_are_no_burden(recorder: Recorder, recorded: 
     replay = recorder.start()
     recorder.stop(replay)
     assert film.probe(recorder.file(replay)).duration >= 0
+
+
+def test_many_tabs_are_looked_at_once_and_not_for_ever(recorder: Recorder, recorded: Any) -> None:
+    """All that opens is news that makes one ask every tab, which is news of itself."""
+    with Cdp(recorded.cdp_ws_url) as browser:
+        first = first_page(browser)
+        first.goto("data:text/html,<body style='background:white'>")
+        for _ in range(TABS):
+            browser.call("Target.createTarget", url="about:blank", background=True)
+        replay = recorder.start()
+        for _ in range(TABS):
+            browser.call("Target.createTarget", url="about:blank", background=True)
+        browser.call("Target.activateTarget", targetId=first.target)
+        last(first, 2)
+        recorder.stop(replay)
+    assert film.probe(recorder.file(replay)).duration >= 2
 
 
 def test_a_hidden_pointer_is_not_drawn(recorder: Recorder, recorded: Any, kernel: Kernel) -> None:

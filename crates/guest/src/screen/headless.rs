@@ -66,7 +66,9 @@ async fn watch(
     let mut pages = Pages::discover(cdp, ages).await?;
     let mut choose = true;
     let outcome = loop {
-        if choose {
+        // To choose brings events of its own, as many as there are pages: one choice for all that is
+        // known to have happened, or the next would be due before these are read, for ever.
+        if choose && events.is_empty() {
             choose = false;
             if let Err(error) = view.turn_to_front(&mut pages).await {
                 break Err(error);
