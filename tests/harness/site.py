@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import sys
 import threading
 import urllib.parse
 from typing import Any, Callable
@@ -94,6 +95,11 @@ class Site(http.server.ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._seen: list[tuple[str, str]] = []
         threading.Thread(target=self.serve_forever, name="site", daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says what went wrong in a page; a client that went away is nothing wrong."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def port(self) -> int:

@@ -8,7 +8,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use aws_lc_rs::rand;
 use browserd_chromium::policy;
 use browserd_protocol::{
     GENERATION, GUEST_SPEC_ENV, GuestSpec, LedgerEntry, LedgerProcess, SessionSpec, Walls, file,
@@ -17,6 +16,7 @@ use browserd_protocol::{
 use browserd_sandbox::cgroup::{self, Hierarchies, Limits};
 use browserd_sandbox::walls::{self, Identity, Plan, PlantedFile, Raised};
 use browserd_sandbox::{WallError, proc, uids};
+use rustix::rand::GetRandomFlags;
 
 /// Why the session did not come to be.
 #[derive(Debug, thiserror::Error)]
@@ -189,9 +189,11 @@ fn write_ledger(
 /// Files that differ from session to session.
 fn planted(spec: &SessionSpec) -> Result<Vec<PlantedFile>, RaiseError> {
     let mut random = [0u8; 16];
-    rand::fill(&mut random)
-        .map_err(|_| io::Error::other("the random generator failed"))
+    // The kernel's, at once: a generator of our own would first gather randomness for 30 ms.
+    let filled = rustix::rand::getrandom(&mut random, GetRandomFlags::empty())
+        .map_err(io::Error::from)
         .during("make a machine id")?;
+    debug_assert_eq!(filled, random.len(), "so few bytes come whole: getrandom(2)");
     let machine_id: String =
         random.iter().map(|byte| format!("{byte:02x}")).chain(["\n".to_owned()]).collect();
     let file =

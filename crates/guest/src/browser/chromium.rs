@@ -186,12 +186,13 @@ impl Chromium {
     /// exactly one page.
     pub(super) async fn ready(&mut self, downloads: &Path) -> Result<(Endpoint, String), NotReady> {
         let announced = async { (&mut self.announced).await.map_err(|_| NotReady::NotAnnounced) };
-        let page = async {
-            self.cdp.version().await?;
-            self.cdp.download_to(downloads).await?;
-            first_page(&self.cdp).await
+        // Asked all at once: each answer of a browser that is starting takes its time.
+        let answers = async {
+            tokio::try_join!(self.cdp.version(), self.cdp.download_to(downloads))?;
+            Ok(())
         };
-        tokio::try_join!(announced, page)
+        let (endpoint, (), page) = tokio::try_join!(announced, answers, first_page(&self.cdp))?;
+        Ok((endpoint, page))
     }
 }
 
@@ -224,8 +225,8 @@ async fn first_page(cdp: &Cdp) -> Result<String, NotReady> {
             Err(broadcast::error::RecvError::Closed) => return Err(NotReady::NoPage),
         }
     };
-    discover(cdp, false).await?;
-    for page in cdp.pages().await? {
+    let ((), pages) = tokio::try_join!(discover(cdp, false), cdp.pages())?;
+    for page in pages {
         if page.target_id != first {
             cdp.close_page(&page.target_id).await?;
         }
