@@ -42,7 +42,7 @@ const QUEUE: usize = 64;
 /// Calls waiting for their answer.
 const PENDING_LIMIT: usize = 1024;
 /// Events kept for a slow listener; then it misses some and is told so.
-const EVENT_BACKLOG: usize = 1024;
+const EVENT_BACKLOG: usize = 256;
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
