@@ -10,6 +10,7 @@ from kernel import Kernel
 
 from harness import sessions
 from harness.cdp import Cdp
+from harness.processes import Processes
 from harness.server import KEY, Server, serving
 from harness.site import Site
 
@@ -104,6 +105,12 @@ def make(kernel: Kernel) -> Iterator[Callable[..., Any]]:
 def headless(kernel: Kernel) -> Any:
     """A headless session that suites share and leave as they found it."""
     return sessions.create(kernel, headless=True, name="shared-headless", memory="4GiB")
+
+
+@pytest.fixture
+def processes(wire: httpx.Client, headless: Any) -> Processes:
+    """The processes of the shared headless session."""
+    return Processes(wire, headless.session_id)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from typing import Any, Iterator
 import httpx
 import kernel as sdk
 import pytest
-from kernel import Kernel
 
 from harness import leaks, sessions
 from harness.deadline import eventually

@@ -16,7 +16,7 @@ import kernel as sdk
 import pytest
 from kernel import Kernel
 
-from harness import leaks, sessions
+from harness import leaks
 from harness.deadline import eventually
 from harness.files import Fs, refused
 from harness.server import KEY, Server

@@ -1,7 +1,6 @@
 """`--headless-engine shell`: headless sessions run chromium-headless-shell, headful ones Chromium; and `--ksm on`."""
 from __future__ import annotations
 
-import base64
 import os
 import pathlib
 from typing import Any, Iterator

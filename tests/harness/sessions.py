@@ -11,6 +11,10 @@ import pytest
 from kernel import Kernel
 
 
+AS_ROOT = pytest.mark.parametrize("as_root", [False, True], ids=["kernel", "root"])
+"""For what must hold for both users of a session."""
+
+
 class Ran(NamedTuple):
     """What an exec left."""
 

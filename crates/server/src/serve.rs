@@ -67,6 +67,9 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         replays::settle(&self.app).await;
+        if let Some(profiles) = &self.app.config.profiles {
+            profiles.sweep().await;
+        }
         let kept = tokio::spawn(replays::keep(self.app.clone()));
         let router = self.router();
         let http = self.http();

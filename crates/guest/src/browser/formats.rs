@@ -11,6 +11,7 @@
 //!                                a renderer's goes with the page that set it, others in it remain
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Browser {
     }
 
     async fn keep_formats(&self, running: &Running) -> Result<Formats, CdpError> {
-        let keeper = Keeper::attach(running.cdp.clone()).await?;
+        let keeper = Keeper::attach(running.cdp.clone(), Locale::default()).await?;
         let (changes, queue) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -89,11 +90,13 @@ struct Keeper {
     context: String,
     pages: Vec<SessionId>,
     /// What the next override says; calls under way read it when they are sent.
-    locale: Arc<Mutex<Option<Arc<str>>>>,
+    locale: Locale,
 }
 
+type Locale = Arc<Mutex<Option<Arc<str>>>>;
+
 impl Keeper {
-    async fn attach(cdp: Cdp) -> Result<Self, CdpError> {
+    async fn attach(cdp: Cdp, locale: Locale) -> Result<Self, CdpError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Contexts {
@@ -103,8 +106,25 @@ impl Keeper {
         let contexts: Contexts = cdp.call(None, "Target.getBrowserContexts", json!({})).await?;
         let session = cdp.attach_browser().await?;
         let context = contexts.default_browser_context_id;
-        auto_attach(&cdp, &session).await?;
-        Ok(Self { cdp, events, session, context, pages: Vec::new(), locale: Arc::default() })
+        let (pages, of_session, through) = (Vec::new(), session.clone(), cdp.clone());
+        let mut keeper = Self { cdp, events, session, context, pages, locale };
+        // Each page there is makes an event, and only so many are kept for who does not listen.
+        let mut attached = pin!(auto_attach(&through, &of_session));
+        loop {
+            tokio::select! {
+                biased;
+                event = keeper.events.recv() => match event {
+                    Ok(event) => keeper.heed(&event),
+                    // It would not be otherwise the next time.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => {
+                        return Err(CdpError::Closed { method: "Target.setAutoAttach" });
+                    }
+                },
+                attached = &mut attached => break attached?,
+            }
+        }
+        Ok(keeper)
     }
 
     async fn keep(mut self, mut changes: mpsc::Receiver<Change>, stop: CancellationToken) {
@@ -140,8 +160,7 @@ impl Keeper {
     /// Begins again where events were missed.
     async fn attach_anew(&self) -> Result<Self, CdpError> {
         let _ = self.cdp.detach(&self.session).await;
-        let anew = Self::attach(self.cdp.clone()).await?;
-        Ok(Self { locale: Arc::clone(&self.locale), ..anew })
+        Self::attach(self.cdp.clone(), Arc::clone(&self.locale)).await
     }
 
     fn heed(&mut self, event: &Event) {

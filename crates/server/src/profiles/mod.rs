@@ -8,6 +8,7 @@
 //!  blob ──PUT /internal/profile──▶ guest of a session that begins, or has none yet
 //!  session over for clients, still running ──POST /internal/profile/save──▶ new blob ─▶ row ─▶ old blob gone
 //!                     └ whoever asks for the profile meanwhile waits for it
+//!  start of a server ──blobs that no row has──▶ gone
 //! ```
 
 mod create;
@@ -19,6 +20,7 @@ mod get;
 mod list;
 mod load;
 mod save;
+mod sweep;
 mod update;
 mod validate;
 

@@ -83,6 +83,14 @@ impl Profiles {
         Self(Arc::new(Kept { store, blobs, guests, saving }))
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    pub(super) fn blobs(&self) -> &dyn Blobs {
+        &*self.0.blobs
+    }
+
     /// Waits until no session is saving a profile; answers whether that came soon enough.
     pub(super) async fn settled(&self, id: &ProfileId) -> bool {
         let mut saving = self.0.saving.subscribe();
@@ -92,20 +100,20 @@ impl Profiles {
 
     /// Reads an archive that was saved.
     pub(super) async fn read(&self, key: &BlobKey, bytes: u64) -> Result<BlobReader, Error> {
-        let reader = self.0.blobs.read(key, 0, bytes).await.map_err(Error::internal)?;
+        let reader = self.blobs().read(key, 0, bytes).await.map_err(Error::internal)?;
         reader.ok_or_else(|| Error::internal("a profile's blob has gone"))
     }
 
     /// Takes an archive away that nothing refers to any more.
     pub(super) async fn remove(&self, key: &BlobKey) {
-        if let Err(error) = self.0.blobs.delete(key).await {
+        if let Err(error) = self.blobs().delete(key).await {
             tracing::error!(%error, key = key.as_str(), "an old profile is left");
         }
     }
 
     /// Has the guest hand out the state, keeps it, and lets it take the place of what was there.
     async fn keep(&self, session: &LiveSession, id: &ProfileId) -> Result<(), SaveError> {
-        let profiles = self.0.store.profiles();
+        let profiles = self.store().profiles();
         if profiles.by_id(id).await?.is_none() {
             tracing::info!(profile = %id, "a profile was deleted and is not saved");
             return Ok(());
@@ -123,7 +131,7 @@ impl Profiles {
         let mut saved = Saved { version, bytes: 0 };
         let new = key(id, &saved).map_err(SaveError::Other)?;
         let mut archive = StreamReader::new(Box::pin(relay::pieces(body)));
-        saved.bytes = self.0.blobs.put(&new, &mut archive, ARCHIVE_LIMIT).await?;
+        saved.bytes = self.blobs().put(&new, &mut archive, ARCHIVE_LIMIT).await?;
         match profiles.saved(id, Timestamp::now(), &saved).await {
             Ok(None) => Ok(()),
             Ok(Some(before)) => {

@@ -161,6 +161,34 @@ impl Blobs for DiskBlobs {
         Ok(Some(Box::new(file.take(length))))
     }
 
+    async fn keys(&self, folder: &str) -> io::Result<Vec<BlobKey>> {
+        let (root, first) = (self.folder.clone(), self.folder.join(folder));
+        blocking(move || {
+            let (mut keys, mut folders) = (Vec::new(), vec![first]);
+            while let Some(folder) = folders.pop() {
+                let entries = match std::fs::read_dir(&folder) {
+                    Ok(entries) => entries,
+                    Err(error) if absent(&error) => continue,
+                    Err(error) => return Err(error),
+                };
+                for entry in entries {
+                    let entry = entry?;
+                    let kind = entry.file_type()?;
+                    if kind.is_dir() {
+                        folders.push(entry.path());
+                    } else if kind.is_file() {
+                        let path = entry.path();
+                        let name = path.strip_prefix(&root).ok().and_then(Path::to_str);
+                        // What has no key is none of ours.
+                        keys.extend(name.and_then(|name| BlobKey::new(name).ok()));
+                    }
+                }
+            }
+            Ok(keys)
+        })
+        .await
+    }
+
     async fn delete(&self, key: &BlobKey) -> io::Result<()> {
         match tokio::fs::remove_file(self.path(key)).await {
             Err(error) if !absent(&error) => Err(error),

@@ -18,6 +18,9 @@ impl BlobKey {
     /// Longest key, bytes.
     pub const LIMIT: usize = 512;
 
+    /// The folder of what was saved of profiles.
+    pub const PROFILES: &str = "profiles";
+
     /// Checks a text.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidKey> {
         let text = text.into();
@@ -43,7 +46,7 @@ impl BlobKey {
     /// Of what was saved of a profile.
     #[must_use]
     pub fn profile(profile: &ProfileId, version: &str) -> Option<Self> {
-        Self::new(format!("profiles/{profile}/{version}.tar.zst")).ok()
+        Self::new(format!("{}/{profile}/{version}.tar.zst", Self::PROFILES)).ok()
     }
 
     /// The text.

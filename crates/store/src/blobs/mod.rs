@@ -44,6 +44,9 @@ pub trait Blobs: Send + Sync + 'static {
     /// such blob.
     async fn read(&self, key: &BlobKey, start: u64, length: u64) -> io::Result<Option<BlobReader>>;
 
+    /// The keys of all blobs below a folder, in no order; none where there is no such folder.
+    async fn keys(&self, folder: &str) -> io::Result<Vec<BlobKey>>;
+
     /// Takes the blob away; one that is not there is no error.
     async fn delete(&self, key: &BlobKey) -> io::Result<()>;
 }

@@ -44,6 +44,14 @@ pub async fn check_blobs(blobs: &dyn Blobs) {
     std::fs::remove_dir(&folder).expect("nothing is left in it");
     assert_eq!(read(blobs, &b, 0, 100).await, "adopted");
 
+    let c = key("folder/deeper/c");
+    blobs.put(&c, &mut &b"c"[..], 1).await.expect("it is kept");
+    blobs.put(&key("folders/d"), &mut &b"d"[..], 1).await.expect("it is kept");
+    let mut keys = blobs.keys("folder").await.expect("it answers");
+    keys.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    assert_eq!(keys, [a.clone(), b.clone(), c], "all below it, and no others");
+    assert_eq!(blobs.keys("nothing").await.expect("it answers"), []);
+
     blobs.delete(&a).await.expect("it goes");
     assert_eq!(blobs.size(&a).await.expect("it answers"), None);
     assert_eq!(read(blobs, &b, 0, 100).await, "adopted", "its neighbour stays");

@@ -1,0 +1,219 @@
+//! The lines that `serve`, a shim and its guest say to each other while a session lives.
+
+use browserd_api::SessionId;
+use browserd_api::browser::{EndReason, Viewport};
+use serde::{Deserialize, Serialize};
+
+use crate::Route;
+
+/// What the guest tells the shim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "guest", rename_all = "snake_case")]
+pub enum GuestReport {
+    /// Chromium answers and its first page is there.
+    Ready {
+        /// Milliseconds since the guest started.
+        after_ms: u64,
+    },
+    /// Chromium went away by itself; the guest is starting it again.
+    BrowserLost {
+        /// How it ended, in words.
+        detail: String,
+    },
+    /// Chromium is back.
+    BrowserBack,
+    /// The answer to [`GuestCommand::Assign`].
+    Assigned {
+        /// Why the session could not become what was asked for, in words; none: it is now.
+        failure: Option<String>,
+    },
+    /// Processes asked that the session stays awake, or none does any more.
+    StayAwake {
+        /// Whether one does.
+        wanted: bool,
+    },
+    /// The guest asks what is on the disk. For the shim only.
+    MeasureDisk {
+        /// A number the answer repeats; the next one is larger.
+        question: u64,
+    },
+    /// The guest gives up: the session cannot go on.
+    Fatal {
+        /// The reason to record.
+        reason: EndReason,
+        /// What happened, in words.
+        detail: String,
+    },
+}
+
+/// What the shim tells whoever is connected to `shim.sock`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum ShimReport {
+    /// First line of every connection: who this is and what state it is in.
+    Hello {
+        /// [`GENERATION`](crate::GENERATION) of the shim.
+        generation: u32,
+        /// The session.
+        session_id: SessionId,
+        /// The shim's pid.
+        pid: i32,
+        /// Whether the session is ready.
+        ready: bool,
+        /// Which walls stand, for logs and `doctor`.
+        walls: Walls,
+    },
+    /// The guest said so.
+    Guest {
+        /// What it said.
+        said: GuestReport,
+    },
+    /// The answer to [`ShimCommand::Route`]: nothing goes the old way any more.
+    Routed {
+        /// Why it could not be changed, in words; none: it has been.
+        failure: Option<String>,
+    },
+    /// The guest logged an error.
+    GuestError {
+        /// Its line.
+        line: String,
+    },
+    /// The session is over its limit on the disk, and what clients started in it is killed.
+    DiskOver {
+        /// How much there is, in words.
+        detail: String,
+    },
+    /// The session is over; the shim exits after this line.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// What happened, in words.
+        detail: String,
+    },
+}
+
+/// What `serve` asks of a shim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum ShimCommand {
+    /// For the guest.
+    Guest {
+        /// What it is told.
+        told: GuestCommand,
+    },
+    /// Another way out; the shim answers [`ShimReport::Routed`].
+    Route {
+        /// From now on.
+        route: Route,
+    },
+    /// End the session now; the shim answers `Ended` and exits.
+    End {
+        /// The reason to record.
+        reason: EndReason,
+    },
+}
+
+/// What the shim tells the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to_guest", rename_all = "snake_case")]
+pub enum GuestCommand {
+    /// A session that was started ahead of its client becomes that client's; answered with
+    /// [`GuestReport::Assigned`].
+    Assign(Assignment),
+    /// So much does the session have on the disk.
+    Disk {
+        /// Bytes.
+        bytes: u64,
+        /// Names of files and folders.
+        files: u64,
+        /// Bytes free on the file system when counting began.
+        free: u64,
+        /// Files there was room for then.
+        free_files: u64,
+        /// The last [`GuestReport::MeasureDisk`] that came before this was counted.
+        question: u64,
+        /// What clients have started is to be killed: it writes past the limit.
+        end_processes: bool,
+    },
+}
+
+/// What a running session takes over from its client's wishes; everything else was settled when it
+/// was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Window size.
+    pub viewport: Viewport,
+    /// Hide the browser's own interface.
+    pub kiosk_mode: bool,
+    /// Page to open; its failure is nobody's failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_url: Option<String>,
+}
+
+/// Which walls stand around a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walls {
+    /// `root` or `rootless`.
+    pub mode: String,
+    /// Whether a cgroup holds the session (else the tree under the shim does).
+    pub cgroup: bool,
+    /// Who enforces the memory limit: `cgroup` or `guest`.
+    pub memory: String,
+    /// Whether / and /usr are overlays (else read-only binds and a private folder).
+    pub overlay: bool,
+    /// Number of uids mapped into the session.
+    pub uids: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GENERATION;
+
+    /// Tags of nested messages must not collide.
+    #[test]
+    fn every_report_and_command_survives_the_wire() {
+        let session_id = SessionId::generate();
+        let walls = Walls { mode: "root".to_owned(), ..Walls::default() };
+        let detail = || "a \"detail\"\n".to_owned();
+        let said = [
+            GuestReport::Ready { after_ms: 7 },
+            GuestReport::BrowserLost { detail: detail() },
+            GuestReport::BrowserBack,
+            GuestReport::Assigned { failure: Some(detail()) },
+            GuestReport::StayAwake { wanted: true },
+            GuestReport::MeasureDisk { question: 3 },
+            GuestReport::Fatal { reason: EndReason::Crashed, detail: detail() },
+        ];
+        let hello =
+            ShimReport::Hello { generation: GENERATION, session_id, pid: 1, ready: true, walls };
+        let ended = ShimReport::Ended { reason: EndReason::OutOfMemory, detail: detail() };
+        let reports = said.into_iter().map(|said| ShimReport::Guest { said });
+        let over = ShimReport::DiskOver { detail: detail() };
+        let error = ShimReport::GuestError { line: detail() };
+        for report in reports.chain([hello, error, over, ended]) {
+            let line = serde_json::to_string(&report).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<ShimReport>(&line).unwrap(), report);
+        }
+        let assign = GuestCommand::Assign(Assignment {
+            viewport: Viewport::default(),
+            kiosk_mode: true,
+            start_url: Some(detail()),
+        });
+        let disk = GuestCommand::Disk {
+            bytes: 1,
+            files: 2,
+            free: 4,
+            free_files: 5,
+            question: 3,
+            end_processes: true,
+        };
+        let told = [assign, disk].map(|told| ShimCommand::Guest { told });
+        for command in told.into_iter().chain([ShimCommand::End { reason: EndReason::Deleted }]) {
+            let line = serde_json::to_string(&command).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), command);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Removing archives that no profile has: what a server left that was ended while it kept one, or took
+//! one away.
+
+use std::io;
+
+use browserd_api::ProfileId;
+use browserd_store::{BlobKey, StoreError};
+
+use super::key;
+use super::save::Profiles;
+
+/// Why archives were not looked through.
+#[derive(Debug, thiserror::Error)]
+enum SweepError {
+    #[error("archives are not listed: {0}")]
+    Blobs(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Profiles {
+    /// Removes the archives that no profile has. One that is just being saved is among them, so this
+    /// comes before the first session.
+    pub(crate) async fn sweep(&self) {
+        if let Err(error) = self.remove_strays().await {
+            tracing::error!(%error, "archives that no profile has may be left");
+        }
+    }
+
+    async fn remove_strays(&self) -> Result<(), SweepError> {
+        for archive in self.blobs().keys(BlobKey::PROFILES).await? {
+            if !self.is_kept(&archive).await? {
+                tracing::info!(
+                    key = archive.as_str(),
+                    "no profile has this archive; it is removed"
+                );
+                self.remove(&archive).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a profile has this archive.
+    async fn is_kept(&self, archive: &BlobKey) -> Result<bool, StoreError> {
+        let profile =
+            archive.as_str().split('/').nth(1).and_then(|id| id.parse::<ProfileId>().ok());
+        let Some(id) = profile else { return Ok(false) };
+        let saved = self.store().profiles().by_id(&id).await?.and_then(|row| row.saved);
+        Ok(saved.is_some_and(|saved| key(&id, &saved).is_ok_and(|key| key == *archive)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use browserd_api::Timestamp;
+    use browserd_store::{Blobs, DiskBlobs, ProfileRow, Saved, SqliteStore, Store};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_no_profile_has_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
+        let blobs: Arc<dyn Blobs> = Arc::new(DiskBlobs::open(folder.path().to_owned()).unwrap());
+        let put = async |key: &BlobKey| blobs.put(key, &mut &b"x"[..], 1).await.unwrap();
+        let archive = |id: &ProfileId, version: &str| BlobKey::profile(id, version).unwrap();
+        let (saved, unsaved) = (ProfileId::generate(), ProfileId::generate());
+        for id in [&saved, &unsaved] {
+            let row = ProfileRow {
+                id: id.clone(),
+                name: None,
+                created_at: Timestamp::now(),
+                updated_at: None,
+                last_used_at: None,
+                saved: None,
+            };
+            store.profiles().insert(&row).await.unwrap();
+        }
+        let now = Saved { version: "now".into(), bytes: 1 };
+        store.profiles().saved(&saved, Timestamp::now(), &now).await.unwrap();
+        let (kept, replay) = (archive(&saved, "now"), BlobKey::new("replays/a.mp4").unwrap());
+        put(&kept).await;
+        put(&replay).await;
+        let strays = [
+            archive(&saved, "before"),
+            archive(&unsaved, "now"),
+            archive(&ProfileId::generate(), "now"),
+            BlobKey::new("profiles/nobody").unwrap(),
+        ];
+        for stray in &strays {
+            put(stray).await;
+        }
+
+        Profiles::new(store, Arc::clone(&blobs)).sweep().await;
+        for stray in &strays {
+            assert_eq!(blobs.size(stray).await.unwrap(), None, "{stray:?}");
+        }
+        for kept in [kept, replay] {
+            assert_eq!(blobs.size(&kept).await.unwrap(), Some(1), "{kept:?}");
+        }
+    }
+}
