@@ -97,6 +97,17 @@ def test_everything_follows_a_change(kernel: Kernel, make: Callable[..., Any], p
     assert environment(kernel, browser.session_id) == ["09:00", "Asia/Tokyo", "09:00", "Asia/Tokyo"]
 
 
+def test_hundreds_of_pages_follow(kernel: Kernel, make: Callable[..., Any]) -> None:
+    """More than there could be processes for, each page having its own."""
+    browser = make(location={"timezone": "Europe/Paris", "locale": "fr-FR"})
+    with Cdp(browser.cdp_ws_url) as cdp:
+        opened = [new_page(cdp) for _ in range(260)]
+        kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
+        for page in (opened[0], opened[-1], new_page(cdp)):
+            for what, wanted in (("timeZone", "Asia/Tokyo"), ("locale", "ja-JP")):
+                eventually(lambda: ask(page, f"Intl.DateTimeFormat().resolvedOptions().{what}") == wanted, f"a page has its {what}")
+
+
 def test_fields_change_alone_and_null_is_the_default(kernel: Kernel, make: Callable[..., Any], pages: Site) -> None:
     browser = make(location={"timezone": "Europe/Paris", "locale": "fr-FR"})
     default = make().location

@@ -57,6 +57,13 @@ const ALWAYS: &[&str] = &[
     "--remote-debugging-port=0",
 ];
 
+/// What a page is reckoned to take when renderers are counted, bytes. Half of the memory is for pages.
+/// Pages of one site share renderers when there are so many; those of other sites get one of their own
+/// all the same.
+const OF_A_PAGE: u64 = 64 << 20;
+/// Renderers that pages of one site may have in any case.
+const FEWEST_RENDERERS: u64 = 4;
+
 /// Which browser a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine<'a> {
@@ -82,6 +89,8 @@ pub struct LaunchConfig<'a> {
     pub height: u32,
     /// Hide the browser's own interface.
     pub kiosk: bool,
+    /// What the session may have of memory, bytes.
+    pub memory: u64,
     /// The profile's folder, owned by the uid Chromium runs as.
     pub user_data_dir: &'a Path,
     /// `host:port` of the HTTP proxy; none: direct.
@@ -119,6 +128,9 @@ pub fn arguments(config: &LaunchConfig<'_>) -> Vec<OsString> {
         Engine::Headful | Engine::Headless => "en",
     };
     arguments.push(format!("--accept-lang={languages}").into());
+    // Else it reckons with the memory of the host.
+    let renderers = (config.memory / 2 / OF_A_PAGE).max(FEWEST_RENDERERS);
+    arguments.push(format!("--renderer-process-limit={renderers}").into());
     if config.kiosk {
         arguments.push("--kiosk".into());
     }
@@ -141,6 +153,7 @@ mod tests {
             width: 1280,
             height: 800,
             kiosk: false,
+            memory: 2 << 30,
             user_data_dir: Path::new("/home/kernel/user-data"),
             proxy: Some("127.0.0.1:3128"),
         }
@@ -182,6 +195,14 @@ mod tests {
     fn languages_are_a_flag_where_there_are_no_policies() {
         assert!(has(&arguments(&config(SHELL)), "--accept-lang=fr-FR,fr,en"));
         assert!(has(&arguments(&config(Engine::Headless)), "--accept-lang=en"));
+    }
+
+    #[test]
+    fn renderers_are_as_many_as_the_memory_is_for() {
+        for (memory, limit) in [(0, 4), (1 << 30, 8), (2 << 30, 16), (16 << 30, 128)] {
+            let config = LaunchConfig { memory, ..config(Engine::Headless) };
+            assert!(has(&arguments(&config), &format!("--renderer-process-limit={limit}")));
+        }
     }
 
     #[test]

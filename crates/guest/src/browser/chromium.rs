@@ -96,6 +96,7 @@ fn launch(session: &Session, standing: &Standing, locale: &str) -> io::Result<La
         width: viewport.width,
         height: viewport.height,
         kiosk: standing.kiosk(),
+        memory: spec.config.memory.bytes(),
         user_data_dir: &session.places.user_data,
         proxy: Some(inside::PROXY_ADDR),
     });

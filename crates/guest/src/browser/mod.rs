@@ -5,7 +5,7 @@
 //!            ┌─────────────────────────────────────────────────────────┐
 //!            ▼                                                         │ delay grows with
 //!   [starting] ── port on stderr, version over the pipe, one page ──▶ [running] ── exit, pipe
-//!      │   │                                                         closed, X server gone
+//!      │   │                                                         closed, X server or zygote gone
 //!      │   └─ never ready, 6 times in a row ─▶ [stopped], Fatal to the shim
 //!      └───── cannot be started, ever ──────▶ [stopped], Fatal to the shim
 //!
@@ -38,6 +38,7 @@ mod storage;
 mod supervisor;
 mod window_manager;
 mod xserver;
+mod zygote;
 
 use std::io;
 use std::net::Ipv4Addr;

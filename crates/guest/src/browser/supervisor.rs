@@ -18,7 +18,9 @@ use super::Ages;
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Life, Restarts};
-use super::{BrowserState, Running, Standing, forced, randr, start_page, window_manager, xserver};
+use super::{
+    BrowserState, Running, Standing, forced, randr, start_page, window_manager, xserver, zygote,
+};
 use crate::environment;
 use crate::init::{Child, ExitStatus, ShimLine};
 use crate::session::Session;
@@ -217,7 +219,16 @@ impl Supervisor {
         };
         self.publish.send_replace(BrowserState::Running(running));
         self.tell_ready(lasting, began, &chromium.cdp, page).await;
-        (gone.await, Some(since))
+        let detail = tokio::select! {
+            biased;
+            detail = &mut gone => detail,
+            () = zygote::ended(chromium.child.pid) => {
+                // Mostly Chromium is ending as well.
+                let gone = tokio::time::timeout(CLEAR_WITHIN, gone).await;
+                gone.unwrap_or_else(|_| "lost a zygote, without which it opens no page".to_owned())
+            }
+        };
+        (detail, Some(since))
     }
 
     /// Gives a Chromium what clients gave the one before.

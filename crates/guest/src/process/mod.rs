@@ -21,7 +21,7 @@ mod kill;
 mod list;
 mod output_body;
 mod path;
-mod procfs;
+pub(crate) mod procfs;
 mod pump;
 mod registry;
 mod request;

@@ -90,7 +90,7 @@ pub(super) fn descendants(root: i32) -> Vec<i32> {
 }
 
 /// The children of all threads of `pid`.
-fn children(pid: i32) -> Option<Vec<i32>> {
+pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     for task in tasks.flatten() {
