@@ -58,12 +58,14 @@ def test_inactive_sessions_time_out_and_used_ones_do_not(kernel: Kernel, wire: h
     eventually(lambda: not leaks.left_over(ids, server.state_dir), "nothing of the sessions is left")
 
 
-def test_chromium_crashing_keeps_the_session(kernel: Kernel, wire: httpx.Client, make: Callable[..., Any], server: Server) -> None:
-    browser = make()
+@pytest.mark.parametrize("headless", [True, False], ids=["headless", "headful"])
+@pytest.mark.parametrize("which", ["-x chromium", "-f '[t]ype=zygote'"], ids=["all of it", "its zygotes"])
+def test_chromium_crashing_keeps_the_session(kernel: Kernel, make: Callable[..., Any], server: Server, which: str, headless: bool) -> None:
+    browser = make(headless=headless)
     spawned = kernel.browsers.process.spawn(browser.session_id, command="sleep", args=["1000"])
     with Cdp(browser.cdp_ws_url) as cdp:
         first_page(cdp).evaluate("window.marker = 1")
-        killed = sessions.sh(kernel, browser.session_id, "pkill -9 -x chromium; true")
+        killed = sessions.sh(kernel, browser.session_id, f"pkill -9 {which}; true")
         assert killed.code == 0
         with pytest.raises(ConnectionClosed):
             while True:
