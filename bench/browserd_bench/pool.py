@@ -115,6 +115,8 @@ def creations(context: Context, connection: Connection, **asked: Any) -> list[fl
         start = time.perf_counter()
         made = context.create(connection, **asked)
         taken.append((time.perf_counter() - start) * 1000)
+        if made["kiosk_mode"] != asked.get("kiosk_mode", False):
+            raise RuntimeError(made)
         context.delete(connection, made["session_id"])
         context.gone([made["session_id"]])
     return taken

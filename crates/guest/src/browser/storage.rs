@@ -12,10 +12,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::process::procfs;
+
 /// What the command line of that process has.
 const STORAGE: &[u8] = b"--utility-sub-type=storage.mojom.StorageService";
-/// Longest command line looked at, bytes; Chromium's have a few KiB.
-const COMMAND_LINE: u64 = 64 << 10;
 /// How long a killed process may take to be gone.
 const GONE_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
@@ -43,27 +43,11 @@ pub(crate) async fn release(cdp: &Cdp) -> Result<(), ReleaseError> {
             Err(Errno::SRCH) => continue,
             Err(errno) => return Err(io::Error::from(errno).into()),
         };
-        if is_storage(&command_line(pid)) {
+        if procfs::has_argument(pid.as_raw_nonzero().get(), STORAGE) {
             kill(process).await?;
         }
     }
     Ok(())
-}
-
-/// Empty when the process is gone.
-fn command_line(pid: Pid) -> Vec<u8> {
-    use std::io::Read;
-    let mut line = Vec::new();
-    let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
-    if let Ok(file) = std::fs::File::open(path) {
-        let _ = file.take(COMMAND_LINE).read_to_end(&mut line);
-    }
-    line
-}
-
-/// Arguments end with NUL, or with a blank in processes that were forked and have written their own.
-fn is_storage(command_line: &[u8]) -> bool {
-    command_line.split(|byte| matches!(byte, 0 | b' ')).any(|argument| argument == STORAGE)
 }
 
 async fn kill(process: OwnedFd) -> io::Result<()> {
@@ -92,32 +76,14 @@ fn wait(process: &OwnedFd) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn its_command_line_is_known() {
-        assert!(is_storage(
-            b"/usr/lib/chromium/chromium\0--type=utility\0\
-              --utility-sub-type=storage.mojom.StorageService\0--lang=fr\0"
-        ));
-        assert!(is_storage(
-            b"/x --type=utility --utility-sub-type=storage.mojom.StorageService --y"
-        ));
-        for other in [
-            &b""[..],
-            b"/x\0--utility-sub-type=network.mojom.NetworkService\0",
-            b"/x\0--utility-sub-type=storage.mojom.StorageServiceOfMine\0",
-            b"/x\0a--utility-sub-type=storage.mojom.StorageService\0",
-        ] {
-            assert!(!is_storage(other));
-        }
-    }
-
     #[tokio::test]
     async fn a_killed_process_is_waited_for() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = Pid::from_child(&child);
-        assert!(command_line(pid).starts_with(b"sleep\0") || command_line(pid).is_empty());
+        let line = || procfs::command_line(pid.as_raw_nonzero().get());
+        assert!(line().starts_with(b"sleep\0") || line().is_empty());
         kill(pidfd_open(pid, PidfdFlags::NONBLOCK).unwrap()).await.unwrap();
         assert!(child.try_wait().unwrap().is_some());
-        assert!(command_line(pid).is_empty());
+        assert!(line().is_empty());
     }
 }

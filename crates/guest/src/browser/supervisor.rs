@@ -189,11 +189,9 @@ impl Supervisor {
             detail = &mut gone => return (detail, None),
             ready = tokio::time::timeout(START_WITHIN, ready) => match ready {
                 Ok(Ok(ready)) => ready,
-                // The exit explains more than the error it causes.
-                Ok(Err(error)) => return match tokio::time::timeout(CLEAR_WITHIN, gone).await {
-                    Ok(detail) => (detail, None),
-                    Err(_) => (format!("did not get ready: {error}"), None),
-                },
+                Ok(Err(error)) => {
+                    return (end_or(gone, &format!("did not get ready: {error}")).await, None);
+                }
                 Err(_) => return (format!("did not get ready within {START_WITHIN:?}"), None),
             },
         };
@@ -223,9 +221,7 @@ impl Supervisor {
             biased;
             detail = &mut gone => detail,
             () = zygote::ended(chromium.child.pid) => {
-                // Mostly Chromium is ending as well.
-                let gone = tokio::time::timeout(CLEAR_WITHIN, gone).await;
-                gone.unwrap_or_else(|_| "lost a zygote, without which it opens no page".to_owned())
+                end_or(gone, "lost a zygote, without which it opens no page").await
             }
         };
         (detail, Some(since))
@@ -336,6 +332,13 @@ fn no_room(error: &io::Error) -> bool {
 async fn closed_for_good(cdp: &Cdp) {
     cdp.closed().await;
     tokio::time::sleep(CLEAR_WITHIN).await;
+}
+
+/// How a Chromium ended, where it does in a moment: that explains more than what came of it, which is
+/// `noticed`.
+async fn end_or(gone: impl Future<Output = String>, noticed: &str) -> String {
+    let gone = tokio::time::timeout(CLEAR_WITHIN, gone).await;
+    gone.unwrap_or_else(|_| noticed.to_owned())
 }
 
 async fn x_gone(exit: Option<&mut watch::Receiver<Option<ExitStatus>>>) {

@@ -12,11 +12,14 @@ use tokio::net::unix::pipe::Receiver;
 
 use crate::process::procfs;
 
+/// What the command line of one has.
+const ZYGOTE: &[u8] = b"--type=zygote";
+
 /// Resolves when a zygote has ended that a Chromium has now; never, where none is found.
 pub(super) async fn ended(chromium: i32) {
     let children = procfs::children(chromium).unwrap_or_default();
-    let zygotes = children.into_iter().filter(|pid| is_zygote(*pid)).filter_map(Pid::from_raw);
-    let watched: Vec<_> = zygotes.filter_map(|pid| watch(pid).ok()).collect();
+    let zygotes = children.into_iter().filter(|pid| procfs::has_argument(*pid, ZYGOTE));
+    let watched: Vec<_> = zygotes.filter_map(|pid| watch(Pid::from_raw(pid)?).ok()).collect();
     if watched.is_empty() {
         tracing::warn!("no zygote of Chromium's is found; the end of one will not be noticed");
         return std::future::pending().await;
@@ -29,10 +32,4 @@ pub(super) async fn ended(chromium: i32) {
 fn watch(pid: Pid) -> io::Result<Receiver> {
     // No pipe, but all that is wanted of it is that it can be waited for like one.
     Receiver::from_owned_fd_unchecked(pidfd_open(pid, PidfdFlags::NONBLOCK)?)
-}
-
-fn is_zygote(pid: i32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    // Where a process gives itself a title, its arguments are parted by spaces.
-    line.split(|byte| matches!(byte, 0 | b' ')).any(|argument| argument == b"--type=zygote")
 }

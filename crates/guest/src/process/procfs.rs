@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::io::Read;
 
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -18,6 +19,8 @@ pub(super) struct Stat {
 
 /// Most processes looked at in one tree.
 const TREE_LIMIT: usize = 16_384;
+/// Longest command line looked at, bytes; Chromium's have a few KiB.
+const COMMAND_LINE: u64 = 64 << 10;
 
 fn read<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let file =
@@ -89,6 +92,25 @@ pub(super) fn descendants(root: i32) -> Vec<i32> {
     order
 }
 
+/// Whether a process has this argument on its command line; not, when it is gone.
+pub(crate) fn has_argument(pid: i32, argument: &[u8]) -> bool {
+    names(&command_line(pid), argument)
+}
+
+/// Empty when the process is gone.
+pub(crate) fn command_line(pid: i32) -> Vec<u8> {
+    let mut line = Vec::new();
+    if let Ok(file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) {
+        let _ = file.take(COMMAND_LINE).read_to_end(&mut line);
+    }
+    line
+}
+
+/// Arguments end with NUL, or with a blank in processes that were forked and have written their own.
+fn names(command_line: &[u8], argument: &[u8]) -> bool {
+    command_line.split(|byte| matches!(byte, 0 | b' ')).any(|other| other == argument)
+}
+
 /// The children of all threads of `pid`.
 pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
@@ -129,6 +151,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn arguments_are_told_apart() {
+        const STORAGE: &[u8] = b"--utility-sub-type=storage.mojom.StorageService";
+        let names = |line: &[u8]| names(line, STORAGE);
+        assert!(names(
+            b"/usr/lib/chromium/chromium\0--type=utility\0\
+              --utility-sub-type=storage.mojom.StorageService\0--lang=fr\0"
+        ));
+        assert!(names(b"/x --type=utility --utility-sub-type=storage.mojom.StorageService --y"));
+        for other in [
+            &b""[..],
+            b"/x\0--utility-sub-type=network.mojom.NetworkService\0",
+            b"/x\0--utility-sub-type=storage.mojom.StorageServiceOfMine\0",
+            b"/x\0a--utility-sub-type=storage.mojom.StorageService\0",
+        ] {
+            assert!(!names(other));
+        }
+    }
 
     #[test]
     fn a_name_cannot_forge_the_fields_behind_it() {

@@ -24,6 +24,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::browser::{Browser, pump};
 use crate::environment::{self, User};
 use crate::init::Child;
+use crate::process::procfs;
 use crate::session::Session;
 
 /// What the encoder listens to.
@@ -157,8 +158,7 @@ impl Audio {
             let name = process.file_name();
             let pid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
             let Some(pid) = pid else { continue };
-            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-            if line.split(|byte| *byte == 0 || *byte == b' ').any(|word| word == AUDIO_PROCESS) {
+            if procfs::has_argument(pid.as_raw_nonzero().get(), AUDIO_PROCESS) {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
             }
         }

@@ -3,7 +3,6 @@
 
 use std::io;
 
-use browserd_api::ProfileId;
 use browserd_store::{BlobKey, StoreError};
 
 use super::key;
@@ -42,9 +41,7 @@ impl Profiles {
 
     /// Whether a profile has this archive.
     async fn is_kept(&self, archive: &BlobKey) -> Result<bool, StoreError> {
-        let profile =
-            archive.as_str().split('/').nth(1).and_then(|id| id.parse::<ProfileId>().ok());
-        let Some(id) = profile else { return Ok(false) };
+        let Some(id) = archive.profile_id() else { return Ok(false) };
         let saved = self.store().profiles().by_id(&id).await?.and_then(|row| row.saved);
         Ok(saved.is_some_and(|saved| key(&id, &saved).is_ok_and(|key| key == *archive)))
     }
@@ -54,7 +51,7 @@ impl Profiles {
 mod tests {
     use std::sync::Arc;
 
-    use browserd_api::Timestamp;
+    use browserd_api::{ProfileId, Timestamp};
     use browserd_store::{Blobs, DiskBlobs, ProfileRow, Saved, SqliteStore, Store};
 
     use super::*;

@@ -49,6 +49,13 @@ impl BlobKey {
         Self::new(format!("{}/{profile}/{version}.tar.zst", Self::PROFILES)).ok()
     }
 
+    /// The profile of which this was saved; none: it is another blob's.
+    #[must_use]
+    pub fn profile_id(&self) -> Option<ProfileId> {
+        let below = self.0.strip_prefix(Self::PROFILES)?.strip_prefix('/')?;
+        below.split_once('/')?.0.parse().ok()
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -70,6 +77,16 @@ mod tests {
         }
         assert!(BlobKey::new("a".repeat(BlobKey::LIMIT + 1)).is_err());
         let replay = BlobKey::replay(&ReplayId::generate());
+        assert_eq!(replay.profile_id(), None);
         assert_eq!(BlobKey::new(replay.as_str()), Ok(replay));
+    }
+
+    #[test]
+    fn a_key_tells_whose_it_is() {
+        let id = ProfileId::generate();
+        assert_eq!(BlobKey::profile(&id, "v").unwrap().profile_id(), Some(id.clone()));
+        for other in [format!("profiles/{id}"), format!("others/{id}/v"), "profiles/x/v".into()] {
+            assert_eq!(BlobKey::new(other).unwrap().profile_id(), None);
+        }
     }
 }
