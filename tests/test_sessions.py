@@ -301,6 +301,32 @@ def test_start_url_navigates_the_page_that_is_open(kernel: Kernel, make: Callabl
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [{"headless": True}, {"headless": False}, {"headless": True, "chrome_policy": {"BookmarkBarEnabled": True}}],
+    ids=["headless", "headful", "started for it"],
+)
+def test_nothing_of_ours_comes_after_a_start_url(kernel: Kernel, make: Callable[..., Any], site: Site, settings: dict[str, Any]) -> None:
+    """Whoever is answered opens a tab, or sends the tab elsewhere, at once: neither is aborted or taken over."""
+    browser = make(start_url=site.url("/title/started"), **settings)
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = first_page(cdp)
+        assert page.goto(site.url("/title/elsewhere")) is None
+
+        def title() -> str:
+            return next(one["title"] for one in cdp.call("Target.getTargets")["targetInfos"] if one["targetId"] == page.target)
+
+        for turn in range(10):
+            kernel.browsers.update(browser.session_id, start_url=site.url(f"/title/first-{turn}"))
+            assert page.goto(site.url("/title/elsewhere")) is None
+            kernel.browsers.update(browser.session_id, start_url=site.url(f"/title/second-{turn}"))
+            tab = new_page(cdp)
+            assert tab.goto(site.url("/title/mine")) is None
+            eventually(lambda: title() == f"second-{turn}", "the tab that was in front went there")
+            assert tab.evaluate("document.title") == "mine"
+            tab.close()
+
+
+@pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"viewport": {"width": 1, "height": 600}}, "viewport.width"), ({"viewport": {"width": 800}}, "viewport.height"),

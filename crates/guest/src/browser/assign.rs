@@ -15,7 +15,7 @@ impl Browser {
             self.enter_kiosk().await?;
         }
         if let Some(url) = to.start_url {
-            self.open_start_page(url);
+            self.open_start_page(url).await;
         }
         Ok(())
     }

@@ -249,11 +249,10 @@ impl Supervisor {
         let after_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.logs.event(&format!("chromium is ready after {after_ms} ms"));
         lasting.was_ready = true;
-        self.shim.report(GuestReport::Ready { after_ms }).await;
         if let Some(url) = self.session.spec.config.start_url.clone() {
-            let (cdp, logs) = (cdp.clone(), Arc::clone(&self.logs));
-            tokio::spawn(async move { start_page::open_in(&cdp, &page, &url, &logs).await });
+            start_page::open_first(cdp, page, url, &self.logs).await;
         }
+        self.shim.report(GuestReport::Ready { after_ms }).await;
     }
 
     async fn tell_lost(&self, lasting: &mut Lasting, detail: &str) {

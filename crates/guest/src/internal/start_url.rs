@@ -12,11 +12,12 @@ pub(super) struct StartUrl {
     url: String,
 }
 
-/// Sends the tab in front to a page. Answers at once; whether the page opens is nobody's failure.
+/// Sends the tab in front to a page. Answers when Chromium is on its way there; whether the page opens is
+/// nobody's failure.
 pub(super) async fn start_url(
     State(internal): State<Internal>,
     Json(asked): Json<StartUrl>,
 ) -> Result<StatusCode> {
-    internal.browser.open_start_page(asked.url);
+    internal.browser.open_start_page(asked.url).await;
     Ok(StatusCode::NO_CONTENT)
 }

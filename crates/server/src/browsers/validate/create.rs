@@ -55,7 +55,7 @@ pub(crate) struct CreateBrowser {
     /// Hide address bar and tabs. Default false.
     kiosk_mode: Option<bool>,
     /// Page to open: http, https or about; https is understood for a bare host. Its failure does
-    /// not fail the creation.
+    /// not fail the creation. The browser is on its way there when the session is answered.
     #[schema(max_length = 2048)]
     start_url: Option<String>,
     /// Time zone and language. Default: the server's.

@@ -40,7 +40,8 @@ pub(crate) struct UpdateBrowser {
     viewport: Option<UpdateViewport>,
     /// Other time zone and language, at once and without a restart.
     location: Option<UpdateLocation>,
-    /// Navigates the active page, fire and forget. An empty string asks for nothing.
+    /// Navigates the active page: the answer tells that it is on its way, not that it arrived. An empty
+    /// string asks for nothing.
     #[schema(max_length = 2048)]
     start_url: Option<String>,
     /// Extension: new time without activity after which the session ends, counted from the last one.
