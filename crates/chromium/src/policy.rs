@@ -10,7 +10,7 @@ use crate::locale;
 pub const SIZE_LIMIT: usize = 5 << 20;
 
 /// Folder of the policies inside a session, read by Chromium at start.
-pub const MANAGED_DIR: &str = "/etc/chromium/policies/managed";
+pub const MANAGED_DIR: &str = inside::POLICIES;
 
 /// [`MANAGED_DIR`], seen from /etc.
 pub const MANAGED_BELOW_ETC: &str = "chromium/policies/managed";

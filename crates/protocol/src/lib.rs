@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!  serve ──SessionSpec line, once──▶ shim ──GuestSpec (environment, once)──▶ guest
+//!  serve ──an empty line, once─────▶ shim: the session's folders are made
 //!  serve ◀──ShimReport lines──────── shim ◀──GuestReport lines── socketpair
 //!  serve ──ShimCommand lines───────▶ shim ──GuestCommand lines──▶ guest
 //!         └ a socket pair, the shim's stdin; a later serve connects to shim.sock instead
@@ -35,7 +36,7 @@ pub use spec::{
 
 /// Changes with every incompatible change of a type in this crate. A `serve` that meets a shim of
 /// another generation ends its session.
-pub const GENERATION: u32 = 3;
+pub const GENERATION: u32 = 4;
 
 /// Longest line either side may send, bytes.
 pub const LINE_LIMIT: usize = 64 * 1024;
@@ -54,6 +55,10 @@ pub mod inside {
     pub const USER_DATA_DIR: &str = "/home/kernel/user-data";
     /// Where downloads go.
     pub const DOWNLOADS: &str = "/home/kernel/Downloads";
+    /// Chromium's managed policies, which it reads when it starts.
+    pub const POLICIES: &str = "/etc/chromium/policies/managed";
+    /// Folders of the browser user.
+    pub const USER_FOLDERS: [&str; 3] = [HOME, USER_DATA_DIR, DOWNLOADS];
     /// Where the guest keeps process output; only the guest may read it.
     pub const STATE_DIR: &str = "/var/lib/browserd";
     /// Where recordings are written; only the guest may read it.

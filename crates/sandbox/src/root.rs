@@ -12,6 +12,7 @@
 //! Lower layers carry the session's uid mapping (idmapped mounts), so that files of the host's root
 //! belong to the session's root, which may then change them in its own upper layer.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -74,16 +75,17 @@ pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
     // Without this the session's mounts would show up on the host.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .step("make mounts private")?;
-    fs::create_dir_all(&root).step("create the root folder")?;
+    make_folder(&root)?;
     if plan.overlay {
-        let upper = fresh(plan.dir, "upper")?;
+        let upper = folder_of(plan.dir, "upper")?;
         populate(plan, &upper)?;
         let lower = layer(plan, plan.skeleton, "lower")?;
-        overlay(&[&lower], &upper, &fresh(plan.dir, "work")?, &root)?;
-        let upper_usr = fresh(plan.dir, "upper-usr")?;
+        overlay(&[&lower], &upper, &folder_of(plan.dir, "work")?, &root)?;
+        let upper_usr = folder_of(plan.dir, "upper-usr")?;
         own(&upper_usr, plan.root_uid, 0o755)?;
         let lower_usr = layer(plan, Path::new("/usr"), "lower-usr")?;
-        overlay(&[&lower_usr], &upper_usr, &fresh(plan.dir, "work-usr")?, &root.join("usr"))?;
+        let work_usr = folder_of(plan.dir, "work-usr")?;
+        overlay(&[&lower_usr], &upper_usr, &work_usr, &root.join("usr"))?;
     } else {
         skeleton::copy_to(plan.skeleton, &root)?;
         populate(plan, &root)?;
@@ -114,37 +116,96 @@ pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
     pivot(&root)
 }
 
-/// A fresh folder of the session.
-fn fresh(dir: &Path, name: &str) -> Result<PathBuf, WallError> {
+/// What a session's folder has besides the tree of its own: where it is mounted, and what overlays need.
+pub(crate) const AROUND: [&str; 7] =
+    ["root", "upper", "work", "lower", "upper-usr", "work-usr", "lower-usr"];
+const STICKY: [&str; 4] = ["tmp", "var/tmp", "tmp/.X11-unix", "tmp/.ICE-unix"];
+const RUN: &str = "run";
+const LOGS: &str = "var/log/browserd";
+const RUNTIME: &str = "run/user/1000";
+
+/// Makes the folders [`enter`] would make for an overlay, those that are the same in every session and
+/// `inside` besides; it gives them their owners.
+pub(crate) fn make_folders(dir: &Path, inside: &[&str]) -> Result<(), WallError> {
+    for name in AROUND {
+        folder_of(dir, name)?;
+    }
+    let upper = dir.join("upper");
+    let inside = inside.iter().map(|folder| folder.trim_start_matches('/'));
+    for folder in STICKY.into_iter().chain([LOGS, RUNTIME]).chain(inside) {
+        let path = upper.join(folder);
+        fs::create_dir_all(&path).step(format!("create {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A folder of the session's own, which may have been made already.
+fn folder_of(dir: &Path, name: &str) -> Result<PathBuf, WallError> {
     let path = dir.join(name);
-    fs::create_dir(&path).step(format!("create {}", path.display()))?;
+    make_folder(&path)?;
     Ok(path)
+}
+
+/// Makes a folder unless it is there; answers whether it was not.
+fn make_folder(path: &Path) -> Result<bool, WallError> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(WallError::new(format!("create {}", path.display()), error)),
+    }
+}
+
+/// Uid outside, and mode.
+type Owner = (u32, u32);
+
+/// The folders of a session's own tree, parents first. None: it leads to one, and is the session's root's.
+fn folders(plan: &Plan<'_>) -> BTreeMap<PathBuf, Option<Owner>> {
+    let mut all = BTreeMap::new();
+    let mut add = |folder: &str, uid, mode| {
+        let folder = Path::new(folder.trim_start_matches('/'));
+        for parent in folder.ancestors().skip(1).filter(|parent| *parent != Path::new("")) {
+            all.entry(parent.to_owned()).or_insert(None);
+        }
+        all.insert(folder.to_owned(), Some((uid, mode)));
+    };
+    for file in plan.planted {
+        if let Some(parent) = file.path.parent() {
+            add(&parent.to_string_lossy(), plan.root_uid, 0o755);
+        }
+    }
+    for folder in STICKY {
+        add(folder, plan.root_uid, 0o1777);
+    }
+    add(RUN, plan.root_uid, 0o755);
+    add(LOGS, plan.guest_uid, 0o755);
+    for folder in plan.user_folders {
+        add(folder, plan.user_uid, 0o755);
+    }
+    for folder in plan.guest_folders {
+        add(folder, plan.guest_uid, 0o700);
+    }
+    for (_, inside) in plan.bound {
+        add(inside, plan.root_uid, 0o755);
+    }
+    add(RUNTIME, plan.user_uid, 0o700);
+    all
 }
 
 /// Everything the session owns from the start.
 fn populate(plan: &Plan<'_>, at: &Path) -> Result<(), WallError> {
     own(at, plan.root_uid, 0o755)?;
-    for folder in ["tmp", "var/tmp", "tmp/.X11-unix", "tmp/.ICE-unix"] {
-        owned_folder(plan, at, folder, plan.root_uid, 0o1777)?;
-    }
-    owned_folder(plan, at, "run", plan.root_uid, 0o755)?;
-    owned_folder(plan, at, "var/log/browserd", plan.guest_uid, 0o755)?;
-    for folder in plan.user_folders {
-        owned_folder(plan, at, folder.trim_start_matches('/'), plan.user_uid, 0o755)?;
-    }
-    for folder in plan.guest_folders {
-        owned_folder(plan, at, folder.trim_start_matches('/'), plan.guest_uid, 0o700)?;
-    }
-    for (_, inside) in plan.bound {
-        owned_folder(plan, at, inside.trim_start_matches('/'), plan.root_uid, 0o755)?;
-    }
-    owned_folder(plan, at, "run/user/1000", plan.user_uid, 0o700)?;
-    for file in plan.planted {
-        let inside = file.path.strip_prefix("/").unwrap_or(&file.path);
-        let path = at.join(inside);
-        if let Some(parent) = inside.parent() {
-            owned_folder(plan, at, &parent.to_string_lossy(), plan.root_uid, 0o755)?;
+    for (folder, owner) in folders(plan) {
+        let path = at.join(folder);
+        let made = make_folder(&path)?;
+        match owner {
+            Some((uid, mode)) => own(&path, uid, mode)?,
+            None if made || plan.overlay => own(&path, plan.root_uid, 0o755)?,
+            // Copied from the skeleton, as it is there.
+            None => {}
         }
+    }
+    for file in plan.planted {
+        let path = at.join(file.path.strip_prefix("/").unwrap_or(&file.path));
         write_fresh(&path, &file.content).step(format!("write {}", file.path.display()))?;
         own(&path, plan.root_uid, file.mode)?;
     }
@@ -159,26 +220,6 @@ fn write_fresh(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
     io::Write::write_all(&mut file, content)
-}
-
-/// Makes `folder` below `at`; parents that had to be made belong to the session's root.
-fn owned_folder(
-    plan: &Plan<'_>,
-    at: &Path,
-    folder: &str,
-    uid: u32,
-    mode: u32,
-) -> Result<(), WallError> {
-    let mut path = at.to_owned();
-    for part in Path::new(folder).components() {
-        path.push(part);
-        match fs::create_dir(&path) {
-            Ok(()) => own(&path, plan.root_uid, 0o755)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(WallError::new(format!("create {}", path.display()), error)),
-        }
-    }
-    own(&path, uid, mode)
 }
 
 fn own(path: &Path, uid: u32, mode: u32) -> Result<(), WallError> {
@@ -201,7 +242,7 @@ fn layer(plan: &Plan<'_>, source: &Path, name: &str) -> Result<PathBuf, WallErro
         // nobody inside, which hides an owner and opens nothing.
         return Ok(source.to_owned());
     }
-    let at = fresh(plan.dir, name)?;
+    let at = folder_of(plan.dir, name)?;
     move_mount(tree.as_fd(), "", CWD, &at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .step(format!("mount {}", at.display()))?;
     Ok(at)

@@ -3,9 +3,10 @@
 //! ```text
 //!  shim                                   child (PID 1)
 //!  make user namespace, map ids
-//!  clone3 into the cgroup ───────────────▶ join v1 cgroups, cgroup namespace, into its leaf
+//!  clone3 into the cgroup ───────────────▶
 //!  rootless: write the id maps ──go──────▶ loopback up, listen for the gateway
-//!                                          host name, root::enter
+//!  into the cgroups, both of them          host name, root::enter
+//!                          └──go─────────▶ cgroup namespace, into its leaf
 //!                                          enter the user namespace, become its ids
 //!  take the listener ◀──fd, or why not──── bound capabilities, no_new_privs, seccomp
 //!                                          exec /.browserd/guest
@@ -101,6 +102,8 @@ pub struct Plan<'a> {
     pub identity: &'a Identity,
     /// Its cgroups.
     pub cgroup: &'a cgroup::Session,
+    /// Whether the caller is the session's shim and is to have its place there.
+    pub is_shim: bool,
     /// Host name inside.
     pub hostname: &'a str,
     /// Inside uid of the browser user.
@@ -142,6 +145,20 @@ pub struct Raised {
     pub overlay: bool,
 }
 
+/// Makes the folders of a session below `dir` that do not depend on who it is, `inside` among them, so
+/// that [`raise`] need not. It takes longer than anything else there, and may go on beside what comes
+/// before [`raise`]. Nothing to gain for an ordinary user.
+///
+/// # Errors
+///
+/// When one cannot be made; [`raise`] would fail likewise.
+pub fn make_folders(dir: &Path, inside: &[&str]) -> Result<(), WallError> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    root::make_folders(dir, inside)
+}
+
 /// Raises the walls and starts the guest. The caller must be single-threaded.
 pub fn raise(plan: &Plan<'_>) -> Result<Raised, WallError> {
     let overlay = matches!(plan.identity, Identity::Range(_));
@@ -157,7 +174,7 @@ pub fn raise(plan: &Plan<'_>) -> Result<Raised, WallError> {
 
 /// Removes what a failed attempt left in the session's folder.
 fn clear_folder(dir: &Path) -> Result<(), WallError> {
-    for name in ["root", "upper", "work", "lower", "upper-usr", "work-usr", "lower-usr"] {
+    for name in root::AROUND {
         let path = dir.join(name);
         if path.exists() {
             fs::remove_dir_all(&path).step(format!("remove {}", path.display()))?;
@@ -219,6 +236,8 @@ fn introduce(
         write_proc(pid, "gid_map", &format!("{inside} {} 1", gid.as_raw()))?;
     }
     socket.write_all(b"g").step("let PID 1 go on")?;
+    plan.cgroup.settle(pid, plan.is_shim)?;
+    socket.write_all(b"g").step("let PID 1 go on")?;
     let listener = receive_listener(socket)?;
     // The other end closes at exec; anything before that is why it did not come to it.
     let mut why = String::new();
@@ -274,9 +293,7 @@ fn become_guest(
         sys::become_ids(guest, guest).step("become the mapped user")?;
     }
     limit_resources(plan)?;
-    plan.cgroup.join_v1()?;
-    sys::new_cgroup_namespace().step("make a cgroup namespace")?;
-    plan.cgroup.enter_init()?;
+    let to_init = plan.cgroup.way_to_init()?;
     let leaves = plan.cgroup.detached_folder()?;
     sys::loopback_up().step("bring the loopback up")?;
     let gateway = TcpListener::bind(plan.gateway).step("listen for the gateway")?;
@@ -297,6 +314,11 @@ fn become_guest(
         bound: plan.bound,
         shm_bytes: plan.shm_bytes,
     })?;
+    (&mut &*socket).read_exact(&mut [0]).step("wait for the cgroups")?;
+    sys::new_cgroup_namespace().step("make a cgroup namespace")?;
+    if let Some(mut to_init) = to_init {
+        to_init.write_all(b"0").step("enter the guest's cgroup")?;
+    }
     if let Some(userns) = userns {
         move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))
             .step("enter the user namespace")?;

@@ -39,7 +39,7 @@ fn own_cgroups() -> String {
 
 /// What a shell prints that stands where the guest would.
 fn raise_and_run(script: &str) -> String {
-    match support::stand("limits", script, &[], &[]) {
+    match support::stand("limits", script, &[], &[], &[]) {
         Ok(stood) => format!(
             "tracks {} memory {} pids {}\n{}",
             stood.tracks,

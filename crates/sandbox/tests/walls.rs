@@ -15,6 +15,8 @@ use browserd_sandbox::walls::PlantedFile;
 /// The parent test runs each scene in a process of its own, because raising walls needs a process
 /// with one thread and the test harness has several.
 const SCENE: &str = "BROWSERD_WALLS_SCENE";
+/// Folders made before, separated by spaces.
+const AHEAD: &str = "BROWSERD_WALLS_AHEAD";
 
 fn main() {
     match std::env::var(SCENE) {
@@ -28,7 +30,9 @@ fn raise_and_run(script: &str) -> String {
     let planted =
         [planted("/etc/planted/deep", b"here"), planted("/etc/localtime", b"a zone of its own")];
     let bound = [(Path::new("/usr/share"), "/opt/bound/share")];
-    let stood = match support::stand("walls", script, &planted, &bound) {
+    let ahead = std::env::var(AHEAD).unwrap_or_default();
+    let ahead: Vec<&str> = ahead.split_whitespace().collect();
+    let stood = match support::stand("walls", script, &planted, &bound, &ahead) {
         Ok(stood) => stood,
         Err(error) => return format!("NOT RAISED {error}\n"),
     };
@@ -38,8 +42,12 @@ fn raise_and_run(script: &str) -> String {
 }
 
 fn scene(script: &str) -> String {
-    let output =
-        Command::new(std::env::current_exe().unwrap()).env(SCENE, script).output().unwrap();
+    scene_ahead(script, "")
+}
+
+fn scene_ahead(script: &str, ahead: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program).env(SCENE, script).env(AHEAD, ahead).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     text
@@ -99,7 +107,7 @@ const POWERS: [(&str, u32); 14] = [
 
 fn harness() -> i32 {
     let root = rustix::process::geteuid().is_root();
-    let scenes: [Scene; 12] = [
+    let scenes: [Scene; 13] = [
         ("pid_1_sees_only_itself", || {
             let text = scene("echo pid=$$; ls /proc | grep -c '^[0-9]'");
             assert!(text.starts_with("pid=1\n"), "{text}");
@@ -117,6 +125,13 @@ fn harness() -> i32 {
                 "{text}"
             );
             assert!(text.contains("wrote"), "{text}");
+        }),
+        ("folders_made_ahead_are_as_the_others", || {
+            let script = "find / -xdev -path /tmp/\\* -prune -o -printf '%p %y %U %G %m\\n' | sort";
+            let text = scene(script);
+            assert!(text.contains("/home/kernel d 1000 1000 755\n"), "{text}");
+            let ahead = "/home/kernel /var/lib/browserd /opt/bound/share /etc/planted";
+            assert_eq!(scene_ahead(script, ahead), text);
         }),
         ("no_new_privileges_and_a_filter", || {
             let text = scene("grep -E 'NoNewPrivs|Seccomp:|CapBnd' /proc/self/status");

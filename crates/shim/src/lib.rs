@@ -26,7 +26,7 @@ mod life;
 mod raise;
 mod to_guest;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -41,14 +41,15 @@ pub fn run(prepare: impl FnOnce(&str)) -> ExitCode {
     let stdin = std::io::stdin();
     let Ok(socket) = stdin.as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
     let socket = UnixStream::from(socket);
-    let spec = match read_spec(&socket) {
+    let mut said = BufReader::new((&socket).take(SPEC_LIMIT as u64));
+    let spec = match read_spec(&mut said) {
         Ok(spec) => spec,
         Err(error) => return fail(&socket, &format!("unreadable session spec: {error}")),
     };
     prepare(&spec.log);
     // A session of its own: a Ctrl-C for `serve` is not for the shim.
     let _ = rustix::process::setsid();
-    let raised = match raise::raise(&spec) {
+    let raised = match raise::raise(&spec, || folders_made(&mut said)) {
         Ok(raised) => raised,
         Err(error) => return fail(&socket, &error.to_string()),
     };
@@ -72,17 +73,25 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn read_spec(socket: &UnixStream) -> std::io::Result<SessionSpec> {
-    // Byte by byte would be slow and a large buffer would swallow commands that follow; `serve`
-    // sends none before the first report.
+/// `serve` sends nothing but this and the line of [`folders_made`] before the first report, so a buffer
+/// that reads ahead swallows no command.
+fn read_spec(said: &mut impl BufRead) -> io::Result<SessionSpec> {
     let mut line = Vec::new();
-    BufReader::new(socket.take(SPEC_LIMIT as u64)).read_until(b'\n', &mut line)?;
+    said.read_until(b'\n', &mut line)?;
     let spec: SessionSpec = serde_json::from_slice(&line)?;
     if spec.generation != GENERATION {
         let message = format!("generation {} meets {GENERATION}", spec.generation);
-        return Err(std::io::Error::other(message));
+        return Err(io::Error::other(message));
     }
     Ok(spec)
+}
+
+/// Waits until `serve` leaves the session's folder to us.
+fn folders_made(said: &mut impl BufRead) -> io::Result<()> {
+    match said.read_until(b'\n', &mut Vec::new())? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }
 
 fn fail(socket: &UnixStream, detail: &str) -> ExitCode {

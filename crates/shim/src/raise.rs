@@ -52,8 +52,12 @@ pub(crate) struct Session {
     pub(crate) _identity: Identity,
 }
 
-/// Raises the walls described by `spec`. Single-threaded.
-pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
+/// Raises the walls described by `spec`, in a folder that is used once `folders_made` returns.
+/// Single-threaded.
+pub(crate) fn raise(
+    spec: &SessionSpec,
+    folders_made: impl FnOnce() -> io::Result<()>,
+) -> Result<Session, RaiseError> {
     if spec.merge_memory {
         // What is started from here on inherits it.
         browserd_sandbox::merge_memory()
@@ -89,7 +93,6 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
     let places = cgroup::Session::places(&hierarchies, &spec.cgroups.parent, name);
     write_ledger(spec, &places, None)?;
     let cgroup = cgroup::Session::create(&hierarchies, &spec.cgroups.parent, name, &limits, owner)?;
-    cgroup.enter_shim()?;
 
     let http = UnixListener::bind(file::GUEST_SOCK).during("listen on guest.sock")?;
     let door = UnixListener::bind(file::DOOR_SOCK).during("listen on door.sock")?;
@@ -123,15 +126,17 @@ pub(crate) fn raise(spec: &SessionSpec) -> Result<Session, RaiseError> {
     let runners = spec.programs.node_runners.as_deref();
     let bound: Vec<_> = runners.map(|host| (host, inside::NODE_RUNNERS)).into_iter().collect();
     let program = walls::own_program().during("find this program")?;
+    folders_made().during("wait until the session's folders are made")?;
     let raised = walls::raise(&Plan {
         dir: &spec.dir,
         skeleton: &spec.skeleton,
         identity: &identity,
         cgroup: &cgroup,
+        is_shim: true,
         hostname: "browser",
         user_uid: inside::UID,
         planted: &planted,
-        user_folders: &[inside::HOME, inside::USER_DATA_DIR, inside::DOWNLOADS],
+        user_folders: &inside::USER_FOLDERS,
         guest_folders: &[inside::STATE_DIR],
         bound: &bound,
         program: &program,

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use browserd_protocol::lines::Lines;
-use browserd_protocol::{GuestReport, SessionSpec, ShimReport, file};
+use browserd_protocol::{GuestReport, SessionSpec, ShimReport, file, inside};
 use browserd_sandbox::cgroup::{Controls, Hierarchies};
+use browserd_sandbox::walls;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -39,12 +40,13 @@ pub(super) async fn start(
     urgency: Urgency,
     events: mpsc::Sender<RuntimeEvent>,
 ) -> Result<LocalInstance, StartError> {
+    let awaited = matches!(urgency, Urgency::Now);
     let (within, unless) = match urgency {
         Urgency::Now => (READY_WITHIN, CancellationToken::new()),
         Urgency::Ahead(unless) => (AHEAD_WITHIN, unless),
     };
     let dir = spec.dir.clone();
-    let outcome = match launch(program, &spec).await {
+    let outcome = match launch(program, &spec, awaited).await {
         Ok(mut shim) => {
             let ready = tokio::select! {
                 ready = tokio::time::timeout(within, ready(&mut shim)) => {
@@ -78,9 +80,30 @@ fn failed(detail: impl ToString) -> StartError {
     StartError { reason: EndReason::FailedToStart, detail: detail.to_string() }
 }
 
-/// Starts the shim and sends it the spec over its stdin, a socket.
-async fn launch(program: &Path, spec: &SessionSpec) -> io::Result<Shim> {
+/// Starts the shim. Where somebody waits, the session's folders are made meanwhile, which would take
+/// the shim longer than all else; otherwise the shim makes them itself, at its lower priority.
+async fn launch(program: &Path, spec: &SessionSpec, awaited: bool) -> io::Result<Shim> {
     std::fs::DirBuilder::new().mode(0o700).create(&spec.dir)?;
+    let folders = awaited.then(|| {
+        let dir = spec.dir.clone();
+        let mut inside =
+            [&inside::USER_FOLDERS[..], &[inside::STATE_DIR, inside::POLICIES]].concat();
+        inside.extend(spec.programs.node_runners.is_some().then_some(inside::NODE_RUNNERS));
+        tokio::task::spawn_blocking(move || walls::make_folders(&dir, &inside))
+    });
+    let shim = begin(program, spec).await;
+    if let Some(folders) = folders {
+        // In any case: who clears the folder away is to be alone with it. What fails here fails in
+        // the shim as well, which says so.
+        let _ = folders.await;
+    }
+    let mut shim = shim?;
+    shim.commands.write_all(b"\n").await?;
+    Ok(shim)
+}
+
+/// Starts the shim and sends it the spec over its stdin, a socket.
+async fn begin(program: &Path, spec: &SessionSpec) -> io::Result<Shim> {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)

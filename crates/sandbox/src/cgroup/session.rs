@@ -122,12 +122,17 @@ impl Session {
         self.v2.is_some()
     }
 
-    /// Moves this process into the shim's place.
-    pub fn enter_shim(&self) -> Result<(), WallError> {
-        match &self.v2 {
-            Some(folder) => write(&folder.join("shim/cgroup.procs"), "0"),
-            None => Ok(()),
+    /// Moves PID 1 into the v1 trees, and this process into the shim's place if it is the shim. The first move waits
+    /// some milliseconds for the kernel (`cgroup_attach_lock` for an RCU grace period), those that follow
+    /// soon do not, so whoever has something else to do had better do it meanwhile.
+    pub(crate) fn settle(&self, pid: i32, is_shim: bool) -> Result<(), WallError> {
+        if let Some(folder) = self.v2.as_ref().filter(|_| is_shim) {
+            write(&folder.join("shim/cgroup.procs"), "0")?;
         }
+        for (_, folder) in &self.v1 {
+            write(&folder.join("cgroup.procs"), &pid.to_string())?;
+        }
+        Ok(())
     }
 
     /// The folder PID 1 is born into, to hand to `clone3`: the one that is to be the root of its
@@ -156,23 +161,16 @@ impl Session {
         self.v2.as_ref().map(|folder| folder.join("inside/own"))
     }
 
-    /// Moves PID 1 out of the root of its cgroup namespace into the guest's leaf. It has to be born
-    /// in that root and go from there: where namespaces are boundaries of delegation (the mount
-    /// option `nsdelegate`, set by systemd) a process is never moved to a group that its namespace
-    /// does not show, so the namespace of a guest made in the leaf would know no other leaf.
-    pub(crate) fn enter_init(&self) -> Result<(), WallError> {
-        match self.own() {
-            Some(own) => write(&own.join("init/cgroup.procs"), "0"),
-            None => Ok(()),
-        }
-    }
-
-    /// Moves this process into the v1 trees; called by PID 1 before it gives up its powers.
-    pub(crate) fn join_v1(&self) -> Result<(), WallError> {
-        for (_, folder) in &self.v1 {
-            write(&folder.join("cgroup.procs"), "0")?;
-        }
-        Ok(())
+    /// The way out of the root of its cgroup namespace into the guest's leaf, for PID 1, which writes 0
+    /// to it. It has to be born in that root and go from there: where namespaces are boundaries of
+    /// delegation (the mount option `nsdelegate`, set by systemd) a process is never moved to a group
+    /// that its namespace does not show, so the namespace of a guest made in the leaf would know no
+    /// other leaf.
+    pub(crate) fn way_to_init(&self) -> Result<Option<fs::File>, WallError> {
+        let Some(own) = self.own() else { return Ok(None) };
+        let path = own.join("init/cgroup.procs");
+        let opened = fs::OpenOptions::new().write(true).open(&path);
+        opened.step(format!("open {}", path.display())).map(Some)
     }
 
     /// How often the kernel killed something inside for memory, be it this session's or the

@@ -26,12 +26,13 @@ pub(crate) struct Stood {
 }
 
 /// Raises walls and has `script` run inside; an error when they do not stand. `name` tells the
-/// cgroups of tests apart. For a process with one thread.
+/// cgroups of tests apart; the folders `ahead`, if any, are made before. For a process with one thread.
 pub(crate) fn stand(
     name: &str,
     script: &str,
     planted: &[PlantedFile],
     bound: &[(&Path, &str)],
+    ahead: &[&str],
 ) -> Result<Stood, String> {
     let dir = tempfile::tempdir().unwrap();
     let skeleton_folder = dir.path().join("skeleton");
@@ -52,12 +53,16 @@ pub(crate) fn stand(
     let limits = Limits { memory: 256 << 20, pids: PROCESSES, cpu_weight: 100, cpu_max_pct: None };
     let places = cgroup::Session::places(&hierarchies, &parent, "one");
     let group = cgroup::Session::create(&hierarchies, &parent, "one", &limits, owner).unwrap();
+    if !ahead.is_empty() {
+        walls::make_folders(&session, ahead).unwrap();
+    }
     let (output, log) = rustix::pipe::pipe().unwrap();
     let raised = walls::raise(&Plan {
         dir: &session,
         skeleton: &skeleton_folder,
         identity: &identity,
         cgroup: &group,
+        is_shim: false,
         hostname: "inside",
         user_uid: 1000,
         planted,
