@@ -237,7 +237,8 @@ fn introduce(
     }
     socket.write_all(b"g").step("let PID 1 go on")?;
     plan.cgroup.settle(pid, plan.is_shim)?;
-    socket.write_all(b"g").step("let PID 1 go on")?;
+    // A child that is gone by now has said why, which is read below.
+    let _ = socket.write_all(b"g");
     let listener = receive_listener(socket)?;
     // The other end closes at exec; anything before that is why it did not come to it.
     let mut why = String::new();

@@ -53,6 +53,24 @@ fn scene_ahead(script: &str, ahead: &str) -> String {
     text
 }
 
+/// As [`scene`], with the session's folder on a filesystem that holds no upper layer, as in a container.
+fn scene_in_a_container(script: &str) -> String {
+    let mounted = "mount -t tmpfs none /mnt && mkdir /mnt/lower /mnt/upper /mnt/work /mnt/root && \
+                   mount -t overlay none /mnt/root \
+                   -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work && exec \"$0\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", mounted])
+        .arg(std::env::current_exe().unwrap())
+        .env(SCENE, script)
+        .env(AHEAD, "/home/kernel")
+        .env("TMPDIR", "/mnt/root")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
 fn planted(path: &str, content: &[u8]) -> PlantedFile {
     PlantedFile { path: path.into(), content: content.to_vec(), mode: 0o644 }
 }
@@ -107,7 +125,7 @@ const POWERS: [(&str, u32); 14] = [
 
 fn harness() -> i32 {
     let root = rustix::process::geteuid().is_root();
-    let scenes: [Scene; 13] = [
+    let scenes: [Scene; 14] = [
         ("pid_1_sees_only_itself", || {
             let text = scene("echo pid=$$; ls /proc | grep -c '^[0-9]'");
             assert!(text.starts_with("pid=1\n"), "{text}");
@@ -132,6 +150,14 @@ fn harness() -> i32 {
             assert!(text.contains("/home/kernel d 1000 1000 755\n"), "{text}");
             let ahead = "/home/kernel /var/lib/browserd /opt/bound/share /etc/planted";
             assert_eq!(scene_ahead(script, ahead), text);
+        }),
+        ("they_stand_without_overlays", || {
+            let script =
+                "touch /usr/x 2>&1; touch /home/kernel/x && echo wrote; cat /etc/planted/deep";
+            if rustix::process::geteuid().is_root() {
+                let text = scene_in_a_container(script);
+                assert!(text.contains("Read-only") && text.ends_with("wrote\nhere"), "{text}");
+            }
         }),
         ("no_new_privileges_and_a_filter", || {
             let text = scene("grep -E 'NoNewPrivs|Seccomp:|CapBnd' /proc/self/status");

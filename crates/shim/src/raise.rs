@@ -52,8 +52,8 @@ pub(crate) struct Session {
     pub(crate) _identity: Identity,
 }
 
-/// Raises the walls described by `spec`, in a folder that is used once `folders_made` returns.
-/// Single-threaded.
+/// Raises the walls described by `spec`; the session's folder is left to us alone once `folders_made`
+/// returns. Single-threaded.
 pub(crate) fn raise(
     spec: &SessionSpec,
     folders_made: impl FnOnce() -> io::Result<()>,

@@ -122,9 +122,9 @@ impl Session {
         self.v2.is_some()
     }
 
-    /// Moves PID 1 into the v1 trees, and this process into the shim's place if it is the shim. The first move waits
-    /// some milliseconds for the kernel (`cgroup_attach_lock` for an RCU grace period), those that follow
-    /// soon do not, so whoever has something else to do had better do it meanwhile.
+    /// Moves PID 1 into the v1 trees, and this process into the shim's place if it is the shim. The
+    /// first move waits some milliseconds for the kernel (an RCU grace period, `cgroup_attach_lock` in
+    /// kernel/cgroup/cgroup.c), those that follow soon do not: what can be done meanwhile should be.
     pub(crate) fn settle(&self, pid: i32, is_shim: bool) -> Result<(), WallError> {
         if let Some(folder) = self.v2.as_ref().filter(|_| is_shim) {
             write(&folder.join("shim/cgroup.procs"), "0")?;
