@@ -47,7 +47,12 @@ fn scene(script: &str) -> String {
 
 fn scene_ahead(script: &str, ahead: &str) -> String {
     let program = std::env::current_exe().unwrap();
-    let output = Command::new(program).env(SCENE, script).env(AHEAD, ahead).output().unwrap();
+    printed(Command::new(program).env(SCENE, script).env(AHEAD, ahead))
+}
+
+/// What a scene's process prints; it is not to fail.
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     text
@@ -58,17 +63,14 @@ fn scene_in_a_container(script: &str) -> String {
     let mounted = "mount -t tmpfs none /mnt && mkdir /mnt/lower /mnt/upper /mnt/work /mnt/root && \
                    mount -t overlay none /mnt/root \
                    -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work && exec \"$0\"";
-    let output = Command::new("unshare")
-        .args(["--mount", "sh", "-c", mounted])
-        .arg(std::env::current_exe().unwrap())
-        .env(SCENE, script)
-        .env(AHEAD, "/home/kernel")
-        .env("TMPDIR", "/mnt/root")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    text
+    printed(
+        Command::new("unshare")
+            .args(["--mount", "sh", "-c", mounted])
+            .arg(std::env::current_exe().unwrap())
+            .env(SCENE, script)
+            .env(AHEAD, "/home/kernel")
+            .env("TMPDIR", "/mnt/root"),
+    )
 }
 
 fn planted(path: &str, content: &[u8]) -> PlantedFile {
