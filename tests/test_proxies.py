@@ -10,7 +10,7 @@ from kernel import Kernel
 from harness import sessions
 from harness.cdp import Cdp, Page, first_page, new_page
 from harness.deadline import eventually
-from harness.server import KEY, Server, free_port, serving
+from harness.server import KEY, Server, serving
 from harness.sessions import refused
 from harness.site import Site
 from harness.upstream import PASSWORD, USER, Upstream, certificate
@@ -277,7 +277,7 @@ def test_a_check_says_what_is_wrong(kernel: Kernel, upstreams: dict[str, Any], s
     at = upstreams["http"].config
     for protocol, config, words in (
         ("http", {**at, "password": "wrong-password"}, "credentials"),
-        ("http", {**at, "port": free_port()}, "not at a public address"),
+        ("http", {**at, "port": 9}, "not at a public address"),
         ("https", {**at, "port": site.port}, "certificate"),
         ("http", {**at, "host": "nobody.invalid"}, "does not answer"),
     ):
