@@ -5,9 +5,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use browserd_guest_session::Session;
 use uuid::Uuid;
-
-use crate::session::Session;
 
 /// The folder. Removed when dropped, with all that is in it.
 pub(crate) struct Aside(PathBuf);

@@ -7,6 +7,7 @@ pub(crate) mod headers;
 pub(crate) mod input;
 #[path = "../../../fuzz/common/runtime.rs"]
 pub(crate) mod runtime;
+#[path = "../../../fuzz/common/scratch.rs"]
 pub(crate) mod scratch;
 #[cfg(test)]
 #[path = "../../../fuzz/common/seeds.rs"]
@@ -14,6 +15,8 @@ mod seeds;
 mod small;
 #[path = "../../../fuzz/common/stretched.rs"]
 pub(crate) mod stretched;
+#[path = "../../../fuzz/common/tree.rs"]
+pub(crate) mod tree;
 
 use crate::{browser, computer, curl, extensions, fs, logs, playwright, process, profile};
 use crate::{repl, runner, screen, webdriver};
@@ -35,11 +38,9 @@ pub const TARGETS: &[Target] = &[
     ("file_range", fs::fuzzing::file_range),
     ("guest_query", small::guest_query),
     ("key_names", computer::fuzzing::key_names),
-    ("locale_archive", small::locale_archive),
     ("log_lines", logs::fuzzing::log_lines),
     ("log_tail", logs::fuzzing::log_tail),
     ("page_events", screen::fuzzing::page_events),
-    ("proc_files", process::fuzzing::proc_files),
     ("profile_cookies", profile::fuzzing::profile_cookies),
     ("program_lines", browser::fuzzing::program_lines),
     ("repl_answer", repl::fuzzing::repl_answer),

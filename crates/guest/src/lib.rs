@@ -6,25 +6,19 @@
 
 mod accounts;
 mod aside;
-pub mod awake;
 pub mod browser;
 pub mod computer;
 pub mod curl;
-pub mod disk;
 pub mod door;
 mod drain;
-pub mod environment;
 pub mod extensions;
 pub mod fs;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
-pub mod init;
 mod inotify;
 pub mod internal;
-mod locale;
-pub mod location;
 pub mod logs;
 pub mod playwright;
 pub mod process;
@@ -37,9 +31,10 @@ pub mod requests;
 mod run;
 mod runner;
 pub mod screen;
-pub mod session;
+mod signals;
 mod sse;
 pub mod webdriver;
 
 pub use http::openapi;
 pub use run::{Guest, run};
+pub use signals::raise_descriptor_limit;

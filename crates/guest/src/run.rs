@@ -5,24 +5,24 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
+use browserd_guest_session::awake::Awake;
+use browserd_guest_session::disk::Disk;
+use browserd_guest_session::location::InForce;
+use browserd_guest_session::{Children, Commands, Places, Session, ShimLine};
 use browserd_protocol::{DiskLimit, GuestCommand, GuestReport, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use browserd_sandbox::usage::Usage;
 use rustix::process::DumpableBehavior;
 
-use crate::awake::Awake;
 use crate::browser::Browser;
 use crate::computer::Computer;
 use crate::curl::Curl;
-use crate::disk::Disk;
 use crate::door;
 use crate::extensions::Extensions;
 use crate::fs::Files;
 use crate::http;
-use crate::init::{Children, Commands, ShimLine, raise_descriptor_limit, termination};
 use crate::internal;
-use crate::location::InForce;
 use crate::logs::LogStreams;
 use crate::playwright::Playwright;
 use crate::process::{Processes, Retention};
@@ -31,7 +31,7 @@ use crate::repl::Repl;
 use crate::replays::{self, Replays};
 use crate::runner::Kit;
 use crate::screen::Screen;
-use crate::session::{Places, Session};
+use crate::signals::{raise_descriptor_limit, termination};
 use crate::webdriver;
 
 /// A guest about to run: what it is to serve, and the sockets it serves on. [`Guest::inherited`]

@@ -11,6 +11,8 @@ use browserd_chromium::cdp::{Cdp, CdpError};
 use browserd_chromium::devtools::{self, Endpoint};
 use browserd_chromium::flags::{self, Engine, LaunchConfig};
 use browserd_chromium::locale;
+use browserd_guest_session::environment::{self, User};
+use browserd_guest_session::{Child, Session};
 use browserd_protocol::inside;
 use browserd_sandbox::child::{Input, Launch};
 use browserd_sandbox::leaf::Leaf;
@@ -22,9 +24,6 @@ use tokio::sync::{broadcast, oneshot};
 use super::forced;
 use super::logs::{Logs, pump};
 use super::standing::Standing;
-use crate::environment::{self, User};
-use crate::init::Child;
-use crate::session::Session;
 
 /// Links that tie a profile to a running Chromium; after a crash they stay.
 const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
 use browserd_chromium::policy;
+use browserd_guest_session::location::replace;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast;
@@ -26,7 +27,6 @@ use tokio::time::Instant;
 
 use super::evaluate::evaluate;
 use super::{Browser, NoBrowser, POLICY_PAGE, Standing};
-use crate::location::replace;
 
 /// How long an installation may take. The first policies read after a start take a second or two.
 const INSTALLED_WITHIN: Duration = Duration::from_secs(30);

@@ -4,7 +4,6 @@ use browserd_protocol::LINE_LIMIT;
 use tokio::io::AsyncReadExt;
 
 use super::lines::Lines;
-use super::memory_watch::field;
 use crate::fuzzing::input::cut;
 use crate::fuzzing::runtime::block_on;
 use crate::fuzzing::stretched::stretched;
@@ -27,14 +26,4 @@ pub(crate) fn program_lines(data: &[u8]) {
     let wanted: Vec<&[u8]> =
         wanted.into_iter().map(|line| &line[..line.len().min(LINE_LIMIT)]).collect();
     assert_eq!(found, wanted);
-}
-
-/// `/proc/PID/status` of a process that calls itself `name`, of which the kernel writes line breaks
-/// in another way: the memory it has is the kernel's figure.
-pub(crate) fn status_fields(name: &[u8]) {
-    let _ = field(name, "RssAnon:");
-    let name: Vec<u8> = name.iter().copied().filter(|byte| *byte != b'\n').collect();
-    let status = [b"Name:\t", &name[..], b"\nRssAnon:\t  312 kB\nRssShmem:\t  4 kB\n"].concat();
-    assert_eq!(field(&status, "RssAnon:"), Some(312 << 10));
-    assert_eq!(field(&status, "RssShmem:"), Some(4 << 10));
 }

@@ -11,10 +11,10 @@
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
+use browserd_guest_session::procfs::field;
+use browserd_guest_session::{Children, ShimLine};
 use browserd_protocol::GuestReport;
 use tokio::time::Instant;
-
-use crate::init::{Children, ShimLine};
 
 /// Time between two samples. A sample costs about 0.04 ms a process.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -90,15 +90,6 @@ fn close(proc: &str) -> Option<Memory> {
     divided.or_else(|| rough(proc))
 }
 
-/// A line `Name:   12 kB`, in bytes.
-pub(super) fn field(text: &[u8], name: &str) -> Option<u64> {
-    let mut lines = text.split(|byte| *byte == b'\n');
-    let line = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
-    let line = std::str::from_utf8(line).ok()?;
-    let kib = line.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?;
-    kib.checked_mul(1024)
-}
-
 /// Bytes of the files in [`SHM`], which is a filesystem of the session's own.
 fn files() -> u64 {
     let Ok(shm) = rustix::fs::statvfs(SHM) else { return 0 };
@@ -108,16 +99,6 @@ fn files() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields() {
-        let text = b"Name:\t\xff\nRssAnon:\t     312 kB\nRssShmem:\t       4 kB\nPss_Anon: 1 MB\n";
-        assert_eq!(field(text, "RssAnon:"), Some(312 * 1024));
-        assert_eq!(field(text, "RssShmem:"), Some(4096));
-        assert_eq!(field(text, "Pss_Anon:"), None);
-        assert_eq!(field(text, "Rss:"), None);
-        assert_eq!(field(b"RssAnon: 18446744073709551615 kB", "RssAnon:"), None);
-    }
 
     const SIZE: u64 = 64 << 20;
 

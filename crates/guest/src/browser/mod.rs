@@ -47,14 +47,12 @@ use std::time::Duration;
 
 use browserd_chromium::cdp::Cdp;
 use browserd_chromium::devtools::Endpoint;
+use browserd_guest_session::{Session, ShimLine};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::init::ShimLine;
-use crate::session::Session;
 
 use formats::Formats;
 
@@ -148,8 +146,8 @@ impl Browser {
         }
         let ages = session.spec.runs_shell().then(Ages::default);
         let standing = Arc::new(Standing::new(&session.spec.config));
-        let display =
-            (!session.spec.config.headless).then(|| crate::environment::display(&session));
+        let display = (!session.spec.config.headless)
+            .then(|| browserd_guest_session::environment::display(&session));
         let supervisor = supervisor::Supervisor {
             session: Arc::clone(&session),
             shim,

@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
 use browserd_chromium::locale;
+use browserd_guest_session::Session;
+use browserd_guest_session::location::{Location, languages, zone};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::evaluate::evaluate;
 use super::{Browser, NoBrowser, POLICY_PAGE};
-use crate::location::{Location, languages, zone};
-use crate::session::Session;
 
 /// How long Chromium may take. The first time, policies take it a second or two.
 const TAKEN_WITHIN: Duration = Duration::from_secs(20);

@@ -8,11 +8,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_guest_session::procfs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use crate::process::procfs;
 
 /// What the command line of that process has.
 const STORAGE: &[u8] = b"--utility-sub-type=storage.mojom.StorageService";

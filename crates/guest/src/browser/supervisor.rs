@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use browserd_chromium::cdp::Cdp;
+use browserd_guest_session::{Child, ExitStatus, Session, ShimLine, environment};
 use browserd_protocol::GuestReport;
 use browserd_sandbox::child::LaunchError;
 use browserd_sandbox::leaf::Leaf;
@@ -21,9 +22,6 @@ use super::restarts::{Decision, Life, Restarts};
 use super::{
     BrowserState, Running, Standing, forced, randr, start_page, window_manager, xserver, zygote,
 };
-use crate::environment;
-use crate::init::{Child, ExitStatus, ShimLine};
-use crate::session::Session;
 
 /// How long a start may take; many at once on a small machine take seconds.
 const START_WITHIN: Duration = Duration::from_secs(60);

@@ -9,15 +9,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use browserd_guest_session::environment::{self, User};
+use browserd_guest_session::{Child, Session};
 use browserd_sandbox::child::{Input, Launch};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
 use super::logs::{Logs, pump};
-use crate::environment::{self, User};
-use crate::init::Child;
-use crate::session::Session;
 
 /// Where X servers have their sockets; must exist before one starts that is not root.
 const SOCKETS: &str = "/tmp/.X11-unix";

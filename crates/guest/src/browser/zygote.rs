@@ -6,11 +6,10 @@
 
 use std::io;
 
+use browserd_guest_session::procfs;
 use futures_util::future::select_all;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::net::unix::pipe::Receiver;
-
-use crate::process::procfs;
 
 /// What the command line of one has.
 const ZYGOTE: &[u8] = b"--type=zygote";

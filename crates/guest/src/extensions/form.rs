@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use browserd_api::ErrorCode;
+use browserd_guest_session::disk::Disk;
 use browserd_rest::{Error, Result};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -14,7 +15,6 @@ use tokio::io::AsyncWriteExt;
 
 use super::staging::Staging;
 use super::{ARCHIVE, AT_ONCE};
-use crate::disk::Disk;
 use crate::fs::{Idle, parts};
 
 /// Longest name, bytes.

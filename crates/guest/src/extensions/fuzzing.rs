@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
+use browserd_guest_session::disk::Disk;
 use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderMap;
@@ -11,7 +12,6 @@ use http::header::CONTENT_TYPE;
 
 use super::form;
 use super::staging::Staging;
-use crate::disk::Disk;
 use crate::fuzzing::headers::first_line;
 use crate::fuzzing::input::cut;
 use crate::fuzzing::runtime::block_on;

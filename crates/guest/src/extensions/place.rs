@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use browserd_api::{ApiError, ErrorCode};
+use browserd_guest_session::Session;
 use browserd_rest::{Error, Result};
 use rustix::fs::{Mode, OFlags, RenameFlags};
 
@@ -14,7 +15,6 @@ use super::packed::{self, Packed};
 use super::staging::Staging;
 use crate::fs::Owner;
 use crate::fs::archive::{self, Limits, Refused};
-use crate::session::Session;
 
 /// What may come out of one archive.
 const LIMITS: Limits = Limits { entries: 20_000, bytes: 512 << 20, depth: 32 };
@@ -94,7 +94,7 @@ fn blame(upload: &Upload, words: &str) -> Error {
 
 /// What a failure to write is answered with.
 pub(super) fn disk(error: &io::Error) -> Error {
-    if let Some(full) = crate::disk::full(error) {
+    if let Some(full) = browserd_guest_session::disk::full(error) {
         return full.refuse("the extensions");
     }
     if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {

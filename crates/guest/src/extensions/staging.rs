@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use browserd_guest_session::Session;
+
 use crate::aside::Aside;
-use crate::session::Session;
 
 pub(super) struct Staging(Aside);
 

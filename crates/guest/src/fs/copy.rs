@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+use browserd_guest_session::disk::{Disk, ENTRY};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chownat, fchmod, fchown,
     futimens, mkdirat, openat, readlinkat, symlinkat,
@@ -13,7 +14,6 @@ use rustix::io::Errno;
 
 use super::place;
 use super::walk::{Step, Walk};
-use crate::disk::{Disk, ENTRY};
 
 /// Bytes copied at one time.
 const BUFFER: usize = 256 << 10;

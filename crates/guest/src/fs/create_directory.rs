@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use axum::extract::State;
 use browserd_api::fs::CreateDirectoryRequest;
+use browserd_guest_session::disk::ENTRY;
 use browserd_rest::{Json, Result};
 use http::StatusCode;
 use rustix::fs::{FileType, OFlags};
@@ -12,7 +13,6 @@ use rustix::io::Errno;
 use super::folders::{self, FOLDER_MODE, Made};
 use super::path::{self, Given};
 use super::{Files, Place, blocking, place};
-use crate::disk::ENTRY;
 use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Make a folder.

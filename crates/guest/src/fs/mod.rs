@@ -46,11 +46,10 @@ mod write_file;
 use std::sync::Arc;
 
 use browserd_api::ErrorCode;
+use browserd_guest_session::Session;
+use browserd_guest_session::disk::Disk;
 use browserd_rest::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::disk::Disk;
-use crate::session::Session;
 
 #[cfg(test)]
 pub(crate) use form::HEAD_LIMIT;

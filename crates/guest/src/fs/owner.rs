@@ -2,9 +2,8 @@
 
 use std::os::fd::AsFd;
 
+use browserd_guest_session::Session;
 use rustix::fs::{AtFlags, Gid, Uid, chownat, fchown};
-
-use crate::session::Session;
 
 /// The browser's user, or nobody in particular where only one user exists.
 #[derive(Debug, Clone, Copy)]

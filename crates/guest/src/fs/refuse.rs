@@ -1,10 +1,9 @@
 //! What the kernel says about files, as refusals.
 
 use browserd_api::ErrorCode;
+use browserd_guest_session::disk;
 use browserd_rest::Error;
 use rustix::io::Errno;
-
-use crate::disk;
 
 /// The refusal for `errno`, met at `path`, which the client gave as `field`.
 pub(crate) fn refuse(field: &str, path: impl std::fmt::Display, errno: Errno) -> Error {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use browserd_api::ErrorCode;
+use browserd_guest_session::disk::Disk;
 use browserd_rest::{Error, Result};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::JoinHandle;
 
 use super::refuse::refuse_io;
-use crate::disk::Disk;
 
 /// Bytes gathered before they are written; as many again may be in the middle of it.
 pub(super) const BATCH: usize = 256 << 10;
@@ -126,15 +126,38 @@ pub(super) async fn next<E>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
+    use std::os::unix::net::UnixStream;
+
+    use browserd_guest_session::ShimLine;
+    use browserd_protocol::{DiskLimit, GuestReport};
+    use browserd_sandbox::usage::Usage;
+    use tokio::io::{AsyncBufReadExt, BufReader};
 
     use super::*;
-    use crate::disk::tests::disk;
+
+    /// Room for 1000 bytes, of which the shim finds all taken when it is asked.
+    fn disk() -> Disk {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (line, _) = ShimLine::new(ours).unwrap();
+        let disk = Disk::new(Some(DiskLimit { bytes: 1000, files: 10 }), line);
+        let answering = disk.clone();
+        theirs.set_nonblocking(true).unwrap();
+        let theirs = tokio::net::UnixStream::from_std(theirs).unwrap();
+        tokio::spawn(async move {
+            let question = BufReader::new(theirs).lines().next_line().await.unwrap().unwrap();
+            let GuestReport::MeasureDisk { question } = serde_json::from_str(&question).unwrap()
+            else {
+                panic!("{question}")
+            };
+            answering.counted(Usage { bytes: 1000, files: 3 }, Usage::default(), question);
+        });
+        disk
+    }
 
     #[tokio::test]
     async fn a_body_is_written_or_does_not_fit() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let room = disk(Arc::new(AtomicU64::new(1000)));
+        let room = disk();
         let poured = |bytes: usize| {
             pour(Body::from(vec![7; bytes]), Arc::clone(&file), "the test", room.clone())
         };

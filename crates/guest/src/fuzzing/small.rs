@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io::{Seek, Write};
 
 use axum::extract::FromRequestParts;
+use browserd_guest_session::disk::Disk;
 use futures_util::FutureExt;
 use http::{Request, Uri};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::scratch::{Scratch, Tree};
-use crate::disk::Disk;
+use super::scratch::Scratch;
+use super::tree::Tree;
 use crate::fs::Owner;
 use crate::fs::archive::{Limits, unzip_fresh};
-use crate::locale;
 use crate::query::Query;
 
 const LIMITS: Limits = Limits { entries: 32, bytes: 1 << 20, depth: 4 };
@@ -50,21 +50,6 @@ pub(super) fn guest_query(data: &[u8]) {
             Ok(Some(value)) => assert!(value.len() <= text.len()),
             Ok(None) => assert!(query.need(name).is_err()),
             Err(refusal) => assert_eq!(refusal.0.body().details[0].code, name),
-        }
-    }
-}
-
-/// A locale archive, which root inside may write: a name is in it or is not.
-pub(super) fn locale_archive(data: &[u8]) {
-    let scratch = Scratch::new();
-    let archive = scratch.path().join("locale-archive");
-    std::fs::write(&archive, data).unwrap();
-    let named = data.windows(10).any(|name| name == b"de_DE.utf8");
-    match locale::installed("de-DE", scratch.path()) {
-        Some(lang) => assert!(named && lang == "de_DE.UTF-8"),
-        None => {
-            let tag = std::str::from_utf8(data).unwrap_or_default();
-            assert_eq!(locale::installed(tag, &scratch.path().join("none")), None);
         }
     }
 }

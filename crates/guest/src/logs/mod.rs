@@ -18,12 +18,11 @@ mod tail;
 use std::sync::Arc;
 
 use browserd_api::ErrorCode;
+use browserd_guest_session::Session;
 use browserd_rest::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-use crate::session::Session;
 
 /// Streams there may be at one time; each has an inotify instance.
 const STREAMS: usize = 64;

@@ -8,15 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_session::{Child, Session, TreeRoot, procfs};
 use browserd_sandbox::child::{Launch, LaunchError, Stage};
 use browserd_sandbox::leaf::Leaf;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal};
 use tokio::sync::Notify;
-
-use super::procfs;
-use crate::init::{Child, TreeRoot};
-use crate::session::Session;
 
 /// Rounds of killing a tree whose processes may fork meanwhile.
 const KILL_ROUNDS: usize = 64;

@@ -21,7 +21,6 @@ mod kill;
 mod list;
 mod output_body;
 mod path;
-pub(crate) mod procfs;
 mod pump;
 mod registry;
 mod request;
@@ -39,10 +38,9 @@ use std::os::fd::OwnedFd;
 
 use browserd_api::process::ProcessState;
 use browserd_api::{ProcessId, Timestamp};
+use browserd_guest_session::ExitStatus;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-
-use crate::init::ExitStatus;
 
 pub(crate) use group::{Group, Groups};
 pub use registry::Processes;

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use browserd_guest_session::{Child, ExitStatus};
 use parking_lot::Mutex;
 use tokio::net::unix::pipe;
 
 use super::spool::{MAX_PAYLOAD, Stream};
-use crate::init::{Child, ExitStatus};
 
 /// Bytes read at once: four of the longest frames that output is kept in.
 const READ: usize = 4 * MAX_PAYLOAD;

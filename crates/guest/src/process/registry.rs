@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use browserd_api::process::{ProcessInfo, ProcessStatus};
 use browserd_api::{ErrorCode, ProcessId};
+use browserd_guest_session::Session;
 use browserd_rest::Error;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -17,7 +18,6 @@ use super::group::Groups;
 use super::pump::Pumps;
 use super::spool::{Retention, Spool};
 use super::{End, Process, exec, stdin};
-use crate::session::Session;
 
 /// Most processes (spawned, or running for an `exec`) at one time.
 pub(super) const LIVE_LIMIT: usize = 4096;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_guest_session::Session;
 
 use super::contents::belongs;
 use super::cookies::Cookies;
@@ -12,7 +13,6 @@ use crate::aside::Aside;
 use crate::browser::release_storage;
 use crate::fs::Owner;
 use crate::fs::archive::untar_fresh;
-use crate::session::Session;
 
 impl Profile {
     /// Gives the running Chromium the profile in `archive`, of `size` bytes, in place of its own.

@@ -14,6 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_session::environment::{self, User};
+use browserd_guest_session::{Child, Session, procfs};
 use browserd_protocol::inside;
 use browserd_sandbox::child::{Input, Launch};
 use browserd_sandbox::leaf::Leaf;
@@ -22,10 +24,6 @@ use rustix::process::{Pid, Signal};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::browser::{Browser, pump};
-use crate::environment::{self, User};
-use crate::init::Child;
-use crate::process::procfs;
-use crate::session::Session;
 
 /// What the encoder listens to.
 pub(super) const MONITOR: &str = "browser.monitor";

@@ -7,8 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use browserd_api::ReplayId;
-
-use crate::session::Session;
+use browserd_guest_session::Session;
 
 /// The folder of recordings, made if it is not there.
 pub(super) fn folder(session: &Session) -> io::Result<PathBuf> {

@@ -26,11 +26,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use browserd_api::ReplayId;
+use browserd_guest_session::Session;
 use parking_lot::Mutex;
 
 use crate::browser::Browser;
 use crate::screen::Screen;
-use crate::session::Session;
 
 pub use routes::router;
 

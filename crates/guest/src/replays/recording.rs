@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use browserd_api::Timestamp;
 use browserd_api::replays::ReplayEndReason;
+use browserd_guest_session::ExitStatus;
+use browserd_guest_session::disk::Full;
 use browserd_protocol::replay::{Ended, Order};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use tokio::sync::{oneshot, watch};
@@ -16,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::encoder::{self, Encoder, Encoding};
 use super::writer::Writer;
 use super::{Replays, audio, file};
-use crate::disk::Full;
-use crate::init::ExitStatus;
 use crate::screen::Stop;
 
 /// How long the first frame may take.

@@ -20,10 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::ErrorCode;
+use browserd_guest_session::Session;
 use browserd_rest::Error;
 
 use crate::process::Groups;
-use crate::session::Session;
 
 pub(crate) use run::{Names, Output, Run, fresh_id};
 pub(crate) use text::Text;

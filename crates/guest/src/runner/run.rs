@@ -1,9 +1,9 @@
 //! A worker that runs code, and what the code writes meanwhile.
 
+use browserd_guest_session::ExitStatus;
 use serde::de::DeserializeOwned;
 
 use super::{Event, HEAP_MIB, Text, Worker};
-use crate::init::ExitStatus;
 
 /// What is called what, in the words for ends nobody wants.
 pub(crate) struct Names {

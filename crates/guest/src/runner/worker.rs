@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_session::environment::{self, User};
+use browserd_guest_session::{Child, ExitStatus};
 use browserd_protocol::inside;
 use browserd_sandbox::child::{Input, Launch};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -15,8 +17,6 @@ use tokio::net::unix::pipe;
 
 use super::lines::Lines;
 use super::{HEAP_MIB, Kit};
-use crate::environment::{self, User};
-use crate::init::{Child, ExitStatus};
 use crate::process::{Group, Groups};
 
 /// Bytes read at once.

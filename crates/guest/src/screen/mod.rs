@@ -26,10 +26,10 @@ mod x11;
 
 use std::sync::Arc;
 
+use browserd_guest_session::Session;
 use tokio_util::sync::CancellationToken;
 
 use crate::browser::{Browser, BrowserState, Running};
-use crate::session::Session;
 
 pub use frame::Frame;
 pub use slot::{Stop, Tap};
@@ -65,7 +65,7 @@ impl Screen {
     fn start(&self, unwatched: CancellationToken) {
         let (slot, browser) = (Arc::clone(&self.slot), self.browser.clone());
         let display = (!self.session.spec.config.headless)
-            .then(|| crate::environment::display(&self.session));
+            .then(|| browserd_guest_session::environment::display(&self.session));
         self.browser.spawn(|ending| async move {
             let looking = async {
                 match display {

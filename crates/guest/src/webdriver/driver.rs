@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_session::environment::{self, User};
+use browserd_guest_session::{Child, Session};
 use browserd_sandbox::child::{Input, Launch};
 use browserd_sandbox::leaf::Leaf;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -14,9 +16,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::browser::{Browser, Logs, pump};
-use crate::environment::{self, User};
-use crate::init::Child;
-use crate::session::Session;
 
 /// How long the start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);

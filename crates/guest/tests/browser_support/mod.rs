@@ -23,9 +23,9 @@ use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, View
 use browserd_chromium::cdp::Cdp;
 use browserd_guest::browser::{Browser, Running};
 use browserd_guest::fs::Offers;
-use browserd_guest::init::{Children, ShimLine, raise_descriptor_limit};
-use browserd_guest::location::InForce;
-use browserd_guest::session::{Places, Session};
+use browserd_guest::raise_descriptor_limit;
+use browserd_guest_session::location::InForce;
+use browserd_guest_session::{Children, Places, Session, ShimLine};
 use browserd_protocol::{GuestReport, GuestSpec, HandoffReply, Programs};
 use browserd_sandbox::leaf::Leaves;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
@@ -119,8 +119,8 @@ impl Guest {
             leaves: cgroup
                 .as_ref()
                 .map(|path| Leaves::new(std::fs::File::open(path).unwrap().into())),
-            awake: browserd_guest::awake::Awake::default(),
-            disk: browserd_guest::disk::Disk::unlimited(),
+            awake: browserd_guest_session::awake::Awake::default(),
+            disk: browserd_guest_session::disk::Disk::unlimited(),
             descriptor_limit: raise_descriptor_limit(),
         });
         let (ours, theirs) = UnixStream::pair().unwrap();

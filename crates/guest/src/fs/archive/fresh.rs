@@ -5,12 +5,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use browserd_guest_session::disk::Disk;
 use rustix::fs::{Mode, OFlags};
 
 use super::super::folders::FOLDER_MODE;
 use super::super::owner::Owner;
 use super::{Limits, Refused, Staging, untar, unzip};
-use crate::disk::Disk;
 
 /// Unpacks the zip `archive` into `to`, a folder that must not exist yet, in one that nobody else can
 /// enter. Files and folders only; they are `owner`'s, with permissions 644 and 755. When it fails, `to`

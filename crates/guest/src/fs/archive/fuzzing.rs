@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::io::{Seek, Write};
 
+use browserd_guest_session::disk::Disk;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::{Limits, Refused, Staging, untar, unzip};
-use crate::disk::Disk;
 use crate::fs::owner::Owner;
-use crate::fuzzing::scratch::{Scratch, Tree};
+use crate::fuzzing::scratch::Scratch;
+use crate::fuzzing::tree::Tree;
 
 /// A zip archive of a stranger.
 pub(crate) fn zip_archive(data: &[u8]) {

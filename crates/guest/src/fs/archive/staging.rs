@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use browserd_guest_session::disk::{Disk, ENTRY};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat,
     openat, renameat, statat, symlinkat, unlinkat,
@@ -27,7 +28,6 @@ use super::super::walk::{Step, Walk};
 use super::limits::{Allowance, Limits};
 use super::names::{self, stays_inside};
 use super::{Refused, entry};
-use crate::disk::{Disk, ENTRY};
 
 /// The folder being filled.
 pub(in crate::fs) struct Staging {

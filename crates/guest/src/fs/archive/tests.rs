@@ -5,12 +5,12 @@ use std::io::{Cursor, Read, Seek, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use browserd_guest_session::disk::Disk;
 use proptest::prelude::*;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::disk::Disk;
 use crate::fs::owner::Owner;
 
 fn spool(bytes: &[u8]) -> File {

@@ -5,11 +5,10 @@ use std::io::Read;
 use std::path::Path;
 
 use browserd_api::{ApiError, ErrorCode};
+use browserd_guest_session::Session;
+use browserd_guest_session::environment::User;
 use browserd_rest::Error;
 use browserd_sandbox::child::Ids;
-
-use crate::environment::User;
-use crate::session::Session;
 
 /// Most bytes read of the session's /etc/passwd and /etc/group, which belong to the session.
 const FILE_LIMIT: u64 = 1 << 20;

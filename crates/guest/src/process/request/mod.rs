@@ -11,11 +11,9 @@ use std::ffi::CString;
 
 use browserd_api::process::ExecRequest;
 use browserd_api::{ApiError, ErrorCode};
+use browserd_guest_session::{Session, environment};
 use browserd_rest::Error;
 use browserd_sandbox::child::{Launch, LaunchError, Stage};
-
-use crate::environment;
-use crate::session::Session;
 
 /// Longest `timeout_sec`, the longest a session may last.
 const TIMEOUT_LIMIT: u64 = 259_200;

@@ -18,17 +18,17 @@ use browserd_sandbox::usage::Usage;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::init::ShimLine;
+use crate::shim::ShimLine;
 
 /// How long a count may take; then what is known decides.
 const COUNTED_WITHIN: Duration = Duration::from_secs(20);
 /// What a file or folder takes at least, bytes.
-pub(crate) const ENTRY: u64 = 4096;
+pub const ENTRY: u64 = 4096;
 
 /// Why nothing more may be written.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the session may have {} bytes and {} files on its disk and has {bytes} bytes and {files} files", limit.bytes, limit.files)]
-pub(crate) struct Full {
+pub struct Full {
     bytes: u64,
     files: u64,
     limit: DiskLimit,
@@ -36,7 +36,8 @@ pub(crate) struct Full {
 
 impl Full {
     /// The refusal, about what was to be written to `what`.
-    pub(crate) fn refuse(self, what: impl std::fmt::Display) -> Error {
+    #[must_use]
+    pub fn refuse(self, what: impl std::fmt::Display) -> Error {
         let message = format!(
             "there is no room for {what}: {self}; nothing of it was kept, delete something first"
         );
@@ -54,7 +55,8 @@ impl From<Full> for io::Error {
 }
 
 /// The limit in `error`, when it was that.
-pub(crate) fn full(error: &io::Error) -> Option<Full> {
+#[must_use]
+pub fn full(error: &io::Error) -> Option<Full> {
     error.get_ref()?.downcast_ref().copied()
 }
 
@@ -113,7 +115,9 @@ impl Disk {
         Self(None)
     }
 
-    pub(crate) fn new(limit: Option<DiskLimit>, line: ShimLine) -> Self {
+    /// A disk with `limit`, of which the shim counts what is on it.
+    #[must_use]
+    pub fn new(limit: Option<DiskLimit>, line: ShimLine) -> Self {
         Self(limit.map(|limit| {
             let counted = watch::Sender::default();
             Arc::new(Inner {
@@ -128,7 +132,7 @@ impl Disk {
 
     /// Takes a count of the shim's, made after `question` was asked, with `free` then free on the
     /// file system.
-    pub(crate) fn counted(&self, found: Usage, free: Usage, question: u64) {
+    pub fn counted(&self, found: Usage, free: Usage, question: u64) {
         let Some(inner) = &self.0 else { return };
         let mut asked = inner.asked.lock();
         let mut charged = None;
@@ -143,7 +147,7 @@ impl Disk {
     }
 
     /// Takes note of what is about to be written for a client.
-    pub(crate) async fn admit(&self, bytes: u64, files: u64) -> Result<(), Full> {
+    pub async fn admit(&self, bytes: u64, files: u64) -> Result<(), Full> {
         let Some(inner) = &self.0 else { return Ok(()) };
         if inner.charge(bytes, files, Look::Glance).is_ok() {
             return Ok(());
@@ -153,7 +157,7 @@ impl Disk {
     }
 
     /// Whether so much could be written, without taking note of it.
-    pub(crate) async fn fits(&self, bytes: u64) -> Result<(), Full> {
+    pub async fn fits(&self, bytes: u64) -> Result<(), Full> {
         let Some(inner) = &self.0 else { return Ok(()) };
         if inner.check(bytes, 1, Look::Glance).is_ok() {
             return Ok(());
@@ -163,7 +167,7 @@ impl Disk {
     }
 
     /// As [`Disk::admit`], on a thread that may block.
-    pub(crate) fn admit_blocking(&self, bytes: u64, files: u64) -> io::Result<()> {
+    pub fn admit_blocking(&self, bytes: u64, files: u64) -> io::Result<()> {
         let Some(inner) = &self.0 else { return Ok(()) };
         if inner.charge(bytes, files, Look::Glance).is_ok() {
             return Ok(());
@@ -173,13 +177,14 @@ impl Disk {
     }
 
     /// The refusal for what the kernel said when it was the limit that did.
-    pub(crate) fn is_full(&self) -> Option<Full> {
+    #[must_use]
+    pub fn is_full(&self) -> Option<Full> {
         let inner = self.0.as_ref()?;
         Some(inner.full(inner.now()))
     }
 
     /// Resolves when the session is over its limit, whoever wrote that.
-    pub(crate) async fn over(&self) {
+    pub async fn over(&self) {
         let Some(inner) = &self.0 else { return std::future::pending().await };
         let (mut counts, limit) = (inner.counted.subscribe(), inner.limit);
         let over = |counted: &Counted| {
@@ -246,13 +251,13 @@ impl Inner {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     const LIMIT: DiskLimit = DiskLimit { bytes: 1000, files: 10 };
 
     /// A disk, and what a shim would say that finds `found` bytes at each question.
-    pub(crate) fn disk(found: Arc<AtomicU64>) -> Disk {
+    fn disk(found: Arc<AtomicU64>) -> Disk {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let (line, _) = ShimLine::new(ours).unwrap();
         let disk = Disk::new(Some(LIMIT), line);

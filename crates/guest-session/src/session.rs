@@ -7,8 +7,8 @@ use browserd_sandbox::child::{Ids, Limit};
 use browserd_sandbox::leaf::Leaves;
 
 use crate::awake::Awake;
+use crate::children::Children;
 use crate::disk::Disk;
-use crate::init::Children;
 use crate::location::InForce;
 
 /// Fixed places; the defaults are those of [`inside`], tests use folders of their own.

@@ -8,8 +8,8 @@
 //!
 //! All of it can be changed while the session runs; `browser/relocate.rs` has Chromium follow.
 
-pub(crate) mod languages;
-pub(crate) mod zone;
+pub mod languages;
+pub mod zone;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -48,21 +48,21 @@ impl InForce {
     }
 
     /// Puts another in force, for what starts from now on.
-    pub(crate) fn set(&self, to: Location) {
+    pub fn set(&self, to: Location) {
         *self.0.lock() = to;
     }
 }
 
 impl Location {
     /// Writes the files below `etc`.
-    pub(crate) fn plant(&self, etc: &Path) -> io::Result<()> {
+    pub fn plant(&self, etc: &Path) -> io::Result<()> {
         zone::plant(etc, &self.timezone)?;
         languages::plant(etc, &self.locale)
     }
 }
 
 /// Puts a file in place of whatever is there, in one step.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("browserd-draft");
     remove_stale(&draft)?;
     let mut file = File::create_new(&draft)?;

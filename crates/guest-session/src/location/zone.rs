@@ -30,7 +30,7 @@ pub(super) fn plant(etc: &Path, zone: &str) -> io::Result<()> {
 }
 
 /// Sets the link anew, which whoever watches it takes for a change.
-pub(crate) fn point(etc: &Path, zone: &str) -> io::Result<()> {
+pub fn point(etc: &Path, zone: &str) -> io::Result<()> {
     let draft = etc.join("localtime.browserd-draft");
     remove_stale(&draft)?;
     symlink(etc.join("zoneinfo").join(zone), &draft)?;

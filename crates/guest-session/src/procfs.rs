@@ -9,12 +9,13 @@ use rustix::fs::{CWD, Mode, OFlags};
 
 /// What `/proc/PID/stat` says of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stat {
-    pub(super) parent: i32,
+pub struct Stat {
+    /// The process that started it, or the one that adopted it.
+    pub parent: i32,
     /// CPU time of the process and the children it has waited for, clock ticks.
-    pub(super) ticks: u64,
+    pub ticks: u64,
     /// When it started, clock ticks since boot: tells two processes of one pid apart.
-    pub(super) start: u64,
+    pub start: u64,
 }
 
 /// Most processes looked at in one tree.
@@ -37,26 +38,28 @@ fn read<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
 }
 
 /// Resident memory of a process, bytes; 0 when it is gone.
-pub(super) fn resident_bytes(pid: i32, page_size: u64) -> u64 {
+#[must_use]
+pub fn resident_bytes(pid: i32, page_size: u64) -> u64 {
     let mut path = String::with_capacity(24);
     let _ = write!(path, "/proc/{pid}/statm");
     let mut buffer = [0; 128];
     read(&path, &mut buffer).and_then(parse_statm).unwrap_or(0).saturating_mul(page_size)
 }
 
-pub(super) fn parse_statm(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_statm(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// What `/proc/PID/stat` says; `None` when the process is gone.
-pub(super) fn stat(pid: i32) -> Option<Stat> {
+#[must_use]
+pub fn stat(pid: i32) -> Option<Stat> {
     let mut path = String::with_capacity(24);
     let _ = write!(path, "/proc/{pid}/stat");
     let mut buffer = [0; 1024];
     parse_stat(read(&path, &mut buffer)?)
 }
 
-pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub(crate) fn parse_stat(text: &[u8]) -> Option<Stat> {
     // The name in parentheses may contain anything, parentheses too: go on after the last one.
     let after = text.iter().rposition(|b| *b == b')')?;
     let text = std::str::from_utf8(text.get(after + 1..)?).ok()?;
@@ -68,8 +71,19 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks, start: number(22)? })
 }
 
+/// A line `Name:   12 kB`, in bytes.
+#[must_use]
+pub fn field(text: &[u8], name: &str) -> Option<u64> {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let line = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
+    let line = std::str::from_utf8(line).ok()?;
+    let kib = line.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?;
+    kib.checked_mul(1024)
+}
+
 /// Every living descendant of `root`, without `root` itself.
-pub(super) fn descendants(root: i32) -> Vec<i32> {
+#[must_use]
+pub fn descendants(root: i32) -> Vec<i32> {
     let mut seen = HashSet::from([root]);
     let mut order = vec![root];
     let mut next = 0;
@@ -93,12 +107,14 @@ pub(super) fn descendants(root: i32) -> Vec<i32> {
 }
 
 /// Whether a process has this argument on its command line; not, when it is gone.
-pub(crate) fn has_argument(pid: i32, argument: &[u8]) -> bool {
+#[must_use]
+pub fn has_argument(pid: i32, argument: &[u8]) -> bool {
     names(&command_line(pid), argument)
 }
 
-/// Empty when the process is gone.
-pub(crate) fn command_line(pid: i32) -> Vec<u8> {
+/// The command line of a process as it is in memory; empty when the process is gone.
+#[must_use]
+pub fn command_line(pid: i32) -> Vec<u8> {
     let mut line = Vec::new();
     if let Ok(file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) {
         let _ = file.take(COMMAND_LINE).read_to_end(&mut line);
@@ -112,7 +128,8 @@ fn names(command_line: &[u8], argument: &[u8]) -> bool {
 }
 
 /// The children of all threads of `pid`.
-pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
+#[must_use]
+pub fn children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     for task in tasks.flatten() {
@@ -177,6 +194,16 @@ mod tests {
         assert_eq!(parse_stat(text), Some(Stat { parent: 7, ticks: 100, start: 999 }));
         assert_eq!(parse_stat(b"12 (a"), None);
         assert_eq!(parse_statm(b"100 25 3 1 0 4 0\n"), Some(25));
+    }
+
+    #[test]
+    fn fields() {
+        let text = b"Name:\t\xff\nRssAnon:\t     312 kB\nRssShmem:\t       4 kB\nPss_Anon: 1 MB\n";
+        assert_eq!(field(text, "RssAnon:"), Some(312 * 1024));
+        assert_eq!(field(text, "RssShmem:"), Some(4096));
+        assert_eq!(field(text, "Pss_Anon:"), None);
+        assert_eq!(field(text, "Rss:"), None);
+        assert_eq!(field(b"RssAnon: 18446744073709551615 kB", "RssAnon:"), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) fn plant(etc: &Path, locale: &str) -> io::Result<()> {
 }
 
 /// Whether the session's own policies, which go first, have languages of theirs.
-pub(crate) fn are_by_policy(etc: &Path) -> bool {
+pub fn are_by_policy(etc: &Path) -> bool {
     let path = etc.join(policy::MANAGED_BELOW_ETC).join(policy::MANAGED_FILE);
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let Ok(file) = File::options().read(true).custom_flags(flags).open(path) else { return false };

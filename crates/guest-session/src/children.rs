@@ -167,7 +167,8 @@ impl Children {
     }
 
     /// Pids of the supervisors, which live in the guest's own memory.
-    pub(crate) fn supervisors(&self) -> HashSet<i32> {
+    #[must_use]
+    pub fn supervisors(&self) -> HashSet<i32> {
         let table = self.inner.table.lock();
         let supervisors = table.iter().filter(|(_, e)| matches!(e, Entry::Supervisor { .. }));
         supervisors.map(|(pid, _)| *pid).collect()

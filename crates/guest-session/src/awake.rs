@@ -3,7 +3,7 @@
 use browserd_protocol::GuestReport;
 use tokio::sync::watch;
 
-use crate::init::ShimLine;
+use crate::shim::ShimLine;
 
 /// Counts them. Cheap to clone.
 #[derive(Debug, Clone, Default)]
