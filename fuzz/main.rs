@@ -22,6 +22,7 @@ fn all() -> impl Iterator<Item = &'static Target> {
         browserd_egress::fuzzing::TARGETS,
         browserd_fleet::fuzzing::TARGETS,
         browserd_guest::fuzzing::TARGETS,
+        browserd_guest_http::fuzzing::TARGETS,
         browserd_guest_session::fuzzing::TARGETS,
         browserd_rest::fuzzing::TARGETS,
         browserd_sandbox::fuzzing::TARGETS,

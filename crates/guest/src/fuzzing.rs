@@ -36,7 +36,6 @@ pub const TARGETS: &[Target] = &[
     ("file_form", fs::fuzzing::file_form),
     ("file_names", fs::fuzzing::file_names),
     ("file_range", fs::fuzzing::file_range),
-    ("guest_query", small::guest_query),
     ("key_names", computer::fuzzing::key_names),
     ("log_lines", logs::fuzzing::log_lines),
     ("log_tail", logs::fuzzing::log_tail),

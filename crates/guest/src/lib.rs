@@ -10,7 +10,6 @@ pub mod browser;
 pub mod computer;
 pub mod curl;
 pub mod door;
-mod drain;
 pub mod extensions;
 pub mod fs;
 #[cfg(any(test, fuzzing))]
@@ -23,16 +22,12 @@ pub mod logs;
 pub mod playwright;
 pub mod process;
 pub mod profile;
-mod query;
-mod refusals;
 pub mod repl;
 pub mod replays;
-pub mod requests;
 mod run;
 mod runner;
 pub mod screen;
 mod signals;
-mod sse;
 pub mod webdriver;
 
 pub use http::openapi;

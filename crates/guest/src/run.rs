@@ -141,7 +141,7 @@ impl Guest {
             let replays = Replays::new(Arc::clone(&session), browser.clone(), screen);
             router = router.merge(replays::router(replays));
         }
-        services.spawn(http::serve(self.http, router));
+        services.spawn(browserd_guest_http::serve(self.http, router));
         let shim_gone = obey(commands, shim, Arc::clone(&session), processes.clone(), browser);
         let outcome = tokio::select! {
             () = asked_to_end => Ok(()),

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use browserd_api::computer::{ActionType, BatchRequest, ComputerAction};
 use browserd_api::{ApiError, ErrorDetail};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Error, Json, Result};
 
 use super::Computer;
@@ -15,7 +16,6 @@ use super::move_mouse::Move;
 use super::press_key::Press;
 use super::scroll::Scroll;
 use super::type_text::Text;
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// Actions of one batch at most.
 const ACTIONS_LIMIT: usize = 100;

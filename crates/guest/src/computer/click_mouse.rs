@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use browserd_api::computer::{ClickMouseRequest, ClickType, MouseButton};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Json, Result};
 use xkeysym::Keysym;
 
@@ -11,7 +12,6 @@ use super::check::Problems;
 use super::device;
 use super::hand::Hand;
 use super::point::Point;
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// A click that has been checked.
 #[derive(Debug)]

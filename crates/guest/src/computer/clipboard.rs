@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use browserd_api::computer::{ClipboardContent, WriteClipboardRequest};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Error, Json, Result};
 
 use super::Computer;
 use super::device::{Device, Failure};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// Longest text of the clipboard, bytes of UTF-8.
 pub(super) const TEXT_LIMIT: usize = 1 << 20;

@@ -3,11 +3,11 @@
 use axum::extract::State;
 use browserd_api::computer::SetCursorRequest;
 use browserd_api::process::OkResponse;
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Json, Result};
 
 use super::Computer;
 use super::action::Action;
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// Hide or show the mouse pointer.
 ///

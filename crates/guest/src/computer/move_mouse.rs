@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use browserd_api::computer::MoveMouseRequest;
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Json, Result};
 use xkeysym::Keysym;
 
@@ -12,7 +13,6 @@ use super::check::Problems;
 use super::hand::Hand;
 use super::point::{Point, Size};
 use super::{Computer, device, human};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// A move that has been checked.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use browserd_api::computer::MousePosition;
+use browserd_guest_http::refusals::Refusals;
 use browserd_rest::Result;
 
 use super::Computer;
-use crate::refusals::Refusals;
 
 /// Where the mouse is.
 ///

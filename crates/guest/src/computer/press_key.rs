@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use browserd_api::computer::PressKeyRequest;
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Json, Result};
 use xkeysym::Keysym;
 
@@ -11,7 +12,6 @@ use super::action::Action;
 use super::check::Problems;
 use super::hand::Hand;
 use super::{Computer, device, keys};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// Keys and combinations of one request at most.
 const KEYS_LIMIT: usize = 64;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use browserd_api::computer::{ScreenshotFormat, ScreenshotRegion, ScreenshotRequest};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Error, Optional, Result};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
@@ -12,7 +13,6 @@ use super::device::{Device, Failure};
 use super::encoding::{self, Encoding};
 use super::hand::Hand;
 use super::point::{Region, Size};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// A picture that has been taken.
 enum Taken {

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use browserd_api::computer::ScrollRequest;
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Json, Result};
 use xkeysym::Keysym;
 
@@ -10,7 +11,6 @@ use super::check::Problems;
 use super::hand::Hand;
 use super::point::Point;
 use super::{Computer, device};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// A turn of the wheel that has been checked.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use browserd_api::computer::TypeTextRequest;
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Json, Result};
 use xkeysym::Keysym;
 
@@ -12,7 +13,6 @@ use super::check::Problems;
 use super::hand::Hand;
 use super::human::{Stroke, Typing};
 use super::{Computer, device, keys};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// Longest text, characters.
 const TEXT_LIMIT: usize = 100_000;

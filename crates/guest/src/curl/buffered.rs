@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::extract::State;
 use browserd_api::curl::{CurlEncoding, CurlRequest, CurlResponse};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals, TimeoutRefusals};
 use browserd_rest::{Error, Json, Result};
 use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::Request;
 use super::{ANSWER_BODY, Curl, failure, headers};
-use crate::refusals::{BodyRefusals, Refusals, TimeoutRefusals};
 
 /// What a request may take unless it says otherwise, milliseconds.
 pub(super) const TIMEOUT: u64 = 30_000;

@@ -7,6 +7,7 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
 use browserd_api::curl::CurlMethod;
+use browserd_guest_http::refusals::{BodyRefusals, Refusals, TimeoutRefusals};
 use browserd_rest::{Error, Result, Verbatim};
 use bytes::Bytes;
 use futures_util::stream;
@@ -17,7 +18,6 @@ use url::{Url, form_urlencoded};
 use super::answer::Answer;
 use super::exchange::Request;
 use super::{Curl, REQUEST_BODY, buffered, failure, headers};
-use crate::refusals::{BodyRefusals, Refusals, TimeoutRefusals};
 
 /// How long a target may pause within a body.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use axum::extract::State;
 use browserd_api::fs::CreateDirectoryRequest;
+use browserd_guest_http::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 use browserd_guest_session::disk::ENTRY;
 use browserd_rest::{Json, Result};
 use http::StatusCode;
@@ -13,7 +14,6 @@ use rustix::io::Errno;
 use super::folders::{self, FOLDER_MODE, Made};
 use super::path::{self, Given};
 use super::{Files, Place, blocking, place};
-use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Make a folder.
 ///

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use axum::extract::State;
 use browserd_api::fs::PathRequest;
+use browserd_guest_http::refusals::{BodyRefusals, FileRefusals, Refusals};
 use browserd_rest::{Json, Result};
 use http::StatusCode;
 use rustix::fs::{AtFlags, FileType, OFlags, unlinkat};
@@ -13,7 +14,6 @@ use rustix::io::Errno;
 use super::path::Given;
 use super::walk::{DEPTH, Step, Walk};
 use super::{Files, Place, blocking, place};
-use crate::refusals::{BodyRefusals, FileRefusals, Refusals};
 
 /// Delete a file.
 ///

@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use axum::extract::State;
 use axum::response::Response;
 use browserd_api::ErrorCode;
+use browserd_guest_http::Query;
+use browserd_guest_http::refusals::{Binary, FileRefusals, Refusals};
 use browserd_rest::{Error, Result};
 use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -14,8 +16,6 @@ use super::archive::{self, Level, Outlet};
 use super::path::Given;
 use super::refuse::refuse_io;
 use super::{Files, blocking, place};
-use crate::query::Query;
-use crate::refusals::{Binary, FileRefusals, Refusals};
 
 /// Download a folder as a zip archive.
 ///

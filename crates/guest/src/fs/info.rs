@@ -2,13 +2,13 @@
 
 use browserd_api::Timestamp;
 use browserd_api::fs::FileInfo;
+use browserd_guest_http::Query;
+use browserd_guest_http::refusals::{FileRefusals, Refusals};
 use browserd_rest::Result;
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 
 use super::path::Given;
 use super::{blocking, place, walk};
-use crate::query::Query;
-use crate::refusals::{FileRefusals, Refusals};
 
 /// Look at one file or folder.
 ///

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use browserd_api::fs::MoveRequest;
+use browserd_guest_http::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 use browserd_rest::{Json, Result};
 use http::StatusCode;
 use rustix::fs::{AtFlags, FileType, OFlags, renameat, unlinkat};
@@ -9,7 +10,6 @@ use rustix::io::Errno;
 
 use super::path::Given;
 use super::{Files, Place, blocking, copy, delete, draft, place};
-use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Move or rename a file or folder.
 ///

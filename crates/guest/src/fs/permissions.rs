@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use axum::extract::State;
 use browserd_api::fs::SetPermissionsRequest;
+use browserd_guest_http::refusals::{BodyRefusals, FileRefusals, Refusals};
 use browserd_rest::{Error, Json, Result};
 use http::StatusCode;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid, chmodat, chownat};
@@ -11,7 +12,6 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid, chmodat, chownat};
 use super::path::{self, Given};
 use super::{Files, blocking, place, through};
 use crate::accounts;
-use crate::refusals::{BodyRefusals, FileRefusals, Refusals};
 
 /// Set permissions, and owners where asked for.
 ///

@@ -7,6 +7,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use browserd_api::{ErrorBody, ErrorCode};
+use browserd_guest_http::Query;
+use browserd_guest_http::refusals::{Binary, FileRefusals, Refusals};
 use browserd_protocol::FileOffer;
 use browserd_rest::{Error, Result, file};
 use http::header::{
@@ -17,8 +19,6 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use super::path::Given;
 use super::range::{Version, Wanted};
 use super::{Files, blocking, place};
-use crate::query::Query;
-use crate::refusals::{Binary, FileRefusals, Refusals};
 
 /// Parts of at least this many bytes are left to `serve`, if it asks for that: for less, asking at the
 /// door costs more than it spares.

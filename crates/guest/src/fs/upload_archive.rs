@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use axum::extract::{Request, State};
+use browserd_guest_http::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 use browserd_rest::{Error, Result};
 use http::StatusCode;
 use rustix::fs::{CWD, OFlags};
@@ -15,7 +16,6 @@ use super::path::Given;
 use super::refuse::refuse_io;
 use super::spool::{Spooled, twice};
 use super::{Files, blocking, place};
-use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Longest text field, bytes.
 const TEXT: usize = 8192;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use browserd_guest_http::Query;
+use browserd_guest_http::refusals::{Binary, FileRefusals, Refusals, StorageRefusals};
 use browserd_rest::Result;
 use bytes::Bytes;
 use http::StatusCode;
@@ -17,8 +19,6 @@ use super::path::{self, Given};
 use super::refuse::refuse_io;
 use super::sink::{self, Sink};
 use super::{Files, Place, blocking};
-use crate::query::Query;
-use crate::refusals::{Binary, FileRefusals, Refusals, StorageRefusals};
 
 /// Write a file.
 ///

@@ -3,17 +3,13 @@
 use std::fs::File;
 use std::io::{Seek, Write};
 
-use axum::extract::FromRequestParts;
 use browserd_guest_session::disk::Disk;
-use futures_util::FutureExt;
-use http::{Request, Uri};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::scratch::Scratch;
 use super::tree::Tree;
 use crate::fs::Owner;
 use crate::fs::archive::{Limits, unzip_fresh};
-use crate::query::Query;
 
 const LIMITS: Limits = Limits { entries: 32, bytes: 1 << 20, depth: 4 };
 
@@ -35,21 +31,5 @@ pub(super) fn extension_zip(data: &[u8]) {
     }
     if let Err(refused) = outcome {
         assert!(refused.to_string().len() < 4096);
-    }
-}
-
-/// A query: a parameter is there once, as it was meant, or refused by name.
-pub(super) fn guest_query(data: &[u8]) {
-    let Ok(uri) = Uri::try_from([b"/?", data].concat()) else { return };
-    let mut parts = Request::get(uri).body(()).unwrap().into_parts().0;
-    let query = Query::from_request_parts(&mut parts, &()).now_or_never();
-    let query = query.expect("nothing is waited for").expect("nothing is refused yet");
-    let text = parts.uri.query().unwrap_or_default();
-    for name in ["path", "a b", ""] {
-        match query.get(name) {
-            Ok(Some(value)) => assert!(value.len() <= text.len()),
-            Ok(None) => assert!(query.need(name).is_err()),
-            Err(refusal) => assert_eq!(refusal.0.body().details[0].code, name),
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! Which file a request is about.
 
 use browserd_api::{ApiError, ErrorCode};
+use browserd_guest_http::Query;
 use browserd_guest_session::Session;
 use browserd_rest::{Error, Result};
 
 use crate::fs::Given;
-use crate::query::Query;
 
 /// The session's own programs, with their log files.
 const SERVICES: [(&str, &str); 3] =

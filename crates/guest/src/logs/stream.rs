@@ -4,6 +4,9 @@ use axum::extract::State;
 use axum::response::Response;
 use browserd_api::Timestamp;
 use browserd_api::logs::{LogEvent, LogEventKind, LogSource, LogStart};
+use browserd_guest_http::Query;
+use browserd_guest_http::refusals::{FileRefusals, Refusals};
+use browserd_guest_http::sse::{self, COMMENT, KEEPALIVE};
 use browserd_rest::{Error, Result};
 use bytes::Bytes;
 use futures_util::stream as streams;
@@ -14,9 +17,6 @@ use super::source::Source;
 use super::tail::{Step, Tail};
 use crate::fs::blocking;
 use crate::inotify::Alarm;
-use crate::query::Query;
-use crate::refusals::{FileRefusals, Refusals};
-use crate::sse::{self, COMMENT, KEEPALIVE};
 
 /// Stream the lines of a log.
 ///

@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use browserd_api::playwright::{ExecuteRequest, ExecuteResponse};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Error, Json, Result};
 
 use super::call::{Call, Outcome};
 use super::{Playwright, table};
-use crate::refusals::{BodyRefusals, Refusals};
 use crate::runner;
 
 /// Run Playwright code in the session.

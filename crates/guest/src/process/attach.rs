@@ -14,6 +14,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
 use browserd_api::process::AttachMessage;
+use browserd_guest_http::refusals::{Refusals, StateRefusals};
 use browserd_rest::{Error, Result};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -29,7 +30,6 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use super::path::Id;
 use super::spool::{Chunk, Reader};
 use super::{Process, Processes, resize};
-use crate::refusals::{Refusals, StateRefusals};
 
 /// Longest message a client may send, bytes.
 const MESSAGE_LIMIT: usize = 1 << 20;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use browserd_api::ErrorCode;
 use browserd_api::process::{KillRequest, OkResponse, Signal};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals, StateRefusals};
 use browserd_rest::{Error, Optional, Result};
 use rustix::process::Pid;
 use serde::Deserialize;
@@ -10,7 +11,6 @@ use serde::Deserialize;
 use super::group::Groups;
 use super::path::Id;
 use super::{Process, Processes};
-use crate::refusals::{BodyRefusals, Refusals, StateRefusals};
 
 /// [`KillRequest`] with any text as signal, so that the refusal names the field.
 #[derive(Debug, Default, Deserialize)]

@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use browserd_api::process::ProcessInfo;
+use browserd_guest_http::refusals::Refusals;
 
 use super::Processes;
-use crate::refusals::Refusals;
 
 /// Extension: list the session's processes.
 ///

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use browserd_guest_http::sse::{self, COMMENT, KEEPALIVE};
 use bytes::Bytes;
 use futures_util::stream;
 
 use super::Process;
 use super::spool::{Chunk, Stream};
-use crate::sse::{self, COMMENT, KEEPALIVE};
 
 /// Appends the standard base64 of `bytes`.
 pub(super) fn append_base64(text: &mut Vec<u8>, bytes: &[u8]) {

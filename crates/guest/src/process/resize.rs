@@ -3,11 +3,11 @@
 use axum::extract::State;
 use browserd_api::process::{OkResponse, ResizeRequest};
 use browserd_api::{ApiError, ErrorCode, ErrorDetail};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals, StateRefusals};
 use browserd_rest::{Error, Json, Result};
 
 use super::path::Id;
 use super::{Process, Processes, terminal};
-use crate::refusals::{BodyRefusals, Refusals, StateRefusals};
 
 /// Change the size of a process's terminal.
 ///

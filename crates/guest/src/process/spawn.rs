@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use browserd_api::process::{ExecRequest, SpawnRequest, SpawnResponse};
 use browserd_api::{ErrorDetail, ProcessId, Timestamp};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_guest_session::Child;
 use browserd_guest_session::awake::Hold;
 use browserd_rest::{Error, Json, Result};
@@ -21,7 +22,6 @@ use super::input::{Input, Target};
 use super::pump::{Streams, output_pipe};
 use super::registry::Place;
 use super::{End, Ending, Process, Processes, cpu, request, terminal};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// What a timed-out process exits with, as `timeout(1)` has it.
 pub(super) const TIMED_OUT: i32 = 124;

@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use browserd_api::process::ProcessStatus;
+use browserd_guest_http::refusals::Refusals;
 use browserd_rest::Result;
 
 use super::Processes;
 use super::path::Id;
-use crate::refusals::Refusals;
 
 /// What a process does right now.
 ///

@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
 use browserd_api::process::{StdinRequest, StdinResponse};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals, StateRefusals};
 use browserd_rest::{Error, Json, Result};
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
@@ -13,7 +14,6 @@ use super::Processes;
 use super::budget::Held;
 use super::input::{PATIENCE, Written};
 use super::path::Id;
-use crate::refusals::{BodyRefusals, Refusals, StateRefusals};
 
 /// Largest body, bytes.
 pub(super) const BODY: usize = 8 << 20;

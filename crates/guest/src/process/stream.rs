@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 use browserd_api::process::OutputEvent;
+use browserd_guest_http::refusals::Refusals;
+use browserd_guest_http::sse;
 use browserd_rest::Result;
 
 use super::path::Id;
 use super::{Processes, output_body};
-use crate::refusals::Refusals;
-use crate::sse;
 
 /// Stream everything a process wrote and writes.
 ///

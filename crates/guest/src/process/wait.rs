@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use browserd_api::process::ProcessStatus;
+use browserd_guest_http::refusals::Refusals;
 use browserd_rest::{Error, Result};
 
 use super::Processes;
 use super::path::Id;
-use crate::refusals::Refusals;
 
 /// Seconds waited when the query does not say.
 const DEFAULT: u64 = 30;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use browserd_api::ErrorCode;
 use browserd_api::repl::{ReplRequest, ReplResponse};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Error, Json, Result};
 use tokio::time::Instant;
 
 use super::Repl;
 use super::cell::{Cell, End};
-use crate::refusals::{BodyRefusals, Refusals};
 use crate::runner;
 
 /// Run a cell in the session's JavaScript REPL.

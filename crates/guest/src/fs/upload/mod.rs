@@ -7,6 +7,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use browserd_guest_http::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 use browserd_guest_session::disk::Disk;
 use browserd_rest::{Error, Result};
 use http::StatusCode;
@@ -22,7 +23,6 @@ use super::path::Given;
 use super::refuse::refuse_io;
 use super::spool::{Spooled, twice};
 use super::{Files, Place, blocking};
-use crate::refusals::{BodyRefusals, FileRefusals, Refusals, StorageRefusals};
 
 /// Most files in one request.
 const FILES: usize = 1000;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::response::Response;
 use browserd_api::fs::FileEvent;
+use browserd_guest_http::refusals::Refusals;
+use browserd_guest_http::sse::{self, COMMENT, KEEPALIVE};
 use browserd_rest::{Error, Result};
 use bytes::Bytes;
 use futures_util::stream;
@@ -14,8 +16,6 @@ use tokio::sync::watch::Receiver;
 use super::super::Files;
 use super::ring::{Next, Ring};
 use super::{not_found, tree};
-use crate::refusals::Refusals;
-use crate::sse::{self, COMMENT, KEEPALIVE};
 
 /// Stream what happens in a watched folder.
 ///

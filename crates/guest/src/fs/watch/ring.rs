@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 
 use browserd_api::fs::{FileEvent, FileEventKind};
+use browserd_guest_http::sse;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-
-use crate::sse;
 
 /// Events kept.
 const EVENTS: usize = 4096;

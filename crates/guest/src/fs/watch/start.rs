@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use browserd_api::ErrorCode;
 use browserd_api::fs::{WatchRequest, WatchStarted};
+use browserd_guest_http::refusals::{BodyRefusals, FileRefusals, Refusals};
 use browserd_rest::{Error, Json, Result};
 use http::StatusCode;
 use rustix::io::Errno;
@@ -14,7 +15,6 @@ use super::super::{Files, blocking, place};
 use super::Watch;
 use super::ring::Ring;
 use super::tree::{FOLDERS, Tree};
-use crate::refusals::{BodyRefusals, FileRefusals, Refusals};
 
 /// Watch a folder.
 ///

@@ -1,12 +1,12 @@
 //! `DELETE /fs/watch/{watch_id}`.
 
 use axum::extract::State;
+use browserd_guest_http::refusals::Refusals;
 use browserd_rest::Result;
 use http::StatusCode;
 
 use super::super::Files;
 use super::events::Id;
-use crate::refusals::Refusals;
 
 /// Stop watching.
 ///

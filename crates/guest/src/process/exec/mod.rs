@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use browserd_api::process::{ExecRequest, ExecResponse};
+use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Error, Json, Result};
 use browserd_sandbox::child;
 use tokio::time::Instant;
@@ -20,7 +21,6 @@ use super::registry::Inner;
 use super::spawn::TIMED_OUT;
 use super::spool::Stream;
 use super::{Processes, request};
-use crate::refusals::{BodyRefusals, Refusals};
 
 /// Most bytes held for all `exec` calls together, running or being answered.
 pub(super) const OUTPUT_LIMIT: usize = 64 << 20;

@@ -13,13 +13,13 @@ use http_body::Frame;
 use serde::Serialize;
 
 /// Silence after which a comment is sent, so that proxies keep the connection.
-pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
+pub const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// The comment.
-pub(crate) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 /// One event with `data` as JSON.
-pub(crate) fn event(data: &impl Serialize) -> Bytes {
+pub fn event(data: &impl Serialize) -> Bytes {
     let mut text = b"data: ".to_vec();
     // Our own types have string keys and no custom code; they always serialise.
     let _ = serde_json::to_writer(&mut text, data);
@@ -28,7 +28,7 @@ pub(crate) fn event(data: &impl Serialize) -> Bytes {
 }
 
 /// The headers of an event stream, around `body`.
-pub(crate) fn response(body: axum::body::Body) -> Response {
+pub fn response(body: axum::body::Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     for (name, value) in [
@@ -43,7 +43,7 @@ pub(crate) fn response(body: axum::body::Body) -> Response {
 }
 
 /// Frames, read when asked for, as a response body.
-pub(crate) fn body(frames: impl Stream<Item = Bytes> + Send + 'static) -> axum::body::Body {
+pub fn body(frames: impl Stream<Item = Bytes> + Send + 'static) -> axum::body::Body {
     axum::body::Body::new(Events { frames: Box::pin(frames) })
 }
 

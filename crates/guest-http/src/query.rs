@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 /// The parameters of a request's query. Unknown ones are ignored, as unknown JSON fields are.
 #[derive(Debug, Default)]
-pub(crate) struct Query(String);
+pub struct Query(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {
     type Rejection = Infallible;
@@ -26,7 +26,7 @@ impl Query {
     /// # Errors
     ///
     /// 400 when it is there twice, or not UTF-8.
-    pub(crate) fn get(&self, name: &str) -> Result<Option<String>> {
+    pub fn get(&self, name: &str) -> Result<Option<String>> {
         let mut found = None;
         for pair in self.0.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -46,7 +46,7 @@ impl Query {
     /// # Errors
     ///
     /// 400 when it is missing, there twice, or not UTF-8.
-    pub(crate) fn need(&self, name: &str) -> Result<String> {
+    pub fn need(&self, name: &str) -> Result<String> {
         self.get(name)?.ok_or_else(|| Error::field(name, "is missing; it is a query parameter"))
     }
 }

@@ -7,12 +7,12 @@ use utoipa::{IntoResponses, ToSchema};
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
 #[expect(dead_code, reason = "only describes")]
-pub(crate) struct Binary(Vec<u8>);
+pub struct Binary(Vec<u8>);
 
 /// What any route may answer.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(crate) enum Refusals {
+pub enum Refusals {
     /// The request is not valid; `details` names the field.
     #[response(status = 400)]
     BadRequest(ErrorBody),
@@ -36,7 +36,7 @@ pub(crate) enum Refusals {
 /// What routes that read a body may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(crate) enum BodyRefusals {
+pub enum BodyRefusals {
     /// The body is larger than the route takes.
     #[response(status = 413)]
     TooLarge(ErrorBody),
@@ -48,7 +48,7 @@ pub(crate) enum BodyRefusals {
 /// What routes that need a running process may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(crate) enum StateRefusals {
+pub enum StateRefusals {
     /// The process has exited (`process_exited`), or its input is closed (`stdin_closed`). Sending
     /// the request again does not help, which `x-should-retry: false` tells clients.
     #[response(status = 409)]
@@ -58,7 +58,7 @@ pub(crate) enum StateRefusals {
 /// What routes that touch files may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(crate) enum FileRefusals {
+pub enum FileRefusals {
     /// The session has no right to it (`forbidden`), or that part of the session is read-only.
     #[response(status = 403)]
     Forbidden(ErrorBody),
@@ -67,7 +67,7 @@ pub(crate) enum FileRefusals {
 /// What routes that write files may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(crate) enum StorageRefusals {
+pub enum StorageRefusals {
     /// The session's disk is full (`insufficient_storage`). Nothing half written stays; sending the
     /// request again does not help, which `x-should-retry: false` tells clients.
     #[response(status = 507)]
@@ -77,7 +77,7 @@ pub(crate) enum StorageRefusals {
 /// What routes that wait for something outside the session may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes")]
-pub(crate) enum TimeoutRefusals {
+pub enum TimeoutRefusals {
     /// It took longer than the request allows (`timeout`). Sending the request again is for the
     /// client to decide: `x-should-retry` is false.
     #[response(status = 408)]

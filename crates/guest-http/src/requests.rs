@@ -81,7 +81,7 @@ impl Requests {
 }
 
 /// Middleware: counts every request and notes it in the log.
-pub(crate) async fn count(
+pub async fn count(
     State(requests): State<Arc<Requests>>,
     request: Request,
     next: Next,
