@@ -23,6 +23,7 @@ fn all() -> impl Iterator<Item = &'static Target> {
         browserd_fleet::fuzzing::TARGETS,
         browserd_guest::fuzzing::TARGETS,
         browserd_guest_http::fuzzing::TARGETS,
+        browserd_guest_fs::fuzzing::TARGETS,
         browserd_guest_session::fuzzing::TARGETS,
         browserd_rest::fuzzing::TARGETS,
         browserd_sandbox::fuzzing::TARGETS,

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 
 use axum::Router;
+use browserd_guest_fs::logs::{self, LogStreams};
+use browserd_guest_fs::{self as fs, Files};
 use browserd_guest_http::requests::{self, Requests};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa_axum::router::OpenApiRouter;
@@ -12,8 +14,6 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::computer::{self, Computer};
 use crate::curl::{self, Curl};
 use crate::extensions::{self, Extensions};
-use crate::fs::{self, Files};
-use crate::logs::{self, LogStreams};
 use crate::playwright::{self, Playwright};
 use crate::process::{self, Processes};
 use crate::repl::{self, Repl};

@@ -4,21 +4,16 @@
 //! and the programs that make the session: Chromium, its X server, its driver. Knows no fleet and
 //! no client: `serve` authenticates and relays.
 
-mod accounts;
-mod aside;
 pub mod browser;
 pub mod computer;
 pub mod curl;
 pub mod door;
 pub mod extensions;
-pub mod fs;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
-mod inotify;
 pub mod internal;
-pub mod logs;
 pub mod playwright;
 pub mod process;
 pub mod profile;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use browserd_api::ErrorCode;
+use browserd_guest_fs::{Idle, parts};
 use browserd_guest_session::disk::Disk;
 use browserd_rest::{Error, Result};
 use http::HeaderMap;
@@ -15,7 +16,6 @@ use tokio::io::AsyncWriteExt;
 
 use super::staging::Staging;
 use super::{ARCHIVE, AT_ONCE};
-use crate::fs::{Idle, parts};
 
 /// Longest name, bytes.
 const NAME: usize = 255;
@@ -242,7 +242,7 @@ mod tests {
         let refusal = read(&headers, body, &staging, &Disk::unlimited()).await.unwrap_err();
         assert_eq!(refusal.0.code(), ErrorCode::BadRequest);
         let pulled = pulled.load(Ordering::Relaxed);
-        assert!(pulled <= crate::fs::HEAD_LIMIT + (1 << 17), "{pulled} bytes were read");
+        assert!(pulled <= browserd_guest_fs::HEAD_LIMIT + (1 << 17), "{pulled} bytes were read");
     }
 
     proptest! {

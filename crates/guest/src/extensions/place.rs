@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use browserd_api::{ApiError, ErrorCode};
+use browserd_guest_fs::Owner;
+use browserd_guest_fs::archive::{self, Limits, Refused};
 use browserd_guest_session::Session;
 use browserd_rest::{Error, Result};
 use rustix::fs::{Mode, OFlags, RenameFlags};
@@ -13,8 +15,6 @@ use rustix::fs::{Mode, OFlags, RenameFlags};
 use super::form::Upload;
 use super::packed::{self, Packed};
 use super::staging::Staging;
-use crate::fs::Owner;
-use crate::fs::archive::{self, Limits, Refused};
 
 /// What may come out of one archive.
 const LIMITS: Limits = Limits { entries: 20_000, bytes: 512 << 20, depth: 32 };

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use browserd_guest_fs::Aside;
 use browserd_guest_session::Session;
-
-use crate::aside::Aside;
 
 pub(super) struct Staging(Aside);
 

@@ -8,12 +8,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use browserd_api::ErrorCode;
+use browserd_guest_fs::{blocking, pour, refuse_io};
 use browserd_rest::{Error, Result};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use crate::fs::{blocking, pour, refuse_io};
 use crate::profile::{Profile, ProfileError};
 
 /// Gives the running Chromium the profile in the body, a tar with zstd, in place of its own; Chromium

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::sync::Arc;
 
 use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_guest_fs::archive::untar_fresh;
+use browserd_guest_fs::{Aside, Owner};
 use browserd_guest_session::Session;
 
 use super::contents::belongs;
 use super::cookies::Cookies;
 use super::{Profile, ProfileError, place};
-use crate::aside::Aside;
 use crate::browser::release_storage;
-use crate::fs::Owner;
-use crate::fs::archive::untar_fresh;
 
 impl Profile {
     /// Gives the running Chromium the profile in `archive`, of `size` bytes, in place of its own.

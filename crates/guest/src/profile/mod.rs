@@ -23,12 +23,12 @@ use std::io;
 use std::sync::Arc;
 
 use browserd_chromium::cdp::CdpError;
+use browserd_guest_fs::Aside;
+use browserd_guest_fs::archive::Refused;
 use browserd_guest_session::Session;
 use tokio::sync::Mutex;
 
-use crate::aside::Aside;
 use crate::browser::{Browser, NoBrowser, ReleaseError, RetireError};
-use crate::fs::archive::Refused;
 
 /// The profile of a session's browser. Cheap to clone.
 #[derive(Clone)]

@@ -4,12 +4,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use browserd_guest_fs::archive::Refused;
+use browserd_guest_fs::{Owner, open_plain};
 use rustix::fs::{Mode, OFlags, RenameFlags, mkdirat, renameat, renameat_with};
 use rustix::io::Errno;
 
 use super::contents::{FOLDERS, Folder, Open};
-use crate::fs::archive::Refused;
-use crate::fs::{Owner, open_plain};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 

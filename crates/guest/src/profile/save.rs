@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
+use browserd_guest_fs::archive::{Packer, tar_body};
+use browserd_guest_fs::open_plain;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::contents::{COOKIES, FOLDERS};
 use super::{Profile, ProfileError};
-use crate::fs::archive::{Packer, tar_body};
-use crate::fs::open_plain;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
