@@ -15,7 +15,7 @@ mod seeds;
 #[path = "../../../fuzz/common/stretched.rs"]
 pub(crate) mod stretched;
 
-use crate::{browser, computer, curl, extensions, playwright, process, profile};
+use crate::{browser, computer, curl, extensions, playwright, profile};
 use crate::{repl, runner, screen, webdriver};
 
 /// A name, and what takes any bytes.
@@ -26,7 +26,6 @@ pub const TARGETS: &[Target] = &[
     ("computer_actions", computer::fuzzing::computer_actions),
     ("curl_answer", curl::fuzzing::curl_answer),
     ("curl_request", curl::fuzzing::curl_request),
-    ("exec_request", process::fuzzing::exec_request),
     ("executor_answer", playwright::fuzzing::executor_answer),
     ("extension_form", extensions::fuzzing::extension_form),
     ("key_names", computer::fuzzing::key_names),
@@ -36,8 +35,6 @@ pub const TARGETS: &[Target] = &[
     ("repl_answer", repl::fuzzing::repl_answer),
     ("runner_lines", runner::fuzzing::runner_lines),
     ("screencast_picture", screen::fuzzing::screencast_picture),
-    ("session_accounts", process::fuzzing::session_accounts),
-    ("spool_frames", process::fuzzing::spool_frames),
     ("webdriver_messages", webdriver::fuzzing::webdriver_messages),
 ];
 

@@ -8,6 +8,7 @@ use axum::Router;
 use browserd_guest_fs::logs::{self, LogStreams};
 use browserd_guest_fs::{self as fs, Files};
 use browserd_guest_http::requests::{self, Requests};
+use browserd_guest_process::{self as process, Processes};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -15,7 +16,6 @@ use crate::computer::{self, Computer};
 use crate::curl::{self, Curl};
 use crate::extensions::{self, Extensions};
 use crate::playwright::{self, Playwright};
-use crate::process::{self, Processes};
 use crate::repl::{self, Repl};
 
 /// What the routes work on.

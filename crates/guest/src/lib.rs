@@ -15,7 +15,6 @@ pub mod fuzzing;
 pub mod http;
 pub mod internal;
 pub mod playwright;
-pub mod process;
 pub mod profile;
 pub mod repl;
 pub mod replays;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use browserd_guest_fs::Files;
 use browserd_guest_fs::logs::LogStreams;
+use browserd_guest_process::{Processes, Retention};
 use browserd_guest_session::awake::Awake;
 use browserd_guest_session::disk::Disk;
 use browserd_guest_session::location::InForce;
@@ -25,7 +26,6 @@ use crate::extensions::Extensions;
 use crate::http;
 use crate::internal;
 use crate::playwright::Playwright;
-use crate::process::{Processes, Retention};
 use crate::profile::Profile;
 use crate::repl::Repl;
 use crate::replays::{self, Replays};

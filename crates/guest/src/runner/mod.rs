@@ -20,10 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::ErrorCode;
+use browserd_guest_process::Groups;
 use browserd_guest_session::Session;
 use browserd_rest::Error;
-
-use crate::process::Groups;
 
 pub(crate) use run::{Names, Output, Run, fresh_id};
 pub(crate) use text::Text;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_process::{Group, Groups};
 use browserd_guest_session::environment::{self, User};
 use browserd_guest_session::{Child, ExitStatus};
 use browserd_protocol::inside;
@@ -17,7 +18,6 @@ use tokio::net::unix::pipe;
 
 use super::lines::Lines;
 use super::{HEAP_MIB, Kit};
-use crate::process::{Group, Groups};
 
 /// Bytes read at once.
 const READ: usize = 64 * 1024;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
 use browserd_guest::Guest;
-use browserd_guest::process::Retention;
+use browserd_guest_process::Retention;
 use browserd_guest_session::Places;
 use browserd_protocol::{GuestSpec, Programs};
 use serde::{Deserialize, Serialize};

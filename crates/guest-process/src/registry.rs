@@ -82,7 +82,8 @@ impl Processes {
     }
 
     /// What starts commands as groups, for others that do.
-    pub(crate) fn groups(&self) -> Arc<Groups> {
+    #[must_use]
+    pub fn groups(&self) -> Arc<Groups> {
         Arc::clone(&self.inner.groups)
     }
 

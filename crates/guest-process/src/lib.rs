@@ -14,7 +14,8 @@ mod budget;
 mod cpu;
 mod exec;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod input;
 mod kill;
@@ -42,7 +43,7 @@ use browserd_guest_session::ExitStatus;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub(crate) use group::{Group, Groups};
+pub use group::{Group, Groups};
 pub use registry::Processes;
 pub use routes::routes;
 pub use spool::Retention;

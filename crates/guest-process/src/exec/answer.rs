@@ -14,7 +14,7 @@ use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 
 use super::collected::Collected;
-use crate::process::output_body::append_base64;
+use crate::output_body::append_base64;
 
 /// Bytes of output encoded at once; a multiple of three, so that pieces need no padding between.
 const PIECE: usize = 48 * 1024;
@@ -139,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::process::budget::Budget;
+    use crate::budget::Budget;
 
     fn output(budget: &Budget, bytes: &[u8]) -> Collected {
         let mut output = Collected::new(budget);

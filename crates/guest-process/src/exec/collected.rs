@@ -1,6 +1,6 @@
 //! What a command writes, kept until its client has it.
 
-use crate::process::budget::{Budget, Held};
+use crate::budget::{Budget, Held};
 
 /// Most bytes of one stream in an answer.
 pub(super) const STREAM_LIMIT: usize = 8 << 20;

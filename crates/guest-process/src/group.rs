@@ -20,12 +20,16 @@ const KILL_ROUNDS: usize = 64;
 
 /// What holds a command and its descendants together.
 #[derive(Debug)]
-pub(crate) enum Group {
+pub enum Group {
     /// A leaf cgroup.
     Leaf(Leaf),
-    /// The tree under a supervisor; the start time tells the supervisor from a later process with
-    /// its number.
-    Tree { root: TreeRoot, start: u64 },
+    /// The tree under a supervisor.
+    Tree {
+        /// The supervisor.
+        root: TreeRoot,
+        /// When it started, clock ticks: tells it from a later process with its number.
+        start: u64,
+    },
 }
 
 /// CPU time and memory of a group.
@@ -36,7 +40,7 @@ pub(super) struct Use {
 }
 
 /// Starts groups and clears away the empty ones.
-pub(crate) struct Groups {
+pub struct Groups {
     session: Arc<Session>,
     names: Mutex<u64>,
     /// Leaves whose command has exited while something in them lives on.
@@ -66,7 +70,7 @@ impl Groups {
     /// # Errors
     ///
     /// [`LaunchError`]; nothing is left then.
-    pub(crate) fn start(&self, launch: &mut Launch) -> Result<(Child, Group), LaunchError> {
+    pub fn start(&self, launch: &mut Launch) -> Result<(Child, Group), LaunchError> {
         let Some(leaves) = &self.session.leaves else {
             let child = self.session.children.start_supervised(launch)?;
             let root = child.tree.clone().ok_or_else(|| refused(&std::io::Error::other("")))?;
@@ -129,7 +133,7 @@ impl Groups {
     }
 
     /// Kills everything in the group. `pid` is the command, which may not have been reaped yet.
-    pub(crate) fn kill(group: &Group, pid: i32) {
+    pub fn kill(group: &Group, pid: i32) {
         if let Some(pid) = Pid::from_raw(pid) {
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
         }
@@ -157,7 +161,7 @@ impl Groups {
 
     /// Lets go of a group whose command has exited: an empty leaf is removed now, any other as soon
     /// as the last process in it has ended.
-    pub(crate) fn discard(&self, group: Group) {
+    pub fn discard(&self, group: Group) {
         let Group::Leaf(leaf) = group else { return };
         match leaf.remove() {
             Ok(true) => {}
