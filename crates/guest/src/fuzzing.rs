@@ -15,7 +15,7 @@ mod seeds;
 #[path = "../../../fuzz/common/stretched.rs"]
 pub(crate) mod stretched;
 
-use crate::{browser, computer, curl, extensions, playwright, profile};
+use crate::{computer, curl, extensions, playwright, profile};
 use crate::{repl, runner, screen, webdriver};
 
 /// A name, and what takes any bytes.
@@ -31,7 +31,6 @@ pub const TARGETS: &[Target] = &[
     ("key_names", computer::fuzzing::key_names),
     ("page_events", screen::fuzzing::page_events),
     ("profile_cookies", profile::fuzzing::profile_cookies),
-    ("program_lines", browser::fuzzing::program_lines),
     ("repl_answer", repl::fuzzing::repl_answer),
     ("runner_lines", runner::fuzzing::runner_lines),
     ("screencast_picture", screen::fuzzing::screencast_picture),

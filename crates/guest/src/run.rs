@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
+use browserd_guest_browser::Browser;
 use browserd_guest_fs::Files;
 use browserd_guest_fs::logs::LogStreams;
 use browserd_guest_process::{Processes, Retention};
@@ -18,7 +19,6 @@ use browserd_sandbox::leaf::Leaves;
 use browserd_sandbox::usage::Usage;
 use rustix::process::DumpableBehavior;
 
-use crate::browser::Browser;
 use crate::computer::Computer;
 use crate::curl::Curl;
 use crate::door;

@@ -38,10 +38,10 @@ mod x11;
 
 use std::sync::Arc;
 
+use browserd_guest_browser::Browser;
 use browserd_guest_session::Session;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::browser::Browser;
 use device::Device;
 use hand::Hand;
 

@@ -2,11 +2,11 @@
 
 use browserd_api::{ApiError, ErrorCode};
 use browserd_chromium::cdp::CdpError;
+use browserd_guest_browser::NoBrowser;
 use browserd_rest::Error;
 use serde::Deserialize;
 
 use super::net_error;
-use crate::browser::NoBrowser;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {

@@ -28,9 +28,8 @@ mod target;
 
 use std::sync::Arc;
 
+use browserd_guest_browser::Browser;
 use tokio::sync::Semaphore;
-
-use crate::browser::Browser;
 
 pub use routes::routes;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_browser::Running;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::target::Target;
-use crate::browser::Running;
 
 /// Targets kept.
 const KEPT: usize = 4;

@@ -1,10 +1,9 @@
 //! One hidden target: a page without a tab, which only navigates and never arrives.
 
 use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
+use browserd_guest_browser::Running;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use crate::browser::Running;
 
 /// A hidden target, attached. Closed when it is dropped.
 pub(super) struct Target {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use browserd_api::{ApiError, ErrorCode};
 use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_guest_browser::{ForceError, Forced};
 use browserd_guest_http::refusals::{BodyRefusals, Refusals, StorageRefusals};
 use browserd_rest::{Error, Result};
 use http::StatusCode;
@@ -14,7 +15,6 @@ use super::form::{self, Upload};
 use super::place::{self, Placed};
 use super::staging::Staging;
 use super::{Extensions, Inner};
-use crate::browser::{ForceError, Forced};
 
 /// Load extensions into the running browser.
 ///

@@ -22,12 +22,12 @@ mod updates;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use browserd_guest_browser::Browser;
 use browserd_guest_session::Session;
 use tokio::sync::{Mutex, Semaphore};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::browser::Browser;
 use updates::Updates;
 
 /// Most extensions in one request.

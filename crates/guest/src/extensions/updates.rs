@@ -17,6 +17,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use browserd_chromium::packed::manifest;
+use browserd_guest_browser::Forced;
 use browserd_rest::file::chunks;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
@@ -29,7 +30,6 @@ use tokio::sync::{OnceCell, Semaphore};
 use tower::ServiceExt;
 
 use super::packed::Packed;
-use crate::browser::Forced;
 
 /// The port extensions may have been packed for.
 const PORT: u16 = 10001;

@@ -12,8 +12,8 @@ mod viewport;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{post, put};
+use browserd_guest_browser::Browser;
 
-use crate::browser::Browser;
 use crate::profile::Profile;
 
 /// Largest body, bytes; a profile may be as large as the session's disk.

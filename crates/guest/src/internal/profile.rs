@@ -80,7 +80,7 @@ mod tests {
             assert_eq!(code(full), ErrorCode::InsufficientStorage);
         }
         assert_eq!(code(ProfileError::Files(io::Error::other("x"))), ErrorCode::Internal);
-        let gone = crate::browser::NoBrowser::NotYet;
+        let gone = browserd_guest_browser::NoBrowser::NotYet;
         assert_eq!(code(gone.into()), ErrorCode::UpstreamUnavailable);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use browserd_api::ErrorCode;
 use browserd_api::playwright::{ExecuteResponse, Tab};
 use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_guest_browser::{BrowserState, NoBrowser};
 use browserd_rest::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,7 +14,6 @@ use serde_json::value::RawValue;
 
 use super::Playwright;
 use super::executor::Executor;
-use crate::browser::{BrowserState, NoBrowser};
 use crate::runner::{Event, Names, Output, Run, Text, Worker, fresh_id, not_started};
 
 /// The runner's file.

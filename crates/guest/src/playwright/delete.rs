@@ -2,13 +2,13 @@
 
 use axum::extract::{Path, Query, State};
 use browserd_api::ErrorCode;
+use browserd_guest_browser::BrowserState;
 use browserd_guest_http::refusals::Refusals;
 use browserd_rest::{Error, Result};
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::{Playwright, table};
-use crate::browser::BrowserState;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {

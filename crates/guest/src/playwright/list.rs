@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use browserd_api::playwright::{Executor as Described, Executors};
+use browserd_guest_browser::BrowserState;
 use browserd_guest_http::refusals::Refusals;
 use browserd_rest::Result;
 
 use super::Playwright;
-use crate::browser::BrowserState;
 
 /// List the session's Playwright executors.
 ///

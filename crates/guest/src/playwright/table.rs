@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use browserd_api::ErrorCode;
 use browserd_api::playwright::{DEFAULT_EXECUTOR, is_executor_name};
+use browserd_guest_browser::Browser;
 use browserd_rest::Error;
 use parking_lot::Mutex;
 
 use super::executor::Executor;
-use crate::browser::Browser;
 use crate::runner::Kit;
 
 /// Most named executors of a session.

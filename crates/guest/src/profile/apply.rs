@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use browserd_chromium::cdp::{Cdp, CdpError};
+use browserd_guest_browser::release_storage;
 use browserd_guest_fs::archive::untar_fresh;
 use browserd_guest_fs::{Aside, Owner};
 use browserd_guest_session::Session;
@@ -11,7 +12,6 @@ use browserd_guest_session::Session;
 use super::contents::belongs;
 use super::cookies::Cookies;
 use super::{Profile, ProfileError, place};
-use crate::browser::release_storage;
 
 impl Profile {
     /// Gives the running Chromium the profile in `archive`, of `size` bytes, in place of its own.

@@ -23,12 +23,11 @@ use std::io;
 use std::sync::Arc;
 
 use browserd_chromium::cdp::CdpError;
+use browserd_guest_browser::{Browser, NoBrowser, ReleaseError, RetireError};
 use browserd_guest_fs::Aside;
 use browserd_guest_fs::archive::Refused;
 use browserd_guest_session::Session;
 use tokio::sync::Mutex;
-
-use crate::browser::{Browser, NoBrowser, ReleaseError, RetireError};
 
 /// The profile of a session's browser. Cheap to clone.
 #[derive(Clone)]

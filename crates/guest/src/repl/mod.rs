@@ -18,10 +18,10 @@ mod shown;
 
 use std::sync::Arc;
 
+use browserd_guest_browser::Browser;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::browser::Browser;
 use crate::runner::{Kit, Worker};
 
 pub use routes::routes;

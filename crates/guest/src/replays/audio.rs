@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_browser::{Browser, pump};
 use browserd_guest_session::environment::{self, User};
 use browserd_guest_session::{Child, Session, procfs};
 use browserd_protocol::inside;
@@ -22,8 +23,6 @@ use browserd_sandbox::leaf::Leaf;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
 use tokio::sync::{Mutex, oneshot};
-
-use crate::browser::{Browser, pump};
 
 /// What the encoder listens to.
 pub(super) const MONITOR: &str = "browser.monitor";

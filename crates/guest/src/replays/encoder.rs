@@ -9,14 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+use browserd_guest_browser::{Logs, pump};
 use browserd_guest_session::environment::{self, User};
 use browserd_guest_session::{Child, ExitStatus, Session};
 use browserd_sandbox::child::{Input, Launch, Limit};
 use browserd_sandbox::leaf::Leaf;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
-
-use crate::browser::{Logs, pump};
 
 /// When memory runs out, recordings go before the browser.
 const OOM_SCORE: &str = "500";

@@ -26,10 +26,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use browserd_api::ReplayId;
+use browserd_guest_browser::Browser;
 use browserd_guest_session::Session;
 use parking_lot::Mutex;
 
-use crate::browser::Browser;
 use crate::screen::Screen;
 
 pub use routes::router;

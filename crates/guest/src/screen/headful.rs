@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use browserd_guest_browser::Browser;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::slot::Slot;
 use super::{next_browser, x11};
-use crate::browser::Browser;
 
 /// Its stack, bytes: it calls nothing deep.
 const STACK: usize = 512 * 1024;

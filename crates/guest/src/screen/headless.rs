@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64_simd::STANDARD;
 use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId};
+use browserd_guest_browser::{Ages, Browser};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -21,7 +22,6 @@ use super::next_browser;
 use super::pacing::{Due, Pacing};
 use super::page_events::Pages;
 use super::slot::Slot;
-use crate::browser::{Ages, Browser};
 
 /// Quality of the pictures Chromium sends, percent.
 const QUALITY: u32 = 90;

@@ -26,10 +26,9 @@ mod x11;
 
 use std::sync::Arc;
 
+use browserd_guest_browser::{Browser, BrowserState, Running};
 use browserd_guest_session::Session;
 use tokio_util::sync::CancellationToken;
-
-use crate::browser::{Browser, BrowserState, Running};
 
 pub use frame::Frame;
 pub use slot::{Stop, Tap};

@@ -8,9 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId, TargetEvent};
+use browserd_guest_browser::{Ages, PageOrder};
 use serde_json::json;
-
-use crate::browser::{Ages, PageOrder};
 
 /// How long a page may take to say whether it is in front; meanwhile nothing is shown.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
@@ -62,7 +61,8 @@ impl Pages {
             }
             Some(TargetEvent::Changed(page)) if page.kind == "page" => {
                 let shows = hash(&page.url, &page.title);
-                self.shows.insert(page.target_id, shows) != Some(shows) && self.order.len() > 1
+                self.shows.insert(page.target_id, shows) != Some(shows)
+                    && self.order.known().len() > 1
             }
             Some(TargetEvent::Destroyed(id)) => {
                 self.shows.remove(&id);

@@ -8,6 +8,7 @@ use std::error::Error;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use browserd_guest_browser::Standing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 use x11rb::connection::Connection;
@@ -24,7 +25,6 @@ use x11rb::rust_connection::RustConnection;
 use super::frame::{Frame, PIXEL_LIMIT};
 use super::pointer::Pointer;
 use super::slot::Slot;
-use crate::browser::Standing;
 
 type Failure = Box<dyn Error + Send + Sync>;
 

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_browser::{Browser, Logs, pump};
 use browserd_guest_session::environment::{self, User};
 use browserd_guest_session::{Child, Session};
 use browserd_sandbox::child::{Input, Launch};
@@ -14,8 +15,6 @@ use browserd_sandbox::leaf::Leaf;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-
-use crate::browser::{Browser, Logs, pump};
 
 /// How long the start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);

@@ -25,12 +25,11 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use browserd_api::ErrorCode;
+use browserd_guest_browser::Browser;
 use browserd_guest_session::Session;
 use browserd_rest::{Error, Result};
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderName, Method};
-
-use crate::browser::Browser;
 
 use driver::Driver;
 

@@ -16,11 +16,11 @@ mod input;
 use std::time::Duration;
 
 use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
+use browserd_guest_browser::{Browser, NoBrowser, PageOrder};
 use serde_json::{Value, json};
 use xkeysym::Keysym;
 
 use super::point::{Point, Size};
-use crate::browser::{Browser, NoBrowser, PageOrder};
 
 /// How long a page may take to say how large it is, or whether it is in front.
 const TELL_WITHIN: Duration = Duration::from_secs(2);

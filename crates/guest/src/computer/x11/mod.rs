@@ -22,9 +22,9 @@ mod thread;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_browser::Standing;
 use tokio::sync::oneshot;
 
-use crate::browser::Standing;
 pub(super) use capture::Picture;
 
 use server::Server;

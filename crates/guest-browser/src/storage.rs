@@ -20,7 +20,7 @@ const GONE_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Why Chromium has its storage open still.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReleaseError {
+pub enum ReleaseError {
     #[error(transparent)]
     Cdp(#[from] CdpError),
     #[error("Chromium's storage process could not be ended: {0}")]
@@ -33,7 +33,7 @@ pub(crate) enum ReleaseError {
 /// The process is looked for among those Chromium has in its books, so that no program inside is taken
 /// for it whatever its command line says. (What program a process runs is not for the guest to see: it
 /// may not trace Chromium.)
-pub(crate) async fn release(cdp: &Cdp) -> Result<(), ReleaseError> {
+pub async fn release(cdp: &Cdp) -> Result<(), ReleaseError> {
     for pid in cdp.processes().await? {
         let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 1) else { continue };
         // Opened before it is looked at: what is looked at is what is killed.

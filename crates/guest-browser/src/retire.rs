@@ -20,7 +20,7 @@ const KILLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why Chromium was not closed; it runs on.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RetireError {
+pub enum RetireError {
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
     #[error(transparent)]
@@ -33,7 +33,7 @@ impl Browser {
     /// then is what there is.
     ///
     /// Waiting for its exit matters: until then, Local Storage on the disk is up to a minute old.
-    pub(crate) async fn retire(&self) -> Result<Box<RawValue>, RetireError> {
+    pub async fn retire(&self) -> Result<Box<RawValue>, RetireError> {
         let cdp = self.running().await?.cdp;
         let cookies = cdp.cookies().await?;
         self.retired.cancel();

@@ -22,7 +22,8 @@ mod evaluate;
 mod forced;
 mod formats;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lines;
 mod logs;
 mod memory_watch;
@@ -56,15 +57,15 @@ use tokio_util::task::TaskTracker;
 
 use formats::Formats;
 
-pub(crate) use ages::Ages;
-pub(crate) use forced::{ForceError, Forced};
-pub(crate) use logs::{Logs, pump};
-pub(crate) use page_order::PageOrder;
-pub(crate) use relocate::RelocateError;
-pub(crate) use resize::ResizeError;
-pub(crate) use retire::RetireError;
-pub(crate) use standing::Standing;
-pub(crate) use storage::{ReleaseError, release as release_storage};
+pub use ages::Ages;
+pub use forced::{ForceError, Forced};
+pub use logs::{Logs, pump};
+pub use page_order::PageOrder;
+pub use relocate::RelocateError;
+pub use resize::ResizeError;
+pub use retire::RetireError;
+pub use standing::Standing;
+pub use storage::{ReleaseError, release as release_storage};
 
 /// How long a request waits for a browser that is starting.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -176,12 +177,14 @@ impl Browser {
     }
 
     /// Whether it is `chromium-headless-shell`.
-    pub(crate) fn runs_shell(&self) -> bool {
+    #[must_use]
+    pub fn runs_shell(&self) -> bool {
         self.session.spec.runs_shell()
     }
 
     /// The order of its pages, where it tells which one is in front.
-    pub(crate) fn ages(&self) -> Option<Ages> {
+    #[must_use]
+    pub fn ages(&self) -> Option<Ages> {
         self.ages.clone()
     }
 
@@ -260,7 +263,7 @@ impl Browser {
 
     /// Runs a task that belongs to the browser: it is to end when the token is cancelled, and
     /// [`Browser::stop`] waits for it.
-    pub(crate) fn spawn<F>(&self, task: impl FnOnce(CancellationToken) -> F)
+    pub fn spawn<F>(&self, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -268,12 +271,14 @@ impl Browser {
     }
 
     /// What holds for every Chromium of the session.
-    pub(crate) fn standing(&self) -> &Arc<Standing> {
+    #[must_use]
+    pub fn standing(&self) -> &Arc<Standing> {
         &self.standing
     }
 
     /// The log files of the session's programs.
-    pub(crate) fn logs(&self) -> &Arc<Logs> {
+    #[must_use]
+    pub fn logs(&self) -> &Arc<Logs> {
         &self.logs
     }
 }

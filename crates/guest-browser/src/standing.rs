@@ -17,7 +17,7 @@ const EXTENSIONS: usize = 200;
 const COMPLAINTS: usize = 16;
 
 /// What holds now.
-pub(crate) struct Standing {
+pub struct Standing {
     viewport: Mutex<Viewport>,
     /// Told when screen and windows have another size.
     resized: watch::Sender<()>,
@@ -47,7 +47,7 @@ impl Standing {
     }
 
     /// The size of windows and screen.
-    pub(crate) fn viewport(&self) -> Viewport {
+    pub fn viewport(&self) -> Viewport {
         *self.viewport.lock()
     }
 
@@ -72,7 +72,7 @@ impl Standing {
     }
 
     /// Changes whenever screen and windows have been given another size.
-    pub(crate) fn resizes(&self) -> watch::Receiver<()> {
+    pub fn resizes(&self) -> watch::Receiver<()> {
         self.resized.subscribe()
     }
 
@@ -81,29 +81,29 @@ impl Standing {
     }
 
     /// Whether the pointer is hidden.
-    pub(crate) fn pointer_hidden(&self) -> bool {
+    pub fn pointer_hidden(&self) -> bool {
         self.pointer_hidden.load(Ordering::Relaxed)
     }
 
     /// Hides or shows it.
-    pub(crate) fn hide_pointer(&self, hidden: bool) {
+    pub fn hide_pointer(&self, hidden: bool) {
         self.pointer_hidden.store(hidden, Ordering::Relaxed);
     }
 
     /// Folders of the extensions that are loaded.
-    pub(crate) fn extensions(&self) -> Vec<PathBuf> {
+    pub fn extensions(&self) -> Vec<PathBuf> {
         self.extensions.lock().clone()
     }
 
     /// Adds some.
-    pub(crate) fn keep_extensions(&self, folders: Vec<PathBuf>) {
+    pub fn keep_extensions(&self, folders: Vec<PathBuf>) {
         let mut extensions = self.extensions.lock();
         extensions.extend(folders);
         extensions.truncate(EXTENSIONS);
     }
 
     /// The extensions that are there by policy.
-    pub(crate) fn forced(&self) -> Vec<Forced> {
+    pub fn forced(&self) -> Vec<Forced> {
         self.forced.lock().clone()
     }
 

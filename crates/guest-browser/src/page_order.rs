@@ -29,7 +29,7 @@ enum Front {
 
 /// The pages there are, as far as known, in the order they were first seen.
 #[derive(Debug)]
-pub(crate) struct PageOrder {
+pub struct PageOrder {
     /// Ids of targets, the oldest first.
     known: Vec<String>,
     patience: Duration,
@@ -38,37 +38,34 @@ pub(crate) struct PageOrder {
 
 impl PageOrder {
     /// Knows none yet. A page may take `patience` to answer whether it is in front.
-    pub(crate) fn new(patience: Duration) -> Self {
+    #[must_use]
+    pub fn new(patience: Duration) -> Self {
         Self { known: Vec::new(), patience, ages: None }
     }
 
     /// Takes the newest page for the one in front, where there are ages to tell.
-    pub(crate) fn by_age(self, ages: Option<Ages>) -> Self {
+    #[must_use]
+    pub fn by_age(self, ages: Option<Ages>) -> Self {
         Self { ages, ..self }
     }
 
     /// A page has opened: it is the newest.
-    pub(crate) fn opened(&mut self, page: String) {
+    pub fn opened(&mut self, page: String) {
         self.known.retain(|known| *known != page);
         self.known.push(page);
     }
 
     /// A target has closed; answers whether it was a page that was known.
-    pub(crate) fn closed(&mut self, target: &str) -> bool {
+    pub fn closed(&mut self, target: &str) -> bool {
         let count = self.known.len();
         self.known.retain(|known| known != target);
         self.known.len() < count
     }
 
     /// Ids of the pages that are known, the oldest first.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn known(&self) -> &[String] {
+    #[must_use]
+    pub fn known(&self) -> &[String] {
         &self.known
-    }
-
-    /// How many are known.
-    pub(crate) fn len(&self) -> usize {
-        self.known.len()
     }
 
     /// The page in front; none when there is no page. Of several that say the same it is `looked_at`,
@@ -77,7 +74,7 @@ impl PageOrder {
     /// # Errors
     ///
     /// When Chromium does not tell which pages there are.
-    pub(crate) async fn in_front(
+    pub async fn in_front(
         &mut self,
         cdp: &Cdp,
         looked_at: Option<&str>,

@@ -58,16 +58,16 @@ const RELOAD: &str = "(() => {
 
 /// An extension that is there by policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Forced {
+pub struct Forced {
     /// Its id.
-    pub(crate) id: String,
+    pub id: String,
     /// Where its update manifest is.
-    pub(crate) update_url: String,
+    pub update_url: String,
 }
 
 /// Why extensions are not there.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ForceError {
+pub enum ForceError {
     #[error("a session may have no more of them")]
     TooMany,
     #[error("{0}")]
@@ -141,7 +141,7 @@ pub(super) fn complaint(line: &[u8]) -> Option<String> {
 impl Browser {
     /// Has Chromium install extensions by policy, and keep them. Answers once they are enabled; after
     /// an error none of them is there. For one caller at a time.
-    pub(crate) async fn force(&self, more: &[Forced]) -> Result<(), ForceError> {
+    pub async fn force(&self, more: &[Forced]) -> Result<(), ForceError> {
         let mut complaints = self.standing.complaints().subscribe();
         if !self.standing.keep_forced(more) {
             return Err(ForceError::TooMany);
@@ -154,7 +154,7 @@ impl Browser {
     }
 
     /// Takes extensions by policy away. Should Chromium not follow, it does when it starts again.
-    pub(crate) async fn unforce(&self, gone: &[Forced]) {
+    pub async fn unforce(&self, gone: &[Forced]) {
         self.standing.forget_forced(gone);
         if let Err(error) = self.follow(gone, Wanted::Gone, None).await {
             tracing::warn!(%error, "extensions by policy were not taken back");

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// Ids of the pages there are, the oldest first. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ages(Arc<Mutex<Vec<String>>>);
+pub struct Ages(Arc<Mutex<Vec<String>>>);
 
 impl Ages {
     /// Follows the pages of a browser that has just started until it is gone, in a task of its own.

@@ -3,7 +3,7 @@
 use browserd_protocol::LINE_LIMIT;
 use tokio::io::AsyncReadExt;
 
-use super::lines::Lines;
+use super::Lines;
 use crate::fuzzing::input::cut;
 use crate::fuzzing::runtime::block_on;
 use crate::fuzzing::stretched::stretched;

@@ -1,5 +1,8 @@
 //! Lines of what a program prints, each of bounded length.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::io;
 
 use browserd_protocol::LINE_LIMIT;

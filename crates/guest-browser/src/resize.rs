@@ -18,7 +18,7 @@ use super::{Ages, Browser, NoBrowser, randr};
 
 /// Why the size is what it was.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ResizeError {
+pub enum ResizeError {
     /// The X server was started with a smaller screen.
     #[error("the screen of this session can be at most {0} by {1}")]
     TooLarge(u32, u32),
@@ -66,7 +66,7 @@ struct Screen {
 impl Browser {
     /// Gives screen and windows another size, and to every later Chromium of the session. Windows a
     /// client gave a size of their own keep it, except that of the tab in front.
-    pub(crate) async fn resize(&self, to: Viewport) -> Result<(), ResizeError> {
+    pub async fn resize(&self, to: Viewport) -> Result<(), ResizeError> {
         let _one = self.resizing.lock().await;
         let (most_width, most_height) = self.standing.screen();
         if self.display.is_some() && (to.width > most_width || to.height > most_height) {
@@ -100,7 +100,7 @@ impl Browser {
 impl Browser {
     /// Lets every window fill the screen without the browser's own interface, and every later
     /// Chromium of the session.
-    pub(crate) async fn enter_kiosk(&self) -> Result<(), ResizeError> {
+    pub async fn enter_kiosk(&self) -> Result<(), ResizeError> {
         let _one = self.resizing.lock().await;
         self.standing.keep_kiosk(true);
         let cdp = self.running().await?.cdp;

@@ -15,7 +15,7 @@ use super::lines::Lines;
 const ROTATE_AT: u64 = 4 << 20;
 
 /// The folder of log files, and the guest's own log in it.
-pub(crate) struct Logs {
+pub struct Logs {
     dir: PathBuf,
     guest: Mutex<LogFile>,
 }
@@ -31,12 +31,12 @@ impl Logs {
     }
 
     /// A program's log.
-    pub(crate) fn file(&self, name: &str) -> LogFile {
+    pub fn file(&self, name: &str) -> LogFile {
         LogFile::new(self.dir.join(name))
     }
 
     /// Notes something the guest did, with the time.
-    pub(crate) fn event(&self, text: &str) {
+    pub fn event(&self, text: &str) {
         tracing::info!("{text}");
         let line = format!("{:.3} {text}", jiff::Timestamp::now());
         self.guest.lock().write_line(line.as_bytes());
@@ -44,7 +44,7 @@ impl Logs {
 }
 
 /// One log file. What cannot be written is dropped: a full disk must not stop the browser.
-pub(crate) struct LogFile {
+pub struct LogFile {
     path: PathBuf,
     open: Option<(File, u64)>,
     failed: bool,
@@ -56,7 +56,7 @@ impl LogFile {
         Self { path, open: None, failed: false, rotate_at: ROTATE_AT }
     }
 
-    pub(crate) fn write_line(&mut self, line: &[u8]) {
+    pub fn write_line(&mut self, line: &[u8]) {
         let result = self.try_write(line);
         if let (Err(error), false) = (&result, self.failed) {
             tracing::warn!(path = %self.path.display(), %error, "a log file cannot be written");
@@ -100,7 +100,7 @@ impl LogFile {
 
 /// Writes what comes out of `output` to `log`, line by line, until its end; every line is shown to
 /// `look` first.
-pub(crate) async fn pump(output: OwnedFd, mut log: LogFile, mut look: impl FnMut(&[u8])) {
+pub async fn pump(output: OwnedFd, mut log: LogFile, mut look: impl FnMut(&[u8])) {
     let output = match pipe::Receiver::from_owned_fd(output) {
         Ok(output) => output,
         Err(error) => {

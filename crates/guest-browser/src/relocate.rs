@@ -38,7 +38,7 @@ const SCRIPT: &str = include_str!("relocate.js");
 
 /// Why the location is what it was.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RelocateError {
+pub enum RelocateError {
     #[error("this Chromium does not know the time zone")]
     UnknownZone,
     #[error(
@@ -77,7 +77,7 @@ struct Wanted<'a> {
 
 impl Browser {
     /// Puts another location in force, for what runs and what starts later. Answers once pages see it.
-    pub(crate) async fn relocate(&self, to: Location) -> Result<(), RelocateError> {
+    pub async fn relocate(&self, to: Location) -> Result<(), RelocateError> {
         let mut formats = self.relocating.lock().await;
         let session = &self.session;
         let is_shell = session.spec.runs_shell();
