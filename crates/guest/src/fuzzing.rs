@@ -15,7 +15,7 @@ mod seeds;
 #[path = "../../../fuzz/common/stretched.rs"]
 pub(crate) mod stretched;
 
-use crate::{computer, curl, extensions, playwright, profile};
+use crate::{computer, curl, playwright};
 use crate::{repl, runner, screen, webdriver};
 
 /// A name, and what takes any bytes.
@@ -27,10 +27,8 @@ pub const TARGETS: &[Target] = &[
     ("curl_answer", curl::fuzzing::curl_answer),
     ("curl_request", curl::fuzzing::curl_request),
     ("executor_answer", playwright::fuzzing::executor_answer),
-    ("extension_form", extensions::fuzzing::extension_form),
     ("key_names", computer::fuzzing::key_names),
     ("page_events", screen::fuzzing::page_events),
-    ("profile_cookies", profile::fuzzing::profile_cookies),
     ("repl_answer", repl::fuzzing::repl_answer),
     ("runner_lines", runner::fuzzing::runner_lines),
     ("screencast_picture", screen::fuzzing::screencast_picture),

@@ -9,12 +9,12 @@ use browserd_guest_fs::logs::{self, LogStreams};
 use browserd_guest_fs::{self as fs, Files};
 use browserd_guest_http::requests::{self, Requests};
 use browserd_guest_process::{self as process, Processes};
+use browserd_guest_profile::extensions::{self, Extensions};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::computer::{self, Computer};
 use crate::curl::{self, Curl};
-use crate::extensions::{self, Extensions};
 use crate::playwright::{self, Playwright};
 use crate::repl::{self, Repl};
 

@@ -7,14 +7,12 @@
 pub mod computer;
 pub mod curl;
 pub mod door;
-pub mod extensions;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
 pub mod internal;
 pub mod playwright;
-pub mod profile;
 pub mod repl;
 pub mod replays;
 mod run;

@@ -13,7 +13,7 @@ use std::time::Instant;
 use axum::body::Body;
 use browser_support::{Guest, PATIENCE, config, descendants, evaluate, go, run, spec};
 use browserd_guest::internal;
-use browserd_guest::profile::Profile;
+use browserd_guest_profile::Profile;
 use browserd_protocol::GuestReport;
 use futures_util::{SinkExt, StreamExt};
 use http::{Request, StatusCode};

@@ -13,8 +13,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{post, put};
 use browserd_guest_browser::Browser;
-
-use crate::profile::Profile;
+use browserd_guest_profile::Profile;
 
 /// Largest body, bytes; a profile may be as large as the session's disk.
 const BODY: usize = 64 << 10;

@@ -24,12 +24,7 @@ impl Profile {
     /// see what was there before once more.
     ///
     /// [`Open::Numbered`]: super::contents::Open::Numbered
-    pub(crate) async fn apply(
-        &self,
-        archive: File,
-        size: u64,
-        aside: Aside,
-    ) -> Result<(), ProfileError> {
+    pub async fn apply(&self, archive: File, size: u64, aside: Aside) -> Result<(), ProfileError> {
         let Self(inner) = self;
         self.is_possible()?;
         let (session, aside) = (Arc::clone(&inner.session), Arc::new(aside));

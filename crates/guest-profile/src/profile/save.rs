@@ -19,7 +19,7 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 impl Profile {
     /// Ends Chromium for good and answers with its profile, packed while it is read. An archive that
     /// cannot be finished breaks off.
-    pub(crate) async fn save(&self) -> Result<Body, ProfileError> {
+    pub async fn save(&self) -> Result<Body, ProfileError> {
         let Self(inner) = self;
         self.is_possible()?;
         let _one = inner.changing.lock().await;

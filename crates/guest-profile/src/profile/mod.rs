@@ -2,7 +2,7 @@
 //!
 //! A profile is a tar with zstd of `cookies.json` (what `Storage.getCookies` answers) and the folders of
 //! `contents.rs` below `Default/`. Owns applying one to the running Chromium, and saving one at Chromium's
-//! end. Knows no HTTP: `internal/profile.rs` does.
+//! end. Knows no HTTP: the guest's `internal/profile.rs` does.
 //!
 //! ```text
 //!  archive ─▶ unpacked aside ─▶ cookies read ─▶ storage process killed ─▶ folders exchanged ─▶ cookies set
@@ -42,7 +42,7 @@ struct Inner {
 
 /// Why a profile was neither applied nor saved.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProfileError {
+pub enum ProfileError {
     /// It keeps Local Storage in its main process, which cannot be made to let go of it.
     #[error(
         "headless sessions of this server run chromium-headless-shell, which takes and gives no profile; \
@@ -95,17 +95,17 @@ impl Profile {
     }
 
     /// Refuses where the browser takes and gives none.
-    pub(crate) fn is_possible(&self) -> Result<(), ProfileError> {
+    pub fn is_possible(&self) -> Result<(), ProfileError> {
         if self.0.browser.runs_shell() { Err(ProfileError::Shell) } else { Ok(()) }
     }
 
     /// A folder for an archive and what comes out of it.
-    pub(crate) fn aside(&self) -> io::Result<Aside> {
+    pub fn aside(&self) -> io::Result<Aside> {
         Aside::new(&self.0.session, "profile")
     }
 
     /// The session whose profile it is.
-    pub(crate) fn session(&self) -> &Arc<Session> {
+    pub fn session(&self) -> &Arc<Session> {
         &self.0.session
     }
 }
