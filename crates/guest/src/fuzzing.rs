@@ -15,7 +15,7 @@ mod seeds;
 #[path = "../../../fuzz/common/stretched.rs"]
 pub(crate) mod stretched;
 
-use crate::{computer, curl, playwright};
+use crate::{curl, playwright};
 use crate::{repl, runner, screen, webdriver};
 
 /// A name, and what takes any bytes.
@@ -23,11 +23,9 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    ("computer_actions", computer::fuzzing::computer_actions),
     ("curl_answer", curl::fuzzing::curl_answer),
     ("curl_request", curl::fuzzing::curl_request),
     ("executor_answer", playwright::fuzzing::executor_answer),
-    ("key_names", computer::fuzzing::key_names),
     ("page_events", screen::fuzzing::page_events),
     ("repl_answer", repl::fuzzing::repl_answer),
     ("runner_lines", runner::fuzzing::runner_lines),

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use browserd_guest_computer::{self as computer, Computer};
 use browserd_guest_fs::logs::{self, LogStreams};
 use browserd_guest_fs::{self as fs, Files};
 use browserd_guest_http::requests::{self, Requests};
@@ -13,7 +14,6 @@ use browserd_guest_profile::extensions::{self, Extensions};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::computer::{self, Computer};
 use crate::curl::{self, Curl};
 use crate::playwright::{self, Playwright};
 use crate::repl::{self, Repl};

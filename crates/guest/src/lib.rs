@@ -4,7 +4,6 @@
 //! and the programs that make the session: Chromium, its X server, its driver. Knows no fleet and
 //! no client: `serve` authenticates and relays.
 
-pub mod computer;
 pub mod curl;
 pub mod door;
 #[cfg(any(test, fuzzing))]

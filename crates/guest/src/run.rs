@@ -6,6 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use browserd_guest_browser::Browser;
+use browserd_guest_computer::Computer;
 use browserd_guest_fs::Files;
 use browserd_guest_fs::logs::LogStreams;
 use browserd_guest_process::{Processes, Retention};
@@ -21,7 +22,6 @@ use browserd_sandbox::leaf::Leaves;
 use browserd_sandbox::usage::Usage;
 use rustix::process::DumpableBehavior;
 
-use crate::computer::Computer;
 use crate::curl::Curl;
 use crate::door;
 use crate::http;

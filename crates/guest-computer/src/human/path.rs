@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::computer::point::{Point, Size};
+use crate::point::{Point, Size};
 
 /// Time between two moves: mice report 125 times a second.
 const REPORT: Duration = Duration::from_millis(8);

@@ -13,7 +13,7 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use super::server::Server;
 use super::{Display, Failure, Result};
-use crate::computer::clipboard::TEXT_LIMIT;
+use crate::clipboard::TEXT_LIMIT;
 
 /// How long the owner may take for an answer, or for the next part of one.
 const OWNER_WITHIN: Duration = Duration::from_secs(2);
@@ -189,11 +189,11 @@ fn too_large() -> Failure {
 }
 
 impl Display {
-    pub(in crate::computer) async fn read_clipboard(&mut self) -> Result<String> {
+    pub(crate) async fn read_clipboard(&mut self) -> Result<String> {
         self.call(Server::clipboard_text).await
     }
 
-    pub(in crate::computer) async fn write_clipboard(&mut self, text: String) -> Result<()> {
+    pub(crate) async fn write_clipboard(&mut self, text: String) -> Result<()> {
         self.call(move |server| {
             server.own_clipboard(text)?;
             server.connection.sync()?;

@@ -1,12 +1,12 @@
-//! The targets of this module.
+//! The targets of actions and keys.
 
 use browserd_api::computer::BatchRequest;
 use fastrand::Rng;
 use xkeysym::Keysym;
 
-use super::human::{Stroke, Typing};
-use super::keys::{DomKey, combination, modifier, of_character};
-use super::{action, batch};
+use crate::human::{Stroke, Typing};
+use crate::keys::{DomKey, combination, modifier, of_character};
+use crate::{action, batch};
 
 /// Names of keys: a combination has few keys, each of which is one; a text can be typed character by
 /// character, by a person too, and is there in the end.

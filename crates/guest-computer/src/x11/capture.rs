@@ -13,7 +13,7 @@ use x11rb::protocol::xproto::ImageFormat;
 
 use super::server::Server;
 use super::{Display, Failure, Result};
-use crate::computer::point::Region;
+use crate::point::Region;
 
 /// Most bytes of a picture: a screen of 8192 by 8192 pixels.
 const BYTES_LIMIT: usize = 1 << 28;
@@ -21,10 +21,10 @@ const BYTES_LIMIT: usize = 1 << 28;
 const POINTER_LIMIT: usize = 1 << 16;
 
 /// A picture: rows from the top, four bytes a pixel (blue, green, red, unused), no padding.
-pub(in crate::computer) struct Picture {
-    pub(in crate::computer) width: usize,
-    pub(in crate::computer) height: usize,
-    pub(in crate::computer) pixels: Vec<u8>,
+pub(crate) struct Picture {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) pixels: Vec<u8>,
 }
 
 /// Memory the server writes to.
@@ -119,7 +119,7 @@ impl Server {
 
 impl Display {
     /// What a part of the screen shows, with the pointer unless it is hidden.
-    pub(in crate::computer) async fn picture(&mut self, region: Region) -> Result<Picture> {
+    pub(crate) async fn picture(&mut self, region: Region) -> Result<Picture> {
         self.call(move |server| server.picture(region)).await
     }
 }

@@ -18,7 +18,7 @@ const SELECT: &str = "document.body.append(globalThis.field = document.createEle
     field.value = 'x'; field.focus(); field.select()";
 
 impl Pages {
-    pub(in crate::computer) async fn read_clipboard(&mut self) -> Result<String> {
+    pub(crate) async fn read_clipboard(&mut self) -> Result<String> {
         let cdp = self.browser.running().await?.cdp;
         let page = Hidden::open(&cdp).await?;
         let text = page.paste().await;
@@ -26,7 +26,7 @@ impl Pages {
         text
     }
 
-    pub(in crate::computer) async fn write_clipboard(&mut self, text: &str) -> Result<()> {
+    pub(crate) async fn write_clipboard(&mut self, text: &str) -> Result<()> {
         let cdp = self.browser.running().await?.cdp;
         let page = Hidden::open(&cdp).await?;
         let done = page.copy(text).await;

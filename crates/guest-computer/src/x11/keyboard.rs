@@ -226,7 +226,7 @@ impl Server {
 
 impl Display {
     /// As many of `keys` as can be had at once, from the first on. [`Display::take_back`] ends it.
-    pub(in crate::computer) async fn lend(&mut self, keys: Vec<Keysym>) -> Result<usize> {
+    pub(crate) async fn lend(&mut self, keys: Vec<Keysym>) -> Result<usize> {
         self.call(move |server| {
             server.uncapped()?;
             server.lend(&keys)
@@ -234,7 +234,7 @@ impl Display {
         .await
     }
 
-    pub(in crate::computer) async fn take_back(&mut self) -> Result<()> {
+    pub(crate) async fn take_back(&mut self) -> Result<()> {
         if self.lets_go_later() {
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl Display {
     }
 
     /// Strikes keys that were lent, or that the keyboard has.
-    pub(in crate::computer) async fn strike(&mut self, keys: Vec<Keysym>) -> Result<()> {
+    pub(crate) async fn strike(&mut self, keys: Vec<Keysym>) -> Result<()> {
         self.call(move |server| {
             for key in keys {
                 server.tap(key)?;
@@ -255,7 +255,7 @@ impl Display {
 
     /// Presses a key until [`Display::release`]. The thread keeps what is down, so that nothing stays
     /// down when whoever asked is gone before the answer.
-    pub(in crate::computer) async fn key_down(&mut self, key: Keysym) -> Result<()> {
+    pub(crate) async fn key_down(&mut self, key: Keysym) -> Result<()> {
         self.call(move |server| {
             if server.lend(&[key])? == 0 {
                 return Err(Failure::Refused("every spare key is in use".into()));
@@ -272,7 +272,7 @@ impl Display {
     }
 
     /// Releases the last `count` keys that were pressed, the last first.
-    pub(in crate::computer) async fn release(&mut self, count: usize) -> Result<()> {
+    pub(crate) async fn release(&mut self, count: usize) -> Result<()> {
         if self.lets_go_later() {
             return Ok(());
         }

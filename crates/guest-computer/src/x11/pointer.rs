@@ -11,7 +11,7 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use super::server::Server;
 use super::{Display, Result};
-use crate::computer::point::{Point, Size};
+use crate::point::{Point, Size};
 
 /// The wheel's buttons.
 const UP: u8 = 4;
@@ -74,12 +74,12 @@ impl Server {
 }
 
 impl Display {
-    pub(in crate::computer) async fn size(&mut self) -> Result<Size> {
+    pub(crate) async fn size(&mut self) -> Result<Size> {
         self.call(|server| server.size()).await
     }
 
     /// Where the mouse is, whoever moved it.
-    pub(in crate::computer) async fn position(&mut self) -> Result<Point> {
+    pub(crate) async fn position(&mut self) -> Result<Point> {
         self.call(|server| {
             let pointer = server.connection.query_pointer(server.root)?.reply()?;
             Ok(Point { x: pointer.root_x.into(), y: pointer.root_y.into() })
@@ -87,7 +87,7 @@ impl Display {
         .await
     }
 
-    pub(in crate::computer) async fn move_to(&mut self, to: Point) -> Result<()> {
+    pub(crate) async fn move_to(&mut self, to: Point) -> Result<()> {
         self.call(move |server| {
             server.motion(to)?;
             server.connection.sync()?;
@@ -97,11 +97,7 @@ impl Display {
     }
 
     /// Presses a button, or releases it.
-    pub(in crate::computer) async fn button(
-        &mut self,
-        button: MouseButton,
-        down: bool,
-    ) -> Result<()> {
+    pub(crate) async fn button(&mut self, button: MouseButton, down: bool) -> Result<()> {
         if !down && self.lets_go_later() {
             return Ok(());
         }
@@ -114,12 +110,7 @@ impl Display {
     }
 
     /// Clicks at a place, `times` times.
-    pub(in crate::computer) async fn click(
-        &mut self,
-        at: Point,
-        button: MouseButton,
-        times: u32,
-    ) -> Result<()> {
+    pub(crate) async fn click(&mut self, at: Point, button: MouseButton, times: u32) -> Result<()> {
         self.call(move |server| {
             server.motion(at)?;
             for count in 0..times {
@@ -134,7 +125,7 @@ impl Display {
     }
 
     /// Turns the wheel at a place.
-    pub(in crate::computer) async fn wheel(&mut self, at: Point, x: i32, y: i32) -> Result<()> {
+    pub(crate) async fn wheel(&mut self, at: Point, x: i32, y: i32) -> Result<()> {
         self.call(move |server| {
             server.motion(at)?;
             for (ticks, back, forth) in [(y, UP, DOWN), (x, LEFT, RIGHT)] {
@@ -150,7 +141,7 @@ impl Display {
         .await
     }
 
-    pub(in crate::computer) async fn hide_cursor(&mut self, hidden: bool) -> Result<()> {
+    pub(crate) async fn hide_cursor(&mut self, hidden: bool) -> Result<()> {
         // What draws pictures of the screen draws the pointer itself, and has to know.
         self.standing.hide_pointer(hidden);
         self.call(move |server| {

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use xkeysym::Keysym;
 
 use super::{Failure, Front, Pages, Result};
-use crate::computer::keys::{DomKey, modifier};
-use crate::computer::point::Point;
+use crate::keys::{DomKey, modifier};
+use crate::point::Point;
 
 /// Pixels a notch of the wheel scrolls by, as it does in a headful Chromium on Linux.
 const NOTCH: i32 = 120;
@@ -105,29 +105,20 @@ impl Pages {
         self.mouse_event(kind, Some(button), count)
     }
 
-    pub(in crate::computer) async fn move_to(&mut self, to: Point) -> Result<()> {
+    pub(crate) async fn move_to(&mut self, to: Point) -> Result<()> {
         let front = self.front().await?;
         self.mouse = to;
         front.give(vec![self.motion()]).await
     }
 
-    pub(in crate::computer) async fn button(
-        &mut self,
-        button: MouseButton,
-        down: bool,
-    ) -> Result<()> {
+    pub(crate) async fn button(&mut self, button: MouseButton, down: bool) -> Result<()> {
         let front = self.front().await?;
         let event = self.button_event(button, down, 1);
         front.give(vec![event]).await
     }
 
     /// Clicks at a place, `times` times; the second is a double click.
-    pub(in crate::computer) async fn click(
-        &mut self,
-        at: Point,
-        button: MouseButton,
-        times: u32,
-    ) -> Result<()> {
+    pub(crate) async fn click(&mut self, at: Point, button: MouseButton, times: u32) -> Result<()> {
         let front = self.front().await?;
         self.mouse = at;
         let mut events = vec![self.motion()];
@@ -138,7 +129,7 @@ impl Pages {
         front.give(events).await
     }
 
-    pub(in crate::computer) async fn wheel(&mut self, at: Point, x: i32, y: i32) -> Result<()> {
+    pub(crate) async fn wheel(&mut self, at: Point, x: i32, y: i32) -> Result<()> {
         let front = self.front().await?;
         self.mouse = at;
         let motion = self.motion();
@@ -181,7 +172,7 @@ impl Pages {
     }
 
     /// Types keys that write; what no key of the keyboard writes is inserted.
-    pub(in crate::computer) async fn strike(&mut self, keys: Vec<Keysym>) -> Result<()> {
+    pub(crate) async fn strike(&mut self, keys: Vec<Keysym>) -> Result<()> {
         let front = self.front().await?;
         let mut events = Vec::with_capacity(keys.len() * 2);
         let mut inserted = String::new();
@@ -200,7 +191,7 @@ impl Pages {
     }
 
     /// Presses a key until [`Pages::release`].
-    pub(in crate::computer) async fn key_down(&mut self, key: Keysym) -> Result<()> {
+    pub(crate) async fn key_down(&mut self, key: Keysym) -> Result<()> {
         let front = self.front().await?;
         let dom = self.dom_key(key)?;
         // First, as the call may be cut off after it was heard.
@@ -210,7 +201,7 @@ impl Pages {
     }
 
     /// Releases the last `count` keys that were pressed, the last first.
-    pub(in crate::computer) async fn release(&mut self, count: usize) -> Result<()> {
+    pub(crate) async fn release(&mut self, count: usize) -> Result<()> {
         if self.held.is_empty() || count == 0 {
             return Ok(());
         }

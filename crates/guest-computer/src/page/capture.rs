@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Failure, Pages, Result};
-use crate::computer::encoding::Encoding;
-use crate::computer::point::Region;
+use crate::encoding::Encoding;
+use crate::point::Region;
 
 impl Pages {
     /// What a part of the viewport shows, all of it without `region`; answers it encoded, as text in
     /// base64.
-    pub(in crate::computer) async fn picture(
+    pub(crate) async fn picture(
         &mut self,
         region: Option<Region>,
         encoding: Encoding,

@@ -20,7 +20,8 @@ mod device;
 mod drag_mouse;
 mod encoding;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hand;
 mod human;
 mod keys;
