@@ -28,6 +28,7 @@ fn all() -> impl Iterator<Item = &'static Target> {
         browserd_guest_browser::fuzzing::TARGETS,
         browserd_guest_profile::fuzzing::TARGETS,
         browserd_guest_computer::fuzzing::TARGETS,
+        browserd_guest_screen::fuzzing::TARGETS,
         browserd_guest_session::fuzzing::TARGETS,
         browserd_rest::fuzzing::TARGETS,
         browserd_sandbox::fuzzing::TARGETS,

@@ -16,7 +16,7 @@ mod seeds;
 pub(crate) mod stretched;
 
 use crate::{curl, playwright};
-use crate::{repl, runner, screen, webdriver};
+use crate::{repl, runner, webdriver};
 
 /// A name, and what takes any bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,10 +26,8 @@ pub const TARGETS: &[Target] = &[
     ("curl_answer", curl::fuzzing::curl_answer),
     ("curl_request", curl::fuzzing::curl_request),
     ("executor_answer", playwright::fuzzing::executor_answer),
-    ("page_events", screen::fuzzing::page_events),
     ("repl_answer", repl::fuzzing::repl_answer),
     ("runner_lines", runner::fuzzing::runner_lines),
-    ("screencast_picture", screen::fuzzing::screencast_picture),
     ("webdriver_messages", webdriver::fuzzing::webdriver_messages),
 ];
 

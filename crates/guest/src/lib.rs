@@ -13,10 +13,8 @@ pub mod http;
 pub mod internal;
 pub mod playwright;
 pub mod repl;
-pub mod replays;
 mod run;
 mod runner;
-pub mod screen;
 mod signals;
 pub mod webdriver;
 

@@ -12,6 +12,8 @@ use browserd_guest_fs::logs::LogStreams;
 use browserd_guest_process::{Processes, Retention};
 use browserd_guest_profile::Profile;
 use browserd_guest_profile::extensions::Extensions;
+use browserd_guest_screen::Screen;
+use browserd_guest_screen::replays::{self, Replays};
 use browserd_guest_session::awake::Awake;
 use browserd_guest_session::disk::Disk;
 use browserd_guest_session::location::InForce;
@@ -28,9 +30,7 @@ use crate::http;
 use crate::internal;
 use crate::playwright::Playwright;
 use crate::repl::Repl;
-use crate::replays::{self, Replays};
 use crate::runner::Kit;
-use crate::screen::Screen;
 use crate::signals::{raise_descriptor_limit, termination};
 use crate::webdriver;
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::encoder::{self, Encoder, Encoding};
 use super::writer::Writer;
 use super::{Replays, audio, file};
-use crate::screen::Stop;
+use crate::Stop;
 
 /// How long the first frame may take.
 const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(15);

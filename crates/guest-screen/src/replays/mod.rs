@@ -30,7 +30,7 @@ use browserd_guest_browser::Browser;
 use browserd_guest_session::Session;
 use parking_lot::Mutex;
 
-use crate::screen::Screen;
+use crate::Screen;
 
 pub use routes::router;
 

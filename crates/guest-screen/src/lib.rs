@@ -1,7 +1,8 @@
-//! The session's screen as a source of frames.
+//! The session's screen as a source of frames, and recordings of it.
 //!
 //! Owns looking: what the screen shows, taken when it changes and as often as the most demanding
-//! taker wants, and only while there is one. Encodes nothing.
+//! taker wants, and only while there is one. Encodes nothing itself; `replays` feeds it to encoders.
+//! Moves and types nothing.
 //!
 //! ```text
 //!  headful   X server ── DAMAGE: something changed ─▶ thread ── SHM image, pointer drawn in ─┐
@@ -15,12 +16,14 @@
 
 mod frame;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headful;
 mod headless;
 mod pacing;
 mod page_events;
 mod pointer;
+pub mod replays;
 mod slot;
 mod x11;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::matroska;
-use crate::screen::{Frame, Tap};
+use crate::{Frame, Tap};
 
 /// A screen that does not change is written again so often: it bounds what is lost when the encoder
 /// is killed, at a frame's price.

@@ -1,14 +1,14 @@
-//! The targets of this module.
+//! The targets of pictures and of which page they show.
 
 use std::sync::Arc;
 
 use browserd_chromium::cdp::{Event, SessionId};
 use serde_json::value::RawValue;
 
-use super::frame::{Frame, PIXEL_LIMIT};
-use super::headless::{Picture, decode};
-use super::page_events::Pages;
+use crate::frame::{Frame, PIXEL_LIMIT};
 use crate::fuzzing::headers::first_line;
+use crate::headless::{Picture, decode};
+use crate::page_events::Pages;
 
 /// A picture as Chromium sends it, or the JPEG alone: what is taken has as many pixels as it says.
 pub(crate) fn screencast_picture(data: &[u8]) {
