@@ -11,12 +11,11 @@ use browserd_guest_fs::{self as fs, Files};
 use browserd_guest_http::requests::{self, Requests};
 use browserd_guest_process::{self as process, Processes};
 use browserd_guest_profile::extensions::{self, Extensions};
+use browserd_guest_web::curl::{self, Curl};
+use browserd_guest_web::playwright::{self, Playwright};
+use browserd_guest_web::repl::{self, Repl};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa_axum::router::OpenApiRouter;
-
-use crate::curl::{self, Curl};
-use crate::playwright::{self, Playwright};
-use crate::repl::{self, Repl};
 
 /// What the routes work on.
 pub struct Services {

@@ -1,22 +1,23 @@
 //! The guest: PID 1 inside a session's walls.
 //!
-//! Owns the reaping of everything inside, the session's own HTTP API (one module a subresource)
-//! and the programs that make the session: Chromium, its X server, its driver. Knows no fleet and
-//! no client: `serve` authenticates and relays.
+//! ```text
+//!  guest ─▶ guest-web ─────▶ guest-process ─┐
+//!       ├─▶ guest-computer ┐                │
+//!       ├─▶ guest-screen ──┼▶ guest-browser ┼─▶ guest-session ─▶ sandbox, chromium, protocol
+//!       └─▶ guest-profile ─┘                │   guest-http ────▶ rest
+//!                   └─────────▶ guest-fs ───┘
+//! ```
+//!
+//! Owns the life of PID 1, its signals, the composition of the session's own HTTP API, the routes
+//! that are for `serve` alone, and the socket that hands out descriptors. Every subresource is a crate of
+//! its own, and none of them knows this one. Knows no fleet and no client: `serve` authenticates and
+//! relays.
 
-pub mod curl;
 pub mod door;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod http;
 pub mod internal;
-pub mod playwright;
-pub mod repl;
 mod run;
-mod runner;
 mod signals;
-pub mod webdriver;
 
 pub use http::openapi;
 pub use run::{Guest, run};

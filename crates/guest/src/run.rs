@@ -18,21 +18,20 @@ use browserd_guest_session::awake::Awake;
 use browserd_guest_session::disk::Disk;
 use browserd_guest_session::location::InForce;
 use browserd_guest_session::{Children, Commands, Places, Session, ShimLine};
+use browserd_guest_web::curl::Curl;
+use browserd_guest_web::playwright::Playwright;
+use browserd_guest_web::repl::Repl;
+use browserd_guest_web::{Kit, webdriver};
 use browserd_protocol::{DiskLimit, GuestCommand, GuestReport, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use browserd_sandbox::usage::Usage;
 use rustix::process::DumpableBehavior;
 
-use crate::curl::Curl;
 use crate::door;
 use crate::http;
 use crate::internal;
-use crate::playwright::Playwright;
-use crate::repl::Repl;
-use crate::runner::Kit;
 use crate::signals::{raise_descriptor_limit, termination};
-use crate::webdriver;
 
 /// A guest about to run: what it is to serve, and the sockets it serves on. [`Guest::inherited`]
 /// makes the real one; tests make their own, without walls.

@@ -168,7 +168,7 @@ impl Guest {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let router =
-            browserd_guest::webdriver::router(Arc::clone(&self.session), self.browser.clone());
+            browserd_guest_web::webdriver::router(Arc::clone(&self.session), self.browser.clone());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

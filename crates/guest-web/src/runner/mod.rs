@@ -37,9 +37,11 @@ const USUAL: u64 = 60;
 
 /// What it takes to start workers.
 #[derive(Clone)]
-pub(crate) struct Kit {
-    pub(crate) session: Arc<Session>,
-    pub(crate) groups: Arc<Groups>,
+pub struct Kit {
+    /// The session whose workers they are.
+    pub session: Arc<Session>,
+    /// What each worker is started in.
+    pub groups: Arc<Groups>,
 }
 
 impl Kit {

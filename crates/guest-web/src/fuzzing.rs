@@ -1,22 +1,17 @@
-//! Fuzz targets of what clients send to a guest, and of what programs inside a session make it read.
-//! See `docs/fuzzing.md`.
+//! Fuzz targets of what clients have the browser do, and of what comes out of it. See
+//! `docs/fuzzing.md`.
 
 #[path = "../../../fuzz/common/headers.rs"]
 pub(crate) mod headers;
 #[path = "../../../fuzz/common/input.rs"]
 pub(crate) mod input;
-#[path = "../../../fuzz/common/runtime.rs"]
-pub(crate) mod runtime;
-#[path = "../../../fuzz/common/scratch.rs"]
-pub(crate) mod scratch;
 #[cfg(test)]
 #[path = "../../../fuzz/common/seeds.rs"]
 mod seeds;
 #[path = "../../../fuzz/common/stretched.rs"]
 pub(crate) mod stretched;
 
-use crate::{curl, playwright};
-use crate::{repl, runner, webdriver};
+use crate::{curl, playwright, repl, runner, webdriver};
 
 /// A name, and what takes any bytes.
 pub type Target = (&'static str, fn(&[u8]));
