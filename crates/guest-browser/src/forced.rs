@@ -68,20 +68,27 @@ pub struct Forced {
 /// Why extensions are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum ForceError {
+    /// The session has as many as it may.
     #[error("a session may have no more of them")]
     TooMany,
+    /// Chromium did not take one, in its words.
     #[error("{0}")]
     Refused(String),
+    /// A policy of the client hides the page that tells.
     #[error(
         "the session's policies keep chrome://extensions away, where is seen whether they are there"
     )]
     KeptAway,
+    /// They were not there in time.
     #[error("Chromium did not follow the policy within {} s", .0.as_secs())]
     NotFollowed(Duration),
+    /// There is no browser.
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
+    /// Chromium refused it, or its pipe is closed.
     #[error(transparent)]
     Cdp(#[from] CdpError),
+    /// The policy was not written.
     #[error("the policy could not be written: {0}")]
     Files(#[from] io::Error),
 }

@@ -56,6 +56,7 @@ impl LogFile {
         Self { path, open: None, failed: false, rotate_at: ROTATE_AT }
     }
 
+    /// Adds a line, which needs no line break.
     pub fn write_line(&mut self, line: &[u8]) {
         let result = self.try_write(line);
         if let (Err(error), false) = (&result, self.failed) {

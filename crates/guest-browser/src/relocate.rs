@@ -39,19 +39,25 @@ const SCRIPT: &str = include_str!("relocate.js");
 /// Why the location is what it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RelocateError {
+    /// Its database of zones is older than ours.
     #[error("this Chromium does not know the time zone")]
     UnknownZone,
+    /// `chromium-headless-shell` takes its language at its start only.
     #[error(
         "headless sessions of this server run chromium-headless-shell, which is told its language at \
          its start: create another session, or a headful one"
     )]
     FixedLanguage,
+    /// There is no browser.
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
+    /// It was not seen to change in time.
     #[error("Chromium did not take the location over in time; it will when it starts again")]
     NotTaken,
+    /// Chromium refused it, or its pipe is closed.
     #[error(transparent)]
     Cdp(#[from] CdpError),
+    /// The files that say so were not written.
     #[error("the files of the location: {0}")]
     Files(#[from] io::Error),
 }

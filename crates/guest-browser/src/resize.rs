@@ -22,10 +22,13 @@ pub enum ResizeError {
     /// The X server was started with a smaller screen.
     #[error("the screen of this session can be at most {0} by {1}")]
     TooLarge(u32, u32),
+    /// There is no browser.
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
+    /// Chromium refused it, or its pipe is closed.
     #[error(transparent)]
     Cdp(#[from] CdpError),
+    /// The X server refused it.
     #[error("the X server: {0}")]
     Screen(std::io::Error),
 }

@@ -21,8 +21,10 @@ const KILLED_WITHIN: Duration = Duration::from_secs(10);
 /// Why Chromium was not closed; it runs on.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
+    /// There is no browser.
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
+    /// Chromium refused it, or its pipe is closed.
     #[error(transparent)]
     Cdp(#[from] CdpError),
 }

@@ -15,7 +15,7 @@ use super::{Browser, Logs};
 impl Browser {
     /// Sends the tab in front to a page. Answers when Chromium is on its way there, or is known not
     /// to go.
-    pub(crate) async fn open_start_page(&self, url: String) {
+    pub async fn open_start_page(&self, url: String) {
         let (begins, begun) = oneshot::channel();
         self.spawn(|stop| {
             let browser = self.clone();

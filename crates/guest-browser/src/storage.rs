@@ -21,8 +21,10 @@ const GONE_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// Why Chromium has its storage open still.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
+    /// Chromium refused it, or its pipe is closed.
     #[error(transparent)]
     Cdp(#[from] CdpError),
+    /// The kernel refused to end the process.
     #[error("Chromium's storage process could not be ended: {0}")]
     Kill(#[from] io::Error),
 }

@@ -46,7 +46,7 @@ impl Offers {
     }
 
     /// The file of an offer, which is over with that.
-    pub(crate) fn take(&self, ticket: u64) -> Option<Arc<File>> {
+    pub fn take(&self, ticket: u64) -> Option<Arc<File>> {
         self.0.lock().open.remove(&ticket)
     }
 }

@@ -11,7 +11,6 @@ pub struct Binary(Vec<u8>);
 
 /// What any route may answer.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only describes")]
 pub enum Refusals {
     /// The request is not valid; `details` names the field.
     #[response(status = 400)]
@@ -35,7 +34,6 @@ pub enum Refusals {
 
 /// What routes that read a body may answer besides.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only describes")]
 pub enum BodyRefusals {
     /// The body is larger than the route takes.
     #[response(status = 413)]
@@ -47,7 +45,6 @@ pub enum BodyRefusals {
 
 /// What routes that need a running process may answer besides.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only describes")]
 pub enum StateRefusals {
     /// The process has exited (`process_exited`), or its input is closed (`stdin_closed`). Sending
     /// the request again does not help, which `x-should-retry: false` tells clients.
@@ -57,7 +54,6 @@ pub enum StateRefusals {
 
 /// What routes that touch files may answer besides.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only describes")]
 pub enum FileRefusals {
     /// The session has no right to it (`forbidden`), or that part of the session is read-only.
     #[response(status = 403)]
@@ -66,7 +62,6 @@ pub enum FileRefusals {
 
 /// What routes that write files may answer besides.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only describes")]
 pub enum StorageRefusals {
     /// The session's disk is full (`insufficient_storage`). Nothing half written stays; sending the
     /// request again does not help, which `x-should-retry: false` tells clients.
@@ -76,7 +71,6 @@ pub enum StorageRefusals {
 
 /// What routes that wait for something outside the session may answer besides.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only describes")]
 pub enum TimeoutRefusals {
     /// It took longer than the request allows (`timeout`). Sending the request again is for the
     /// client to decide: `x-should-retry` is false.

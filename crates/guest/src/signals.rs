@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// # Errors
 ///
 /// When the signals cannot be watched.
-pub fn termination() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn termination() -> io::Result<impl Future<Output = ()>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     Ok(async move {

@@ -1,7 +1,7 @@
 //! Log files of the session as event streams.
 //!
 //! Owns the route below `/logs`. Writes no log: the session's own programs have theirs written by
-//! `browser/logs.rs`, and any other text file can be read by its path.
+//! `guest-browser` (`logs.rs`), and any other text file can be read by its path.
 //!
 //! ```text
 //!  source ─▶ Source (file, and the one before it) ─▶ Tail ─▶ lines ─▶ events

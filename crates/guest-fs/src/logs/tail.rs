@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::lines::Splitter;
 use super::source::Source;
-use crate::{Given, Place, file, open, through};
+use crate::{Given, Place, open, through};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -62,14 +62,14 @@ impl Tail {
             open(from, path, OFlags::PATH | OFlags::DIRECTORY)
         })?;
         let kernel = follow.then(|| watch(&place, given)).transpose()?;
-        let file = match file(given) {
+        let file = match crate::file(given) {
             Ok((fd, _)) => Some(File::from(fd)),
             Err(_) if missing(&place) && (follow || source.service) => None,
             Err(error) => return Err(error),
         };
         let size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |it| it.len());
         let before = source.before.as_ref().filter(|_| from_start);
-        let before = before.and_then(|given| file(given).ok()).map(|(fd, _)| File::from(fd));
+        let before = before.and_then(|given| crate::file(given).ok()).map(|(fd, _)| File::from(fd));
         // What is made later is read from its start.
         let at = if from_start || before.is_some() { 0 } else { size };
         let lines = Splitter::default();

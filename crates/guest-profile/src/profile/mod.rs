@@ -52,10 +52,13 @@ pub enum ProfileError {
     /// The archive is none of a profile, in words.
     #[error("is no profile: {0}")]
     Archive(String),
+    /// There is no browser.
     #[error(transparent)]
     NoBrowser(#[from] NoBrowser),
+    /// Chromium refused it, or its pipe is closed.
     #[error(transparent)]
     Cdp(#[from] CdpError),
+    /// A file of it was not read or written.
     #[error("{0}")]
     Files(#[from] io::Error),
 }

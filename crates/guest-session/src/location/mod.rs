@@ -6,7 +6,7 @@
 //!  TZ, LANG                                   of processes, read when they start
 //! ```
 //!
-//! All of it can be changed while the session runs; `browser/relocate.rs` has Chromium follow.
+//! All of it can be changed while the session runs; `guest-browser` (`relocate.rs`) has Chromium follow.
 
 pub mod languages;
 pub mod zone;

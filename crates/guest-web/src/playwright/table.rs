@@ -29,7 +29,7 @@ pub(super) struct Inner {
 
 impl Playwright {
     /// No executor yet; they start with their first script.
-    pub(crate) fn new(kit: Kit, browser: Browser) -> Self {
+    pub fn new(kit: Kit, browser: Browser) -> Self {
         Self { inner: Arc::new(Inner { kit, browser, table: Mutex::default() }) }
     }
 

@@ -52,7 +52,7 @@ const WAITING_LIMIT: usize = 33;
 
 impl Repl {
     /// Starts nothing yet.
-    pub(crate) fn new(kit: Kit, browser: Browser) -> Self {
+    pub fn new(kit: Kit, browser: Browser) -> Self {
         let (turn, waiting) = (Semaphore::new(1), Arc::new(Semaphore::new(WAITING_LIMIT)));
         let runtime = Mutex::new(None);
         Self { inner: Arc::new(Inner { kit, browser, turn, waiting, runtime }) }
