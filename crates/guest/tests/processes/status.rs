@@ -1,11 +1,8 @@
 //! Status: state, exit code, CPU and memory of a process and everything it started.
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
-
-mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{Client, TestGuest, Way, eventually};
+use crate::harness::{Client, TestGuest, Way, eventually};
 use serde_json::{Value, json};
 
 both_ways!(

@@ -1,18 +1,15 @@
 //! A Chromium whose zygote has ended can open no page any more, and is started again.
 
-mod browser_support;
-
-use browser_support::{Guest, config, run, spec};
+use crate::support::{Guest, config, run, spec};
 use browserd_protocol::GuestReport;
 use rustix::process::{Pid, Signal, kill_process};
 
-#[test]
-fn a_chromium_without_its_zygote_is_started_again() {
+pub(crate) fn a_chromium_without_its_zygote_is_started_again() {
     run(async {
         let mut guest = Guest::start(spec(config()));
         assert!(matches!(guest.report().await, GuestReport::Ready { .. }));
         let generation = guest.running().await.generation;
-        let zygotes = browser_support::descendants().into_iter().filter(|(_, line)| {
+        let zygotes = crate::support::descendants().into_iter().filter(|(_, line)| {
             line.contains("--type=zygote") && !line.contains("--no-zygote-sandbox")
         });
         for (pid, _) in zygotes {

@@ -1,15 +1,12 @@
 //! Figures, each beside its baseline of the same run. Not part of the usual tests:
-//! `cargo test --release -p browserd-guest --test figures -- --ignored --nocapture --test-threads=1 figures`
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
+//! `cargo test --release -p browserd-guest --test processes -- --ignored --nocapture --test-threads=1 figures`
 #![allow(clippy::print_stderr, reason = "it prints figures")]
-
-mod harness;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::harness::{TestGuest, Way};
 use bytes::Bytes;
-use harness::{TestGuest, Way};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
@@ -211,10 +208,4 @@ async fn figures_leaf() {
 #[ignore = "prints figures"]
 async fn figures_tree() {
     figures_of(Way::Tree).await;
-}
-
-#[test]
-#[ignore = "the guest itself, started by the figures"]
-fn serve_as_guest() {
-    harness::guest_main();
 }

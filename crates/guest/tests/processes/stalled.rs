@@ -1,14 +1,11 @@
 //! Clients that do not read, and processes that do not: what they may cost, and what they must not
 //! lose.
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
-
-mod harness;
 
 use std::time::{Duration, Instant};
 
+use crate::harness::{Client, TestGuest, Way, output};
 use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
-use harness::{Client, TestGuest, Way, output};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;

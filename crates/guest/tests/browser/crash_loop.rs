@@ -1,15 +1,12 @@
 //! A Chromium that cannot live ends the session with words.
 
-mod browser_support;
-
 use std::os::unix::fs::PermissionsExt;
 
-use browser_support::{Guest, config, descendants, run, spec};
+use crate::support::{Guest, config, descendants, run, spec};
 use browserd_api::browser::EndReason;
 use browserd_protocol::GuestReport;
 
-#[test]
-fn a_crash_loop_is_fatal() {
+pub(crate) fn a_crash_loop_is_fatal() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -33,7 +30,7 @@ fn a_crash_loop_is_fatal() {
         assert_eq!(guest.log("chromium.log").lines().filter(|l| *l == "started").count(), 6);
         assert!(guest.browser.running().await.unwrap_err().to_string().contains("for good"));
         let door = guest.door();
-        let (reply, socket) = browser_support::ask_door(door, b'c').await;
+        let (reply, socket) = crate::support::ask_door(door, b'c').await;
         assert!(!reply.ok && socket.is_none());
         assert!(descendants().is_empty());
     });

@@ -1,10 +1,7 @@
 //! Output streams, input, terminals, signals and attachments of spawned processes.
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
 
-mod harness;
-
+use crate::harness::{Client, TestGuest, eventually};
 use futures_util::{SinkExt, StreamExt};
-use harness::{Client, TestGuest, eventually};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
@@ -222,7 +219,7 @@ async fn input_waits_for_a_process_that_does_not_read(guest: &TestGuest) {
 }
 
 /// Reads terminal output until `text` has come.
-async fn until(events: &mut harness::Events, seen: &mut String, text: &str) {
+async fn until(events: &mut crate::harness::Events, seen: &mut String, text: &str) {
     while !seen.contains(text) {
         let event = events.next().await.unwrap_or_else(|| panic!("no {text:?} in {seen:?}"));
         assert_eq!(event["stream"], "stdout", "{event}");

@@ -1,9 +1,6 @@
 //! A guest without walls: real Chromium in temporary folders, the guest's parts in this process.
 //!
-//! There is one table of children a process, so each test file has one test.
-
-#![allow(dead_code, reason = "each test file uses a part")]
-#![allow(clippy::print_stderr, reason = "figures for whoever looks at a run")]
+//! There is one table of children a process, so each test has a process of its own: see [`alone`].
 
 pub(crate) mod screen;
 
@@ -15,6 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -325,4 +323,22 @@ pub(crate) fn descendants() -> Vec<(i32, String)> {
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(test);
+}
+
+/// Names the test that a process was started for.
+const ALONE: &str = "BROWSERD_TEST_ALONE";
+
+/// Runs a test in a process of its own, which is this binary, started again for that test.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some_and(|alone| *alone == *name) {
+        return test();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ALONE, name)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    eprintln!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("1 passed"), "{name}: {}", output.status);
 }

@@ -1,13 +1,10 @@
 //! A Chromium that is not there is not tried again and again.
 
-mod browser_support;
-
-use browser_support::{Guest, config, run, spec};
+use crate::support::{Guest, config, run, spec};
 use browserd_api::browser::EndReason;
 use browserd_protocol::GuestReport;
 
-#[test]
-fn a_missing_program_is_fatal_at_once() {
+pub(crate) fn a_missing_program_is_fatal_at_once() {
     run(async {
         let mut broken = spec(config());
         broken.programs.chromium = "/nonexistent/chromium".into();

@@ -14,7 +14,6 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 pub(crate) const PROCESSES: u64 = 64;
 
 /// What came of it, when all is cleared away but the session's folder.
-#[allow(dead_code, reason = "each test file uses its part")]
 pub(crate) struct Stood {
     /// What the shell printed.
     pub(crate) text: String,

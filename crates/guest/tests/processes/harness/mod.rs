@@ -1,7 +1,6 @@
 //! A real guest without walls, as a process of its own, and a small client for it.
 //!
-//! The guest is this very test binary, started again to run the test `serve_as_guest` of
-//! [`guest_main`]. Two ways are tested:
+//! The guest is this very test binary, started again to run the test `serve_as_guest`. Two ways are tested:
 //!
 //! * [`Way::Leaf`], as root: the guest is PID 1 of a pid namespace and makes leaf cgroups below one
 //!   of its own; several uids exist.
@@ -24,7 +23,6 @@ use browserd_guest_session::Places;
 use browserd_protocol::{GuestSpec, Programs};
 use serde::{Deserialize, Serialize};
 
-#[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use client::{Client, Events, Transcript, output};
 
 const SETUP: &str = "BROWSERD_TEST_GUEST";
@@ -359,13 +357,12 @@ pub(crate) fn guest_main() {
 }
 
 /// One test for every way there is.
-#[macro_export]
 macro_rules! both_ways {
     ($($name:ident),* $(,)?) => {
         mod leaf {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                if let Some(guest) = $crate::harness::TestGuest::start($crate::harness::Way::Leaf).await {
+                if let Some(guest) = crate::harness::TestGuest::start(crate::harness::Way::Leaf).await {
                     super::$name(&guest).await;
                     guest.end().await;
                 }
@@ -374,16 +371,10 @@ macro_rules! both_ways {
         mod tree {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                let guest = $crate::harness::TestGuest::start($crate::harness::Way::Tree).await.unwrap();
+                let guest = crate::harness::TestGuest::start(crate::harness::Way::Tree).await.unwrap();
                 super::$name(&guest).await;
                 guest.end().await;
             })*
-        }
-
-        #[test]
-        #[ignore = "the guest itself, started by the other tests"]
-        fn serve_as_guest() {
-            $crate::harness::guest_main();
         }
     };
 }

@@ -2,10 +2,6 @@
 //! as an ordinary user who may not make cgroups, and as one to whom a cgroup is delegated.
 //!
 //! Needs root to become those; what only a v2 tree with controllers shows is skipped without one.
-#![cfg(target_os = "linux")]
-#![expect(clippy::print_stdout, reason = "a test harness of its own")]
-
-mod support;
 
 use std::fs;
 use std::io::Read;
@@ -13,8 +9,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support::PROCESSES;
 use browserd_sandbox::cgroup;
-use support::PROCESSES;
 
 /// Raising walls needs a process with one thread, so each scene has a process of its own.
 const SCENE: &str = "BROWSERD_LIMITS_SCENE";
@@ -23,14 +19,16 @@ const TRIAL: &str = "BROWSERD_LIMITS_TRIAL";
 
 const NOBODY: u32 = 65_534;
 
-fn main() {
+/// Plays the scene or the trial this process was started for; `false` when it was not.
+pub(crate) fn play() -> bool {
     if let Ok(scene) = std::env::var(SCENE) {
         print!("{}", raise_and_run(&scene));
     } else if std::env::var_os(TRIAL).is_some() {
         print!("{:?} {}", cgroup::trial().unwrap(), own_cgroups());
     } else {
-        std::process::exit(harness());
+        return false;
     }
+    true
 }
 
 fn own_cgroups() -> String {
@@ -39,7 +37,7 @@ fn own_cgroups() -> String {
 
 /// What a shell prints that stands where the guest would.
 fn raise_and_run(script: &str) -> String {
-    match support::stand("limits", script, &[], &[], &[]) {
+    match crate::support::stand("limits", script, &[], &[], &[]) {
         Ok(stood) => format!(
             "tracks {} memory {} pids {}\n{}",
             stood.tracks,
@@ -288,7 +286,7 @@ fn a_trial_leaves_nothing(shared: bool) {
 
 type Scene = (&'static str, fn(Who));
 
-fn harness() -> i32 {
+pub(crate) fn harness() -> i32 {
     if !rustix::process::geteuid().is_root() {
         println!("limits: skipped, because it needs root to become others");
         return 0;

@@ -1,6 +1,6 @@
 //! The `OpenAPI` document in the repository is the one the code makes.
 //!
-//! `BROWSERD_UPDATE_OPENAPI=1 cargo test -p browserd --test openapi` writes it anew.
+//! `BROWSERD_UPDATE_OPENAPI=1 cargo test -p browserd openapi` writes it anew.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn the_committed_document_is_up_to_date() {
     assert!(
         committed == made,
         "docs/openapi.yaml differs from the code, first in line {line}; \
-         run BROWSERD_UPDATE_OPENAPI=1 cargo test -p browserd --test openapi and look at the difference"
+         run BROWSERD_UPDATE_OPENAPI=1 cargo test -p browserd openapi and look at the difference"
     );
 }
 

@@ -1,17 +1,13 @@
 //! A profile goes from one browser to another that runs already, with everything a site keeps: its
 //! clients stay connected, and archives that are none change nothing.
 
-#![allow(clippy::print_stderr, reason = "figures for whoever looks at a run")]
-
-mod browser_support;
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::support::{Guest, PATIENCE, config, descendants, evaluate, go, run, spec};
 use axum::body::Body;
-use browser_support::{Guest, PATIENCE, config, descendants, evaluate, go, run, spec};
 use browserd_guest::internal;
 use browserd_guest_profile::Profile;
 use browserd_protocol::GuestReport;
@@ -345,8 +341,7 @@ async fn saved(site: &str, mark: &str) -> Vec<u8> {
     archive
 }
 
-#[test]
-fn a_profile_from_one_browser_to_the_next() {
+pub(crate) fn a_profile_from_one_browser_to_the_next() {
     let site = site();
     let mut archive = Vec::new();
     run(async { archive = saved(&site, "first").await });

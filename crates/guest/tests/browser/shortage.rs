@@ -1,10 +1,8 @@
 //! A Chromium that cannot be restarted for want of descriptors comes back when there are some.
 
-mod browser_support;
-
 use std::time::Duration;
 
-use browser_support::{Guest, config, run, spec};
+use crate::support::{Guest, config, run, spec};
 use browserd_protocol::GuestReport;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
@@ -15,13 +13,12 @@ fn exhaust_descriptors() -> Rlimit {
     before
 }
 
-#[test]
-fn a_shortage_at_a_restart_passes() {
+pub(crate) fn a_shortage_at_a_restart_passes() {
     run(async {
         let mut guest = Guest::start(spec(config()));
         assert!(matches!(guest.report().await, GuestReport::Ready { .. }));
         let generation = guest.running().await.generation;
-        let chromium = browser_support::descendants()
+        let chromium = crate::support::descendants()
             .into_iter()
             .find(|(_, line)| line.contains("/chromium ") && !line.contains("--type="))
             .unwrap();

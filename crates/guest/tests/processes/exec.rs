@@ -1,9 +1,6 @@
 //! `POST /process/exec`, rule by rule.
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
 
-mod harness;
-
-use harness::{Client, TestGuest, Way, eventually, output};
+use crate::harness::{Client, TestGuest, Way, eventually, output};
 use serde_json::{Value, json};
 
 both_ways!(

@@ -1,10 +1,7 @@
 //! A headful session's browser: its window fills the screen of its own X server.
 
-mod browser_support;
+use crate::support::{run, screen};
 
-use browser_support::{run, screen};
-
-#[test]
-fn the_window_fills_the_screen() {
+pub(crate) fn the_window_fills_the_screen() {
     run(screen::fills_the_screen(false));
 }

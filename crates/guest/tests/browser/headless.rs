@@ -1,11 +1,7 @@
 //! A headless session's browser: ready, reachable through the door, speaking the asked language,
 //! back after a crash, driven over `WebDriver`, and gone at the end.
 
-#![allow(clippy::print_stderr, reason = "figures for whoever looks at a run")]
-
-mod browser_support;
-
-use browser_support::{
+use crate::support::{
     Guest, PATIENCE, ask_door, config, descendants, evaluate, get, go, run, spec,
 };
 use browserd_protocol::{Door, GuestReport};
@@ -14,12 +10,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-#[test]
-fn a_headless_browser_from_start_to_end() {
+pub(crate) fn a_headless_browser_from_start_to_end() {
     run(async {
         let mut start = config();
         start.start_url = Some("data:text/html,<title>start page</title>".into());
-        let cgroup = browser_support::cgroup();
+        let cgroup = crate::support::cgroup();
         let mut guest = Guest::start_in(spec(start), cgroup.clone());
         let door = guest.door();
         // Asked before it is ready, the door waits.

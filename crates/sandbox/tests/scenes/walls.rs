@@ -1,10 +1,6 @@
 //! The walls themselves, seen from inside by a shell that stands where the guest would.
 //!
 //! Needs root, a v2 cgroup tree and /usr with a shell; that is what the test machine has.
-#![cfg(target_os = "linux")]
-#![expect(clippy::print_stdout, reason = "a test harness of its own")]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +14,11 @@ const SCENE: &str = "BROWSERD_WALLS_SCENE";
 /// Folders made before, separated by spaces.
 const AHEAD: &str = "BROWSERD_WALLS_AHEAD";
 
-fn main() {
-    match std::env::var(SCENE) {
-        Ok(scene) => print!("{}", raise_and_run(&scene)),
-        Err(_) => std::process::exit(harness()),
-    }
+/// Plays the scene this process was started for; `false` when it was not.
+pub(crate) fn play() -> bool {
+    let Ok(scene) = std::env::var(SCENE) else { return false };
+    print!("{}", raise_and_run(&scene));
+    true
 }
 
 /// What the shell prints inside; nothing of it is left outside.
@@ -32,7 +28,7 @@ fn raise_and_run(script: &str) -> String {
     let bound = [(Path::new("/usr/share"), "/opt/bound/share")];
     let ahead = std::env::var(AHEAD).unwrap_or_default();
     let ahead: Vec<&str> = ahead.split_whitespace().collect();
-    let stood = match support::stand("walls", script, &planted, &bound, &ahead) {
+    let stood = match crate::support::stand("walls", script, &planted, &bound, &ahead) {
         Ok(stood) => stood,
         Err(error) => return format!("NOT RAISED {error}\n"),
     };
@@ -125,7 +121,7 @@ const POWERS: [(&str, u32); 14] = [
     ("BPF", 39),
 ];
 
-fn harness() -> i32 {
+pub(crate) fn harness() -> i32 {
     let root = rustix::process::geteuid().is_root();
     let scenes: [Scene; 14] = [
         ("pid_1_sees_only_itself", || {
