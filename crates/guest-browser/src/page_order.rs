@@ -287,10 +287,10 @@ mod tests {
         assert_eq!(order.in_front(&cdp, None).await.unwrap().as_deref(), Some("b"));
         order.opened("a".to_owned());
         assert_eq!(order.in_front(&cdp, None).await.unwrap().as_deref(), Some("a"));
-        assert_eq!(order.len(), 2);
+        assert_eq!(order.known.len(), 2);
         assert!(order.closed("a") && !order.closed("a") && !order.closed("frame"));
         chromium.set(&[("b", Is(1))]);
         assert_eq!(order.in_front(&cdp, None).await.unwrap().as_deref(), Some("b"));
-        assert_eq!(order.len(), 1);
+        assert_eq!(order.known.len(), 1);
     }
 }

@@ -49,7 +49,7 @@ async fn exec(guest: &TestGuest) {
     let (mut ours, mut direct) = (Vec::new(), Vec::new());
     for round in 0..600 {
         let begun = Instant::now();
-        let request = harness::Client::request("POST", "/process/exec", Some(&body));
+        let request = crate::harness::Client::request("POST", "/process/exec", Some(&body));
         ask(&mut sender, request).await;
         let exec = begun.elapsed();
         let begun = Instant::now();
@@ -78,8 +78,11 @@ async fn status(guest: &TestGuest) {
         let mut times = Vec::new();
         for _ in 0..1000 {
             let begun = Instant::now();
-            ask(&mut sender, harness::Client::request("GET", &format!("{busy}/status"), None))
-                .await;
+            ask(
+                &mut sender,
+                crate::harness::Client::request("GET", &format!("{busy}/status"), None),
+            )
+            .await;
             times.push(begun.elapsed());
         }
         quantiles(&format!("status, {live} live"), times);
@@ -88,8 +91,10 @@ async fn status(guest: &TestGuest) {
     for _ in 0..500 {
         let begun = Instant::now();
         sender.ready().await.unwrap();
-        let response =
-            sender.send_request(harness::Client::request("GET", "/no/such", None)).await.unwrap();
+        let response = sender
+            .send_request(crate::harness::Client::request("GET", "/no/such", None))
+            .await
+            .unwrap();
         response.into_body().collect().await.unwrap();
         times.push(begun.elapsed());
     }

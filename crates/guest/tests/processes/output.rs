@@ -36,7 +36,7 @@ async fn every_subscriber_gets_everything_in_order(guest: &TestGuest) {
         futures_util::future::join_all((0..3).map(|_| client.stream(&process))).await;
     client.post(&format!("{process}/stdin"), json!({"data_b64": b64("\n")})).await.ok();
     let numbered = |word: &str| (0..300).map(|i| format!("{word}{i}\n")).collect::<String>();
-    let check = |seen: harness::Transcript| {
+    let check = |seen: crate::harness::Transcript| {
         assert_eq!(String::from_utf8(seen.stdout).unwrap(), numbered("out") + "end");
         assert_eq!(String::from_utf8(seen.stderr).unwrap(), numbered("err"));
         assert_eq!((seen.exit_code, seen.dropped), (Some(6), 0));

@@ -161,5 +161,5 @@ async fn a_stream_whose_process_is_forgotten(guest: &TestGuest) {
     let seen = slow.all().await;
     assert_eq!((seen.stdout.len() as u64, seen.dropped, seen.exit_code), (size, 0, Some(3)));
     // With its last reader the output goes too.
-    harness::eventually("the output is gone", || guest.output_files() == 0).await;
+    crate::harness::eventually("the output is gone", || guest.output_files() == 0).await;
 }
