@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::Metrics;
+use crate::{CommandError, Metrics};
 
 /// A fresh connection to Chromium's debugging port inside the session.
 #[derive(Debug)]
@@ -64,9 +64,9 @@ impl LiveSession {
         self.inner.instance.offered_file(ticket).await
     }
 
-    /// Changes the way out. When this answers, nothing goes another way any more; one that stands by
-    /// goes on doing so.
-    pub async fn route(&self, route: Route) -> io::Result<()> {
+    /// Changes the egress route. When this answers, nothing takes another one any more; one that is
+    /// suspended stays so.
+    pub async fn route(&self, route: Route) -> Result<(), CommandError> {
         self.inner.instance.route(route).await
     }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use browserd_api::SessionId;
@@ -55,11 +56,16 @@ pub trait Instance: Send + Sync + 'static {
     /// from what it was started with only in what [`crate::Class::serves`] allows. Answers when that
     /// is `done`, or else at once: what is inside learns of it when it runs. Nothing leaves it by
     /// another way than `route` once it does.
-    async fn assign(&self, config: &SessionConfig, route: &Route, done: bool) -> io::Result<()>;
+    async fn assign(
+        &self,
+        config: &SessionConfig,
+        route: &Route,
+        done: bool,
+    ) -> Result<(), CommandError>;
 
-    /// Changes the way out. When this answers, nothing goes another way any more, and connections
+    /// Changes the egress route. When this answers, nothing takes another one any more, and connections
     /// that did are closed.
-    async fn route(&self, route: Route) -> io::Result<()>;
+    async fn route(&self, route: Route) -> Result<(), CommandError>;
 
     /// Stops everything inside, or lets it go on, without waiting. Answers whether it is frozen
     /// now: not everywhere can a session be.
@@ -116,6 +122,20 @@ pub enum RuntimeEvent {
         /// What happened, in words.
         detail: Option<String>,
     },
+}
+
+/// What came of a command to a running instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// It was not carried out, and will not be.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing was heard of it: it may have been carried out, or may yet be.
+    #[error("no answer within {} s", .0.as_secs())]
+    Unanswered(Duration),
+    /// The session has ended.
+    #[error("the session has ended")]
+    Gone,
 }
 
 /// Why a session did not start.

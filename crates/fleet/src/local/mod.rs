@@ -3,6 +3,7 @@
 //! Owns the session folders and the cgroup that holds all sessions; what happens inside a session
 //! is the shim's and the guest's affair.
 
+mod calls;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handoff;

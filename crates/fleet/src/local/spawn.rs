@@ -144,7 +144,9 @@ async fn ready(shim: &mut Shim) -> Result<(), StartError> {
             }
             Ok(Some(ShimReport::GuestError { line })) => tracing::error!("guest: {line}"),
             Ok(Some(
-                ShimReport::Guest { .. } | ShimReport::Routed { .. } | ShimReport::DiskOver { .. },
+                ShimReport::Guest { .. }
+                | ShimReport::Answered { .. }
+                | ShimReport::DiskOver { .. },
             )) => {}
             Ok(None) => {
                 return Err(failed("its shim went away; the server's log has its last words"));

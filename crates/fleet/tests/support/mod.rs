@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) mod services;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,8 +14,8 @@ use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_fleet::{
-    BrowserSocket, Class, Fleet, FleetOptions, Headroom, Instance, NewSession, Runtime,
-    RuntimeEvent, StartError, Urgency,
+    BrowserSocket, Class, CommandError, Fleet, FleetOptions, Headroom, Instance, NewSession,
+    Runtime, RuntimeEvent, StartError, Urgency,
 };
 use browserd_protocol::Route;
 use browserd_store::SqliteStore;
@@ -43,9 +45,20 @@ pub(crate) struct Fake {
     pub(crate) paged_out: Arc<Mutex<BTreeSet<SessionId>>>,
     pub(crate) events: Mutex<BTreeMap<SessionId, mpsc::Sender<RuntimeEvent>>>,
     pub(crate) running: Arc<AtomicUsize>,
+    pub(crate) gateway: Arc<Gateway>,
+}
+
+/// The egress gateway of all sessions of a fake.
+#[derive(Default)]
+pub(crate) struct Gateway {
+    /// What it answers next; taken at once when there is nothing here.
+    pub(crate) answers: Mutex<VecDeque<Result<(), CommandError>>>,
+    /// The routes it took, the one in force last.
+    pub(crate) taken: Mutex<Vec<Route>>,
 }
 
 pub(crate) struct FakeInstance {
+    gateway: Arc<Gateway>,
     id: SessionId,
     fails_to_assign: bool,
     frozen: Arc<Mutex<BTreeSet<SessionId>>>,
@@ -88,6 +101,7 @@ impl Runtime for Fake {
             events,
             slow_end: self.slow_end.clone(),
             running: Arc::clone(&self.running),
+            gateway: Arc::clone(&self.gateway),
         }))
     }
 
@@ -118,15 +132,20 @@ impl Instance for FakeInstance {
         Err(io::Error::other("no files"))
     }
 
-    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> io::Result<()> {
+    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> Result<(), CommandError> {
         match self.fails_to_assign {
-            true => Err(io::Error::other("not today")),
+            true => Err(CommandError::Refused("not today".to_owned())),
             false => Ok(()),
         }
     }
 
-    async fn route(&self, _: Route) -> io::Result<()> {
-        Ok(())
+    async fn route(&self, route: Route) -> Result<(), CommandError> {
+        tokio::task::yield_now().await;
+        let answer = self.gateway.answers.lock().pop_front().unwrap_or(Ok(()));
+        if answer.is_ok() {
+            self.gateway.taken.lock().push(route);
+        }
+        answer
     }
 
     fn freeze(&self, frozen: bool) -> bool {

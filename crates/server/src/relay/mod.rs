@@ -4,14 +4,14 @@
 //! when the guest does not answer. Knows no operation: bodies stream both ways, and whether a
 //! request makes sense is the guest's to say. Everything that comes back is hostile.
 
-mod ask;
+mod call;
 mod client;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod headers;
 
-pub(crate) use ask::{ask, carry_out, next_piece, pieces};
+pub(crate) use call::{Answered, Call, CallError};
 use client::Answer;
 pub(crate) use client::{GuestBody, Guests, SendError};
 pub(crate) use headers::harden;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_fleet::{
-    BrowserSocket, Fleet, FleetOptions, Headroom, Instance, Runtime, RuntimeEvent, StartError,
-    Urgency,
+    BrowserSocket, CommandError, Fleet, FleetOptions, Headroom, Instance, Runtime, RuntimeEvent,
+    StartError, Urgency,
 };
 use browserd_protocol::Route;
 use browserd_server::{ApiKeys, Server, ServerConfig, TokenSecret};
@@ -224,11 +224,11 @@ impl Instance for FakeInstance {
         }
     }
 
-    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> io::Result<()> {
+    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> Result<(), CommandError> {
         Ok(())
     }
 
-    async fn route(&self, route: Route) -> io::Result<()> {
+    async fn route(&self, route: Route) -> Result<(), CommandError> {
         self.routes.lock().push(route);
         Ok(())
     }
