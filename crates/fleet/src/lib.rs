@@ -12,6 +12,7 @@
 mod actor;
 mod admission;
 mod change;
+pub mod conformance;
 mod directory;
 mod error;
 mod fleet;
@@ -26,16 +27,18 @@ mod pool;
 mod runtime;
 mod saver;
 mod session;
+mod stream;
 
 pub use admission::{Budgets, Limit};
 pub use change::{Change, ChangeServices, ProfileChoice, ProxyChoice, Resize, StepError};
 pub use error::FleetError;
 pub use fleet::{Fleet, FleetOptions, Standby};
-pub use live::{Activity, BrowserSocket, LiveSession, StayAwake};
+pub use live::{Activity, LiveSession, StayAwake};
 pub use metrics::Metrics;
 pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
 pub use runtime::{CommandError, Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
 pub use saver::ProfileSaver;
 pub use session::{NewSession, Page, Stages};
+pub use stream::{BrowserStream, ByteStream};
 
 pub use browserd_store::{SessionFilter as ListSessions, SessionRow as SessionView};

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,9 +11,9 @@ use browserd_protocol::Route;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::BrowserSocket;
+use crate::{BrowserStream, ByteStream};
 
-/// Starts sessions. `local` runs shims on this host; tests use a fake.
+/// Starts sessions. `local` runs shims on this host; tests use a fake. All pass [`crate::conformance`].
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {
     /// Starts a session and answers when it is ready for clients. Events of its later life go to
@@ -42,15 +41,15 @@ pub trait Runtime: Send + Sync + 'static {
 /// One running session.
 #[async_trait]
 pub trait Instance: Send + Sync + 'static {
-    /// The unix socket of the guest's HTTP API.
-    fn guest_socket(&self) -> PathBuf;
+    /// A fresh connection to the guest's HTTP API.
+    async fn dial_guest(&self) -> io::Result<ByteStream>;
 
     /// A fresh connection to Chromium's debugging port.
-    async fn browser_socket(&self) -> io::Result<BrowserSocket>;
+    async fn dial_browser(&self) -> io::Result<BrowserStream>;
 
     /// The open file of an offer the guest made ([`browserd_protocol::FileOffer`]), fit to be read
     /// here.
-    async fn offered_file(&self, ticket: u64) -> io::Result<File>;
+    async fn take_file(&self, ticket: u64) -> io::Result<File>;
 
     /// Makes an instance that was started [`Urgency::Ahead`] what `config` asks for. It differs
     /// from what it was started with only in what [`crate::Class::serves`] allows. Answers when that

@@ -81,6 +81,8 @@ pub(crate) struct SessionActor {
     closed: Option<Instant>,
     /// An end that the store did not take yet.
     unrecorded: Option<Unrecorded>,
+    /// Asked for the change that the session ends for; dropped once it is over for clients.
+    lost: Option<Changed>,
     /// Dropped once nothing of the session is left.
     gone: Vec<oneshot::Sender<()>>,
 }
@@ -93,6 +95,7 @@ impl SessionActor {
             queue: Queue::new(),
             closed: None,
             unrecorded: None,
+            lost: None,
             gone: Vec::new(),
         }
     }
@@ -236,6 +239,7 @@ impl SessionActor {
             if let Some(done) = done {
                 let _ = done.send(());
             }
+            self.lost = None;
         }
         if let Some(closed) = self.closed {
             self.parts.metrics.gone(closed.elapsed());
@@ -304,7 +308,10 @@ impl SessionActor {
         match outcome {
             Ok(Outcome::Changed(Ok(row), done)) => _ = done.send(Ok(row)),
             Ok(Outcome::Changed(Err(Failure::Refused(error)), done)) => _ = done.send(Err(error)),
-            Ok(Outcome::Changed(Err(Failure::Lost(why)), _)) => return Some(why),
+            Ok(Outcome::Changed(Err(Failure::Lost(why)), done)) => {
+                self.lost = Some(done);
+                return Some(why);
+            }
             Ok(Outcome::ProxyClosed(Ok(()), done)) => _ = done.send(()),
             Ok(Outcome::ProxyClosed(Err(Failure::Refused(error)), done)) => {
                 // It is closed; that this is not in memory harms nobody.
@@ -354,7 +361,6 @@ impl SessionActor {
         let live = LiveSession {
             inner: Arc::new(Inner {
                 id: self.parts.row.id.clone(),
-                guest_socket: instance.guest_socket(),
                 instance,
                 ended: self.ended.subscribe(),
                 uses,

@@ -14,20 +14,20 @@ use browserd_protocol::{
 };
 use browserd_sandbox::cgroup::Controls;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::{Callee, Calls, Waiter};
 use super::{CPU_WEIGHT, handoff, host, ledger};
-use crate::{BrowserSocket, CommandError, Instance, RuntimeEvent};
+use crate::{BrowserStream, ByteStream, CommandError, Instance, RuntimeEvent};
 
 /// How long a shim may take to end its session before it is killed and its cgroup with it.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a running session may take to carry out a command.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Swap below which nothing is pushed out: what is left of it is for emergencies.
 const LEAST_SWAP: u64 = 256 << 20;
@@ -93,21 +93,20 @@ impl LocalInstance {
 
 #[async_trait]
 impl Instance for LocalInstance {
-    fn guest_socket(&self) -> PathBuf {
-        self.dir.join(file::GUEST_SOCK)
+    async fn dial_guest(&self) -> io::Result<ByteStream> {
+        Ok(UnixStream::connect(self.dir.join(file::GUEST_SOCK)).await?.into())
     }
 
-    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
+    async fn dial_browser(&self) -> io::Result<BrowserStream> {
         let (reply, stream) = handoff::connection(&self.dir.join(file::DOOR_SOCK)).await?;
         stream.set_nonblocking(true)?;
-        Ok(BrowserSocket {
-            stream: TcpStream::from_std(stream)?,
-            host: reply.host,
-            browser_path: reply.browser_path,
-        })
+        // One small write a message each way: waiting to fill a segment would be pure delay.
+        let _ = stream.set_nodelay(true);
+        let stream = TcpStream::from_std(stream)?.into();
+        Ok(BrowserStream { stream, host: reply.host, path: reply.browser_path })
     }
 
-    async fn offered_file(&self, ticket: u64) -> io::Result<File> {
+    async fn take_file(&self, ticket: u64) -> io::Result<File> {
         handoff::file(&self.dir.join(file::DOOR_SOCK), ticket).await
     }
 
