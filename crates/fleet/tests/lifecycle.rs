@@ -8,15 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, StatusFilter};
 use browserd_api::{ReplayId, SessionId, Timestamp};
-use browserd_fleet::{
-    Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent, SessionPatch,
-};
+use browserd_fleet::{Change, Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent};
 use browserd_store::{
-    ApiKeyRow, ProfileRows, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionRow,
-    SqliteStore, Store, StoreError,
+    ApiKeyRow, ProfileRows, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionPatch,
+    SessionRow, SqliteStore, Store, StoreError,
 };
 use tokio::sync::Notify;
 
+use support::services::Services;
 use support::{Fake, fleet, new};
 
 #[tokio::test]
@@ -100,14 +99,14 @@ async fn names_are_unique_among_running_sessions_only() {
     let (fleet, _) = fleet(Fake::default(), 4).await;
     let (first, _) = fleet.create(new(Some("a"), 60)).await.unwrap();
     assert!(matches!(fleet.create(new(Some("a"), 60)).await, Err(FleetError::NameTaken { .. })));
-    let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
-    fleet.update("a", rename).await.unwrap();
+    let rename = Change { name: Some(Some("b".to_owned())), ..Change::default() };
+    fleet.change("a", rename, Services::new()).await.unwrap();
     assert!(fleet.live("a").is_err());
     assert_eq!(fleet.live("b").unwrap().id(), &first.id);
     let (second, _) = fleet.create(new(Some("a"), 60)).await.unwrap();
     fleet.delete("b").await.unwrap();
-    let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
-    assert_eq!(fleet.update("a", rename).await.unwrap().id, second.id);
+    let rename = Change { name: Some(Some("b".to_owned())), ..Change::default() };
+    assert_eq!(fleet.change("a", rename, Services::new()).await.unwrap().id, second.id);
     fleet.shutdown().await;
     assert!(fleet.active().is_empty());
 }

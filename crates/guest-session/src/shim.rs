@@ -71,7 +71,7 @@ impl Commands {
             match self.0.next().await {
                 Ok(command) => return command,
                 Err(error @ LineError::Unreadable(_)) => {
-                    tracing::warn!(%error, "the shim says what nobody understands");
+                    tracing::warn!(%error, "a command of the shim cannot be read and is ignored");
                 }
                 Err(_) => return None,
             }

@@ -168,14 +168,14 @@ async fn obey(
     let Some(mut commands) = commands else { return std::future::pending().await };
     while let Some(command) = commands.next().await {
         match command {
-            GuestCommand::Assign(to) => {
+            GuestCommand::Assign { request, to } => {
                 let (shim, browser) = (shim.clone(), browser.clone());
                 tokio::spawn(async move {
                     let failure = match browser {
                         Some(browser) => browser.assign(to).await.err().map(|why| why.to_string()),
                         None => Some("there is no browser".to_owned()),
                     };
-                    shim.report(GuestReport::Assigned { failure }).await;
+                    shim.report(GuestReport::Answered { request, failure }).await;
                 });
             }
             GuestCommand::Disk { bytes, files, free, free_files, question, end_processes } => {

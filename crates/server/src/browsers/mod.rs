@@ -7,6 +7,7 @@ pub(crate) mod fuzzing;
 mod get;
 pub(crate) mod ignored;
 mod list;
+mod services;
 mod update;
 pub(crate) mod validate;
 mod view;

@@ -27,13 +27,13 @@ mod validate;
 use axum::extract::DefaultBodyLimit;
 use browserd_api::profiles::Profile;
 use browserd_api::{ApiError, ErrorCode, ProfileId};
+use browserd_fleet::ProfileChoice;
 use browserd_rest::{Error, Result};
 use browserd_store::{BlobKey, ProfileRow, Saved, StoreError};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::browsers::validate::ProfileAsked;
 
 pub(crate) use download::ProfileFormat;
 pub(crate) use load::load;
@@ -49,7 +49,7 @@ pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
 }
 
 /// The profile that a session asks for, as it is once nobody is saving it any more.
-pub(crate) async fn take(app: &App, asked: &ProfileAsked) -> Result<ProfileRow> {
+pub(crate) async fn take(app: &App, asked: &ProfileChoice) -> Result<ProfileRow> {
     let id = find(app, &asked.id_or_name).await?.id;
     if !kept(app)?.settled(&id).await {
         return Err(Error::new(

@@ -1,16 +1,11 @@
 //! `DELETE /proxies/{id_or_name}`.
 
 use axum::extract::{Path, State};
-use browserd_api::ProxyId;
-use browserd_api::browser::StatusFilter;
-use browserd_fleet::ListSessions;
-use browserd_protocol::Route;
 use browserd_rest::{Error, Result};
 use http::StatusCode;
 
 use super::{changed, find};
 use crate::app::App;
-use crate::{paging, refusal};
 
 /// Delete a proxy
 ///
@@ -23,39 +18,14 @@ pub(crate) async fn delete(
     State(app): State<App>,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
-    // Whoever takes it meanwhile is waited for, and found below.
-    let _goes = app.proxies.go().await;
     let row = find(&app, &id_or_name).await?;
-    // First, so that a failure can be tried again.
-    close(&app, &row.id).await?;
-    let deleted = app.fleet.store().proxies().delete(&row.id).await;
-    deleted.map_err(changed(&id_or_name))?;
+    // In a task of its own: a client that hangs up meanwhile must not leave sessions going through it.
+    let deleting = tokio::spawn(async move {
+        // First, so that nobody takes it any more; who has it by now, or is just getting it, is found.
+        app.fleet.store().proxies().delete(&row.id).await?;
+        app.fleet.close_proxy(&row.id).await;
+        Ok(())
+    });
+    deleting.await.map_err(Error::internal)?.map_err(changed(&id_or_name))?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Closes the way out of all sessions that go through a proxy.
-async fn close(app: &App, id: &ProxyId) -> Result<()> {
-    let mut filter = ListSessions {
-        status: StatusFilter::Active,
-        query: Some(id.to_string()),
-        limit: paging::LIMIT_MAX,
-        ..ListSessions::default()
-    };
-    loop {
-        let page = app.fleet.list(filter.clone()).await.map_err(refusal::from_fleet)?;
-        for session in page.items.iter().filter(|session| session.config.proxy.as_ref() == Some(id))
-        {
-            // One that has ended goes nowhere.
-            let Ok(live) = app.fleet.live(session.id.as_str()) else { continue };
-            if let Err(error) = live.route(Route::Closed).await
-                && live.ended().is_none()
-            {
-                return Err(Error::internal(error));
-            }
-        }
-        if !page.has_more {
-            return Ok(());
-        }
-        filter.offset += filter.limit;
-    }
 }

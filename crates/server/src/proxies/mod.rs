@@ -16,15 +16,14 @@ mod validate;
 use axum::extract::DefaultBodyLimit;
 use browserd_api::proxies::{CustomProxy, Proxy, ProxyStatus, ProxyType};
 use browserd_api::{ErrorCode, ProxyId};
+use browserd_fleet::ProxyChoice;
 use browserd_protocol::Route;
 use browserd_rest::{Error, Result};
 use browserd_store::{ListFilter, ProxyRow, StoreError};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::browsers::validate::ProxyAsked;
 
 /// All routes of the resource, with their document.
 pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
@@ -35,28 +34,12 @@ pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(json_limit))
 }
 
-/// Keeps proxies from going while sessions take them.
-#[derive(Default)]
-pub(crate) struct Proxies(RwLock<()>);
-
-impl Proxies {
-    /// While this is held no proxy goes.
-    pub(crate) async fn stay(&self) -> RwLockReadGuard<'_, ()> {
-        self.0.read().await
-    }
-
-    /// While this is held no session takes one.
-    async fn go(&self) -> RwLockWriteGuard<'_, ()> {
-        self.0.write().await
-    }
-}
-
-/// The way out that a session asks for.
-pub(crate) async fn way_out(app: &App, asked: ProxyAsked) -> Result<(Option<ProxyId>, Route)> {
-    let row = match asked {
-        ProxyAsked::Direct => return Ok((None, Route::Direct)),
-        ProxyAsked::Id(id) => find(app, id.as_str()).await?,
-        ProxyAsked::Name(name) => named(app, &name).await?.ok_or_else(|| not_found(&name))?,
+/// The proxy that a session asks for, and the egress route through it.
+pub(crate) async fn route(app: &App, choice: &ProxyChoice) -> Result<(Option<ProxyId>, Route)> {
+    let row = match choice {
+        ProxyChoice::Direct => return Ok((None, Route::Direct)),
+        ProxyChoice::Id(id) => find(app, id.as_str()).await?,
+        ProxyChoice::Name(name) => named(app, name).await?.ok_or_else(|| not_found(name))?,
     };
     Ok((Some(row.id), Route::Upstream(Box::new(row.upstream))))
 }
@@ -86,7 +69,7 @@ async fn named(app: &App, name: &str) -> Result<Option<ProxyRow>> {
     Ok(rows.pop())
 }
 
-fn not_found(id_or_name: &str) -> Error {
+pub(crate) fn not_found(id_or_name: &str) -> Error {
     Error::new(
         ErrorCode::ProxyNotFound,
         format!("no proxy has the id or name {:?}; GET /proxies lists them", shown(id_or_name)),
