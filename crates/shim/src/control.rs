@@ -41,7 +41,7 @@ pub(crate) async fn talk(
                     }
                 }
                 Err(error @ LineError::Unreadable(_)) => {
-                    tracing::warn!(%error, "a command cannot be read and is ignored")
+                    tracing::warn!(%error, "a command cannot be read and is ignored");
                 }
                 Ok(None) | Err(_) => return,
             }

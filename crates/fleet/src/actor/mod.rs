@@ -306,7 +306,7 @@ impl SessionActor {
     /// Tells who asked for a job what came of it; answers why the session has to end, if it has to.
     fn over(&mut self, outcome: Result<Outcome, tokio::task::JoinError>) -> Option<String> {
         match outcome {
-            Ok(Outcome::Changed(Ok(row), done)) => _ = done.send(Ok(row)),
+            Ok(Outcome::Changed(Ok(row), done)) => _ = done.send(Ok(*row)),
             Ok(Outcome::Changed(Err(Failure::Refused(error)), done)) => _ = done.send(Err(error)),
             Ok(Outcome::Changed(Err(Failure::Lost(why)), done)) => {
                 self.lost = Some(done);

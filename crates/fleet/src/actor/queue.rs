@@ -46,7 +46,7 @@ impl Job {
 
 /// What came of a job, and who is to be told.
 pub(super) enum Outcome {
-    Changed(Result<SessionRow, Failure>, Changed),
+    Changed(Result<Box<SessionRow>, Failure>, Changed),
     ProxyClosed(Result<(), Failure>, oneshot::Sender<()>),
 }
 
@@ -97,7 +97,7 @@ impl Queue {
         let worker = tokio::spawn(async move {
             match job {
                 Job::Change { change, services, done } => {
-                    Outcome::Changed(worker.change(*change, services).await, done)
+                    Outcome::Changed(worker.change(*change, services).await.map(Box::new), done)
                 }
                 Job::CloseProxy { proxy, done } => {
                     Outcome::ProxyClosed(worker.close_proxy(&proxy).await, done)
