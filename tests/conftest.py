@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import tempfile
 from typing import Any, Callable, Iterator
 
 import httpx
@@ -70,6 +72,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needs root: {NEEDS_ROOT[name]}"))
         elif getattr(item, "callspec", None) and item.callspec.params.get("as_root") is True:
             item.add_marker(pytest.mark.skip(reason=f"needs root: {ONE_UID}"))
+
+
+@pytest.fixture
+def folder() -> Iterator[pathlib.Path]:
+    """A folder with a short path, because the sockets of sessions lie below it."""
+    with tempfile.TemporaryDirectory(prefix="browserd-test-") as name:
+        yield pathlib.Path(name)
 
 
 @pytest.fixture(scope="session")

@@ -272,13 +272,13 @@ def test_a_recording_goes_on_until_it_is_saved(kernel: Kernel, site: Site, pages
         assert eventually(film, "the recording is kept")[4:8] == b"ftyp"
 
 
-def test_a_server_that_stops_saves_before(site: Site, pages: Site, tmp_path: Any) -> None:
-    with serving(private_hosts=[site.authority], state_dir=tmp_path) as first, sessions.client(first.base_url, KEY) as kernel:
+def test_a_server_that_stops_saves_before(site: Site, pages: Site, folder: Any) -> None:
+    with serving(private_hosts=[site.authority], state_dir=folder) as first, sessions.client(first.base_url, KEY) as kernel:
         made = kernel.profiles.create(name="kept")
         session = sessions.create(kernel, profile={"name": "kept", "save_changes": True})
         with Cdp(session.cdp_ws_url) as cdp:
             login(first_page(cdp), pages, "kept")
-    with serving(private_hosts=[site.authority], state_dir=tmp_path) as again, sessions.client(again.base_url, KEY) as kernel:
+    with serving(private_hosts=[site.authority], state_dir=folder) as again, sessions.client(again.base_url, KEY) as kernel:
         assert kernel.profiles.retrieve("kept").updated_at is not None
         session = sessions.create(kernel, profile={"id": made.id})
         with Cdp(session.cdp_ws_url) as cdp:

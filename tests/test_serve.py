@@ -7,8 +7,7 @@ import pathlib
 import re
 import stat
 import subprocess
-import tempfile
-from typing import Any, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,13 +18,6 @@ from harness import sessions
 from harness.deadline import eventually
 from harness.server import BINARY, Server, serving
 from harness.sessions import python
-
-
-@pytest.fixture
-def folder() -> Iterator[pathlib.Path]:
-    """A folder with a short path, because the sockets of sessions lie below it."""
-    with tempfile.TemporaryDirectory(prefix="browserd-test-") as name:
-        yield pathlib.Path(name)
 
 
 def browserd(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +19,20 @@ BINARY = pathlib.Path(os.environ.get("BROWSERD_BIN", pathlib.Path(__file__).pare
 KEY = "sk_test_0123456789abcdefghijklmnopqrstuv"
 
 
-READY = re.compile(r'\bready\b.*?listen"?[=:]"?([0-9.]+):([0-9]+)')
+def listening_port(pid: int) -> int | None:
+    """The TCP port a process listens on, as the kernel has it, so that whatever it logs does not matter."""
+    sockets = set()
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            sockets.add(os.readlink(fd))
+        except OSError:
+            continue  # closed meanwhile
+    for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        # proc(5): local address, state (0A listens), and the inode of the socket
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+            return int(fields[1].rpartition(":")[2], 16)
+    return None
 
 
 class Server:
@@ -68,7 +80,7 @@ class Server:
             "HOME": str(self.state_dir) if user else os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
             **({"BROWSERD_API_KEY": key} if key else {}),
-            # The kernel chooses a port that is free, and the server's log tells which.
+            # The kernel chooses a port that is free.
             "BROWSERD_LISTEN": "127.0.0.1:0",
             "BROWSERD_STATE_DIR": str(self.state_dir),
             "BROWSERD_ALLOWED_PRIVATE_HOSTS": ",".join(private_hosts or []),
@@ -85,7 +97,7 @@ class Server:
                 cwd="/", start_new_session=True,
             )
         try:
-            self.port = int(eventually(self._ready, "the server says where it listens", 60)[2])
+            self.port = eventually(self._listens, "the server listens", 60) or 0
             self.base_url = f"http://127.0.0.1:{self.port}"
             eventually(self._healthy, "the server answers /health", 30)
         except BaseException:
@@ -93,10 +105,13 @@ class Server:
             raise
         self.key = key or (self.state_dir / "api-key").read_text().strip()
 
-    def _ready(self) -> re.Match[str] | None:
+    def _listens(self) -> int | None:
         if self.process.poll() is not None:
             raise AssertionError(f"browserd serve exited with {self.process.returncode}:\n{self.log()[-4000:]}")
-        return READY.search(self.log())
+        try:
+            return listening_port(self.pid)
+        except OSError:
+            return None  # it has ended just now: the next look tells why
 
     def _healthy(self) -> bool:
         try:
