@@ -38,7 +38,7 @@ pub(crate) fn open(dir: impl AsFd, path: &OsStr, flags: OFlags) -> rustix::io::R
     openat2(dir, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
 }
 
-/// As [`open`], through no link at all.
+/// As `open`, through no link at all.
 pub fn open_plain(dir: impl AsFd, path: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;

@@ -36,7 +36,7 @@ pub(crate) fn refuse(field: &str, path: impl std::fmt::Display, errno: Errno) ->
     }
 }
 
-/// As [`refuse`], of an error of the standard library.
+/// As `refuse`, of an error of the standard library.
 pub fn refuse_io(field: &str, path: impl std::fmt::Display, error: &std::io::Error) -> Error {
     if let Some(full) = disk::full(error) {
         return full.refuse(path);

@@ -20,10 +20,8 @@ impl Profile {
     ///
     /// Best applied before any page is opened. From a browser in use everything sites keep is deleted
     /// first, so that nothing of it is open; its `WebStorage` (storage of third parties and in buckets of
-    /// a site's own) and its `File System` stay its own, empty, as [`Open::Numbered`] says. An open page may
+    /// a site's own) and its `File System` stay its own, empty: Chromium numbers them in memory. An open page may
     /// see what was there before once more.
-    ///
-    /// [`Open::Numbered`]: super::contents::Open::Numbered
     pub async fn apply(&self, archive: File, size: u64, aside: Aside) -> Result<(), ProfileError> {
         let Self(inner) = self;
         self.is_possible()?;
