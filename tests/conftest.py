@@ -41,6 +41,7 @@ NEEDS_ROOT = {
 # What must have the machine to itself, by name: it takes all there is of something, or counts what others have too.
 ALONE_SUITES = {"test_admission"}
 ALONE = {
+    "test_a_limit_of_cpu_holds",
     "test_a_fork_bomb_is_contained",
     "test_a_fork_bomb_ends_nothing_and_can_be_ended",
     "test_memory_limit_holds",
