@@ -1,13 +1,14 @@
 //! The fleet: all sessions of this server.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_api::{SessionId, Timestamp};
-use browserd_store::{SessionRow, Store, StoreError};
+use browserd_api::{ProjectId, SessionId, Timestamp};
+use browserd_store::{Rows, SessionRow, Store, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -38,6 +39,21 @@ pub struct Fleet {
     stop_keeper: CancellationToken,
     tasks: TaskTracker,
     closing: Arc<AtomicBool>,
+}
+
+/// The sessions of one project of a fleet: those of others are not there. Cheap to clone.
+#[derive(Clone)]
+pub struct ProjectFleet {
+    fleet: Fleet,
+    project: ProjectId,
+}
+
+impl Deref for ProjectFleet {
+    type Target = Fleet;
+
+    fn deref(&self) -> &Fleet {
+        &self.fleet
+    }
 }
 
 /// How a fleet is run.
@@ -96,24 +112,37 @@ pub(crate) struct Sessions {
 struct Maps {
     owners: HashMap<SessionId, mpsc::Sender<Ask>>,
     live: HashMap<SessionId, LiveSession>,
-    names: HashMap<String, SessionId>,
+    names: HashMap<ProjectId, HashMap<String, SessionId>>,
+}
+
+impl Maps {
+    /// Gives a session's name to it, or takes the one it had away.
+    fn name(&mut self, project: &ProjectId, id: &SessionId, name: Option<&str>) {
+        let names = self.names.entry(project.clone()).or_default();
+        names.retain(|_, holder| holder != id);
+        if let Some(name) = name {
+            names.insert(name.to_owned(), id.clone());
+        }
+        if names.is_empty() {
+            self.names.remove(project);
+        }
+    }
 }
 
 impl Sessions {
     /// Lets clients in.
     pub(crate) fn open(&self, name: Option<&str>, live: LiveSession) {
         let mut maps = self.maps.write();
-        if let Some(name) = name {
-            maps.names.insert(name.to_owned(), live.id().clone());
-        }
+        maps.name(live.project(), live.id(), name);
         maps.live.insert(live.id().clone(), live);
     }
 
     /// Shuts clients out; answers whether they were in.
     pub(crate) fn close(&self, id: &SessionId) -> bool {
         let mut maps = self.maps.write();
-        maps.names.retain(|_, holder| holder != id);
-        maps.live.remove(id).is_some()
+        let Some(live) = maps.live.remove(id) else { return false };
+        maps.name(live.project(), id, None);
+        true
     }
 
     /// Drops the owner's address once it is done.
@@ -124,16 +153,17 @@ impl Sessions {
 
     pub(crate) fn rename(&self, id: &SessionId, name: Option<&str>) {
         let mut maps = self.maps.write();
-        maps.names.retain(|_, holder| holder != id);
-        if let Some(name) = name {
-            maps.names.insert(name.to_owned(), id.clone());
-        }
+        let Some(project) = maps.live.get(id).map(|live| live.project().clone()) else { return };
+        maps.name(&project, id, name);
     }
 
-    fn live(&self, id_or_name: &str) -> Option<LiveSession> {
+    fn live(&self, project: &ProjectId, id_or_name: &str) -> Option<LiveSession> {
         let maps = self.maps.read();
         let by_id = id_or_name.parse().ok().and_then(|id: SessionId| maps.live.get(&id));
-        by_id.or_else(|| maps.live.get(maps.names.get(id_or_name)?)).cloned()
+        by_id
+            .filter(|live| live.project() == project)
+            .or_else(|| maps.live.get(maps.names.get(project)?.get(id_or_name)?))
+            .cloned()
     }
 
     fn owner(&self, id: &SessionId) -> Option<mpsc::Sender<Ask>> {
@@ -154,7 +184,10 @@ impl Fleet {
             .await
             .map_err(|error| FleetError::Unreachable(format!("clearing up: {error}")))?;
         let detail = Some("the server that held the session went away");
-        let lost = store.end_all_sessions(Timestamp::now(), EndReason::HostLost, detail).await?;
+        let lost = store
+            .everywhere::<SessionRow>()
+            .end_all(Timestamp::now(), EndReason::HostLost, detail)
+            .await?;
         if lost > 0 || !found.is_empty() {
             tracing::warn!(
                 rows = lost,
@@ -200,6 +233,14 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// The sessions of one project.
+    #[must_use]
+    pub fn project(&self, project: &ProjectId) -> ProjectFleet {
+        ProjectFleet { fleet: self.clone(), project: project.clone() }
+    }
+}
+
+impl ProjectFleet {
     /// Creates a session and answers when clients can connect to it. Waits a little for a place when
     /// there is none. A caller that goes away meanwhile ends the session.
     pub async fn create(&self, new: NewSession) -> Result<(SessionView, Stages), FleetError> {
@@ -224,6 +265,7 @@ impl Fleet {
         self.sessions.maps.write().owners.insert(id.clone(), inbox_sender);
         let owner = Owner {
             id: id.clone(),
+            project: self.project.clone(),
             timeout_seconds: row.config.timeout_seconds,
             route: new.route,
             profile: row.config.profile.clone(),
@@ -252,25 +294,10 @@ impl Fleet {
         outcome.await.unwrap_or(Err(FleetError::ShuttingDown))
     }
 
-    /// A place for the session, and one out of the pool to take it, or the right to start one.
-    async fn admit(&self, new: &NewSession) -> Result<(Place, Option<Prepared>), FleetError> {
-        let deadline = self.admission.deadline();
-        let stamp = self.runtime.programs_stamp();
-        let turn = self.admission.turn(deadline).await?;
-        let need = || Need::of(&new.config, self.pool.has(&new.config, stamp));
-        let pressed = || self.pool.look_again();
-        let mut place = self.admission.place(need, deadline, pressed).await?;
-        let prepared = self.pool.claim(&new.config, stamp);
-        drop(turn);
-        if prepared.is_none() {
-            place.may_start(deadline).await?;
-        }
-        Ok((place, prepared))
-    }
-
     /// The running session with this id or name. No I/O.
     pub fn live(&self, id_or_name: &str) -> Result<LiveSession, FleetError> {
-        self.sessions.live(id_or_name).ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
+        let live = self.sessions.live(&self.project, id_or_name);
+        live.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
     }
 
     /// A session by id or name: a running one, or with `include_deleted` also an ended one.
@@ -285,17 +312,16 @@ impl Fleet {
     }
 
     async fn row(&self, id_or_name: &str) -> Result<Option<SessionRow>, FleetError> {
-        if let Ok(id) = id_or_name.parse()
-            && let Some(row) = self.store.session(&id).await?
-        {
-            return Ok(Some(row));
-        }
-        Ok(self.store.session_by_name(id_or_name).await?)
+        Ok(self.rows().find(id_or_name).await?)
+    }
+
+    fn rows(&self) -> Rows<'_, SessionRow> {
+        self.store.rows(&self.project)
     }
 
     /// Sessions, newest first.
     pub async fn list(&self, filter: ListSessions) -> Result<Page<SessionView>, FleetError> {
-        let (rows, has_more) = self.store.list_sessions(&filter).await?;
+        let (rows, has_more) = self.rows().list(&filter).await?;
         Ok(Page { items: rows, has_more })
     }
 
@@ -321,9 +347,27 @@ impl Fleet {
         let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
         if row.ended.is_none() && !self.end(&row.id, EndReason::Deleted).await {
             // Its owner is gone without having been able to record the end.
-            self.store.end_session(&row.id, Timestamp::now(), EndReason::Deleted, None).await?;
+            self.rows().end(&row.id, Timestamp::now(), EndReason::Deleted, None).await?;
         }
         Ok(())
+    }
+}
+
+impl Fleet {
+    /// A place for the session, and one out of the pool to take it, or the right to start one.
+    async fn admit(&self, new: &NewSession) -> Result<(Place, Option<Prepared>), FleetError> {
+        let deadline = self.admission.deadline();
+        let stamp = self.runtime.programs_stamp();
+        let turn = self.admission.turn(deadline).await?;
+        let need = || Need::of(&new.config, self.pool.has(&new.config, stamp));
+        let pressed = || self.pool.look_again();
+        let mut place = self.admission.place(need, deadline, pressed).await?;
+        let prepared = self.pool.claim(&new.config, stamp);
+        drop(turn);
+        if prepared.is_none() {
+            place.may_start(deadline).await?;
+        }
+        Ok((place, prepared))
     }
 
     /// Asks the owner for the end and waits until it is over for clients; answers whether there was
@@ -381,9 +425,9 @@ impl Fleet {
 
 pub(crate) fn name_taken(error: StoreError, name: Option<&str>) -> FleetError {
     match error {
-        StoreError::NameTaken { existing } => FleetError::NameTaken {
+        StoreError::Taken { existing } => FleetError::NameTaken {
             name: name.unwrap_or_default().to_owned(),
-            existing_id: existing.to_string(),
+            existing_id: existing,
         },
         other => FleetError::Store(other),
     }

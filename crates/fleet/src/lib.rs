@@ -27,7 +27,7 @@ mod session;
 
 pub use admission::{Budgets, Limit};
 pub use error::FleetError;
-pub use fleet::{Fleet, FleetOptions, Standby};
+pub use fleet::{Fleet, FleetOptions, ProjectFleet, Standby};
 pub use live::{Activity, BrowserSocket, LiveSession, StayAwake};
 pub use metrics::Metrics;
 pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
@@ -35,4 +35,4 @@ pub use runtime::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency
 pub use saver::ProfileSaver;
 pub use session::{NewSession, Page, Stages};
 
-pub use browserd_store::{SessionFilter as ListSessions, SessionPatch, SessionRow as SessionView};
+pub use browserd_store::{Filter as ListSessions, SessionPatch, SessionRow as SessionView};

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use browserd_api::SessionId;
 use browserd_api::browser::EndReason;
+use browserd_api::{ProjectId, SessionId};
 use browserd_protocol::Route;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
@@ -34,6 +34,7 @@ pub struct LiveSession {
 
 pub(crate) struct Inner {
     pub(crate) id: SessionId,
+    pub(crate) project: ProjectId,
     pub(crate) guest_socket: std::path::PathBuf,
     pub(crate) instance: Box<dyn crate::Instance>,
     pub(crate) ended: watch::Receiver<Option<EndReason>>,
@@ -45,6 +46,12 @@ impl LiveSession {
     #[must_use]
     pub fn id(&self) -> &SessionId {
         &self.inner.id
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn project(&self) -> &ProjectId {
+        &self.inner.project
     }
 
     /// The unix socket of the guest's HTTP API.

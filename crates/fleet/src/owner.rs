@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::profiles::ProfileInUse;
-use browserd_api::{SessionId, Timestamp};
+use browserd_api::{ProjectId, SessionId, Timestamp};
 use browserd_protocol::Route;
-use browserd_store::{SessionRow, Store, StoreError};
+use browserd_store::{Rows, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -43,6 +43,8 @@ pub(crate) enum Ask {
 /// Everything an owner needs.
 pub(crate) struct Owner {
     pub(crate) id: SessionId,
+    /// Whose it is.
+    pub(crate) project: ProjectId,
     pub(crate) timeout_seconds: u32,
     /// The way out it is started with.
     pub(crate) route: Route,
@@ -105,7 +107,7 @@ impl Owner {
             ..Stages::default()
         };
         let began = Instant::now();
-        if let Err(error) = self.store.insert_session(&row).await {
+        if let Err(error) = self.rows().insert(&row).await {
             if let (Some(prepared), Some(waiting)) = (self.prepared.take(), &self.waiting) {
                 waiting.give_back(prepared);
             }
@@ -232,7 +234,7 @@ impl Owner {
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         drop(self.place);
-        record_at_last(&*self.store, &self.id, self.unrecorded).await;
+        record_at_last(self.store.rows(&self.project), &self.id, self.unrecorded).await;
     }
 
     /// Lets clients in and answers the caller of `create`; answers whether that caller is gone.
@@ -245,7 +247,7 @@ impl Owner {
     ) -> bool {
         let (Some(created), Some(row)) = (created, row) else { return true };
         self.sessions.open(row.name.as_deref(), running.live.clone());
-        self.metrics.opened(&stages);
+        self.metrics.opened(&self.project, &stages);
         created.send(Ok((row, stages))).is_err()
     }
 
@@ -260,7 +262,7 @@ impl Owner {
             return Err(gone());
         }
         let (renamed, wanted) = (patch.name.is_some(), patch.name.clone().flatten());
-        let row = match self.store.update_session(&self.id, patch).await {
+        let row = match self.rows().patch(&self.id, &patch).await {
             Ok(row) => row,
             Err(StoreError::NotFound) => return Err(gone()),
             Err(error) => return Err(name_taken(error, wanted.as_deref())),
@@ -273,12 +275,17 @@ impl Owner {
         Ok(row)
     }
 
+    fn rows(&self) -> Rows<'_, SessionRow> {
+        self.store.rows(&self.project)
+    }
+
     fn hold(&self, instance: Box<dyn Instance>, frozen: bool) -> Running {
         let uses = Uses::new(self.metrics.clone(), frozen);
         let (activity, holds) = (uses.activity.subscribe(), uses.holds.subscribe());
         let live = LiveSession {
             inner: Arc::new(Inner {
                 id: self.id.clone(),
+                project: self.project.clone(),
                 guest_socket: instance.guest_socket(),
                 instance,
                 ended: self.ended.subscribe(),
@@ -343,9 +350,9 @@ impl Owner {
         created: &mut Option<Created>,
     ) {
         if self.sessions.close(&self.id) {
-            self.metrics.closed();
+            self.metrics.closed(&self.project);
         }
-        self.metrics.ended(reason);
+        self.metrics.ended(&self.project, reason);
         self.closed = Some(Instant::now());
         self.ended.send_replace(Some(reason));
         if let Some(created) = created.take() {
@@ -359,24 +366,28 @@ impl Owner {
         }
         tracing::info!(session = %self.id, ?reason, detail, "session ended");
         let end = Unrecorded { at: Timestamp::now(), reason, detail };
-        if let Err(error) = record(&*self.store, &self.id, &end).await {
+        if let Err(error) = record(self.rows(), &self.id, &end).await {
             tracing::error!(session = %self.id, %error, "the end is not recorded yet");
             self.unrecorded = Some(end);
         }
     }
 }
 
-async fn record(store: &dyn Store, id: &SessionId, end: &Unrecorded) -> Result<(), StoreError> {
-    store.end_session(id, end.at, end.reason, end.detail.as_deref()).await
+async fn record(
+    rows: Rows<'_, SessionRow>,
+    id: &SessionId,
+    end: &Unrecorded,
+) -> Result<(), StoreError> {
+    rows.end(id, end.at, end.reason, end.detail.as_deref()).await
 }
 
 /// Records an end that the store refused before. Should it go on refusing, `DELETE` or the next
 /// server's start will do it.
-async fn record_at_last(store: &dyn Store, id: &SessionId, end: Option<Unrecorded>) {
+async fn record_at_last(rows: Rows<'_, SessionRow>, id: &SessionId, end: Option<Unrecorded>) {
     let Some(end) = end else { return };
     let mut pause = RECORD_PAUSE;
     for _ in 0..RECORD_TRIES {
-        match record(store, id, &end).await {
+        match record(rows, id, &end).await {
             Ok(()) => return,
             Err(error) => tracing::error!(session = %id, %error, "an end is not recorded"),
         }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use browserd_api::SessionId;
 use browserd_api::browser::Browser;
-use browserd_fleet::{SessionPatch, SessionView, Stages};
+use browserd_fleet::{ProjectFleet, SessionPatch, SessionView, Stages};
 use browserd_rest::{Optional, Result};
 use browserd_store::ProfileRow;
 use http::{HeaderName, HeaderValue};
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::validate::{CreateBrowser, Creation, Defaults};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::wire::log::AboutSession;
 use crate::{profiles, proxies, refusal, relay};
 
@@ -32,30 +33,34 @@ use crate::{profiles, proxies, refusal, relay};
             ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one.")))))]
 pub(crate) async fn create(
     State(app): State<App>,
+    caller: Caller,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let defaults =
         Defaults { region: app.config.region_default, headless_shell: app.config.headless_shell };
     let (Creation { mut new, proxy, profile }, unknown) = validate::create(&body, &defaults)?;
     let profile = match profile {
-        Some(asked) => Some((profiles::take(&app, &asked).await?, asked.save_changes)),
+        Some(asked) => {
+            Some((profiles::take(&app, &caller.project, &asked).await?, asked.save_changes))
+        }
         None => None,
     };
     // What it opens is to see the profile.
     let start_url = profile.as_ref().and_then(|_| new.config.start_url.take());
+    let sessions = app.sessions(&caller.project);
     // A proxy stays until the session that is to have it is known to go through it.
     let mut _stays = None;
     if let Some(asked) = proxy {
         _stays = Some(app.proxies.stay().await);
-        (new.config.proxy, new.route) = proxies::way_out(&app, asked).await?;
+        (new.config.proxy, new.route) = proxies::way_out(&app, &caller.project, asked).await?;
     }
-    let (mut session, stages) = app.fleet.create(new).await.map_err(refusal::from_fleet)?;
+    let (mut session, stages) = sessions.create(new).await.map_err(refusal::from_fleet)?;
     if let Some((row, save_changes)) = profile {
-        let mut unfinished = Unfinished(Some((app.clone(), session.id.clone())));
-        session = settle_in(&app, &session.id, row, save_changes, start_url).await?;
+        let mut unfinished = Unfinished(Some((sessions.clone(), session.id.clone())));
+        session = settle_in(&app, &sessions, &session.id, row, save_changes, start_url).await?;
         unfinished.0 = None;
     }
-    let browser: Browser = view::show(&app, &session)?;
+    let browser: Browser = view::show(&app, &caller.project, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.headers_mut().insert(SERVER_TIMING, server_timing(&stages));
@@ -66,28 +71,29 @@ pub(crate) async fn create(
 /// Loads the profile of a session that has just begun, and opens its page then.
 async fn settle_in(
     app: &App,
+    sessions: &ProjectFleet,
     id: &SessionId,
     row: ProfileRow,
     save_changes: bool,
     start_url: Option<String>,
 ) -> Result<SessionView> {
-    let live = app.fleet.live(id.as_str()).map_err(refusal::from_fleet)?;
+    let live = sessions.live(id.as_str()).map_err(refusal::from_fleet)?;
     let profile = Some(profiles::load(app, &live, row, save_changes).await?);
     if let Some(url) = &start_url {
         relay::ask(app, &live, "/internal/start_url", &json!({ "url": url })).await?;
     }
     let patch = SessionPatch { profile, start_url, ..SessionPatch::default() };
-    app.fleet.update(id.as_str(), patch).await.map_err(refusal::from_fleet)
+    sessions.update(id.as_str(), patch).await.map_err(refusal::from_fleet)
 }
 
 /// A session whose client has not been told of it yet: it ends with this value.
-struct Unfinished(Option<(App, SessionId)>);
+struct Unfinished(Option<(ProjectFleet, SessionId)>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some((app, id)) = self.0.take() else { return };
+        let Some((sessions, id)) = self.0.take() else { return };
         tokio::spawn(async move {
-            if let Err(error) = app.fleet.delete(id.as_str()).await {
+            if let Err(error) = sessions.delete(id.as_str()).await {
                 tracing::error!(session = %id, %error, "a session nobody knows of goes on");
             }
         });

@@ -12,6 +12,8 @@ use serde_json::json;
 use super::validate::{Change, NO_PROFILE, UpdateBrowser};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
+use crate::caller::Caller;
+use crate::replays::Replays;
 use crate::wire::log::AboutSession;
 use crate::{profiles, proxies, refusal, relay};
 
@@ -30,21 +32,23 @@ use crate::{profiles, proxies, refusal, relay};
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
 pub(crate) async fn update(
     State(app): State<App>,
+    caller: Caller,
     Path(id_or_name): Path<String>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let (change, unknown) = validate::update(&body)?;
-    let session = apply(&app, &id_or_name, change).await?;
-    let browser: Browser = view::show(&app, &session)?;
+    let session = apply(&app, &caller, &id_or_name, change).await?;
+    let browser: Browser = view::show(&app, &caller.project, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
 }
 
-async fn refuse_while_recorded(app: &App, id_or_name: &str) -> Result<()> {
-    let live = app.fleet.live(id_or_name).map_err(refusal::from_fleet)?;
-    let replays = app.fleet.store().replays(live.id()).await.map_err(Error::internal)?;
+async fn refuse_while_recorded(app: &App, caller: &Caller, id_or_name: &str) -> Result<()> {
+    let live = app.sessions(&caller.project).live(id_or_name).map_err(refusal::from_fleet)?;
+    let mine = app.mine::<Replays>(&caller.project);
+    let replays = mine.rows().of_session(live.id()).await.map_err(Error::internal)?;
     match replays.iter().find(|replay| replay.end.is_none()) {
         None => Ok(()),
         Some(replay) => Err(Error(
@@ -59,17 +63,23 @@ async fn refuse_while_recorded(app: &App, id_or_name: &str) -> Result<()> {
 
 /// Makes a change step by step: first what may be refused and costs nothing, then the browser's
 /// part, each recorded once it is true.
-async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionView> {
+async fn apply(
+    app: &App,
+    caller: &Caller,
+    id_or_name: &str,
+    change: Change,
+) -> Result<SessionView> {
+    let sessions = app.sessions(&caller.project);
     let SessionPatch { name, tags, viewport, timezone, locale, start_url, timeout_seconds, .. } =
         change.patch;
     if viewport.is_some() && !change.force {
-        refuse_while_recorded(app, id_or_name).await?;
+        refuse_while_recorded(app, caller, id_or_name).await?;
     }
     let record =
-        async |id: &str, patch| app.fleet.update(id, patch).await.map_err(refusal::from_fleet);
+        async |id: &str, patch| sessions.update(id, patch).await.map_err(refusal::from_fleet);
     let profile = match change.profile {
         Some(asked) => {
-            let has = app.fleet.find(id_or_name, false).await.map_err(refusal::from_fleet)?;
+            let has = sessions.find(id_or_name, false).await.map_err(refusal::from_fleet)?;
             let why = match &has.config.profile {
                 Some(_) => Some("the session has a profile already; create another session"),
                 None if app.config.headless_shell && has.config.headless => Some(NO_PROFILE),
@@ -78,7 +88,7 @@ async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionVie
             if let Some(why) = why {
                 return Err(Error(ApiError::field("profile", why)));
             }
-            Some((profiles::take(app, &asked).await?, asked.save_changes))
+            Some((profiles::take(app, &caller.project, &asked).await?, asked.save_changes))
         }
         None => None,
     };
@@ -86,12 +96,12 @@ async fn apply(app: &App, id_or_name: &str, change: Change) -> Result<SessionVie
     let mut way_out = None;
     if let Some(asked) = change.proxy {
         stays = Some(app.proxies.stay().await);
-        way_out = Some(proxies::way_out(app, asked).await?);
+        way_out = Some(proxies::way_out(app, &caller.project, asked).await?);
     }
     let labels = SessionPatch { name, tags, timeout_seconds, ..SessionPatch::default() };
     let mut session = record(id_or_name, labels).await?;
     let id = session.id.clone();
-    let live = app.fleet.live(id.as_str()).map_err(refusal::from_fleet)?;
+    let live = sessions.live(id.as_str()).map_err(refusal::from_fleet)?;
     if let Some((proxy, route)) = way_out {
         live.route(route).await.map_err(|error| refusal::no_route(&live, &error))?;
         let patch = SessionPatch { proxy: Some(proxy), ..SessionPatch::default() };

@@ -9,7 +9,7 @@ use browserd_store::ProfileRow;
 use http::{HeaderValue, Request, header};
 use tokio_util::io::ReaderStream;
 
-use super::{kept, key};
+use super::{Profiles, kept, key};
 use crate::app::App;
 use crate::relay;
 
@@ -24,7 +24,7 @@ pub(crate) async fn load(
     save_changes: bool,
 ) -> Result<ProfileInUse> {
     if let Some(saved) = &row.saved {
-        let reader = kept(app)?.read(&key(&row.id, saved)?, saved.bytes).await?;
+        let reader = kept(app)?.read(&key(session.project(), &row.id, saved)?, saved.bytes).await?;
         let request = Request::put("/internal/profile")
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/zstd"))
             .header(header::CONTENT_LENGTH, HeaderValue::from(saved.bytes))
@@ -32,7 +32,7 @@ pub(crate) async fn load(
         relay::carry_out(app, session, request.map_err(Error::internal)?).await?;
     }
     // One that is deleted meanwhile was there when it was asked for.
-    let _ = app.fleet.store().profiles().used(&row.id, Timestamp::now()).await;
+    let _ = app.mine::<Profiles>(session.project()).rows().used(&row.id, Timestamp::now()).await;
     let ProfileRow { id, name, created_at, .. } = row;
     Ok(ProfileInUse { id, name, created_at, save_changes })
 }

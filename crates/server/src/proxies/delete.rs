@@ -3,14 +3,15 @@
 use axum::extract::{Path, State};
 use browserd_api::ProxyId;
 use browserd_api::browser::StatusFilter;
-use browserd_fleet::ListSessions;
+use browserd_fleet::{ListSessions, ProjectFleet};
 use browserd_protocol::Route;
 use browserd_rest::{Error, Result};
 use http::StatusCode;
 
-use super::{changed, find};
+use super::Proxies;
 use crate::app::App;
-use crate::{paging, refusal};
+use crate::refusal;
+use crate::resource::{Mine, paging};
 
 /// Delete a proxy
 ///
@@ -21,20 +22,20 @@ use crate::{paging, refusal};
     responses((status = 204, description = "The proxy is gone, and nothing goes through it any more.")))]
 pub(crate) async fn delete(
     State(app): State<App>,
+    mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
     // Whoever takes it meanwhile is waited for, and found below.
     let _goes = app.proxies.go().await;
-    let row = find(&app, &id_or_name).await?;
+    let row = mine.find(&id_or_name).await?;
     // First, so that a failure can be tried again.
-    close(&app, &row.id).await?;
-    let deleted = app.fleet.store().proxies().delete(&row.id).await;
-    deleted.map_err(changed(&id_or_name))?;
+    close(&app.sessions(mine.project()), &row.id).await?;
+    mine.delete(row.id.as_str()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Closes the way out of all sessions that go through a proxy.
-async fn close(app: &App, id: &ProxyId) -> Result<()> {
+async fn close(sessions: &ProjectFleet, id: &ProxyId) -> Result<()> {
     let mut filter = ListSessions {
         status: StatusFilter::Active,
         query: Some(id.to_string()),
@@ -42,11 +43,11 @@ async fn close(app: &App, id: &ProxyId) -> Result<()> {
         ..ListSessions::default()
     };
     loop {
-        let page = app.fleet.list(filter.clone()).await.map_err(refusal::from_fleet)?;
+        let page = sessions.list(filter.clone()).await.map_err(refusal::from_fleet)?;
         for session in page.items.iter().filter(|session| session.config.proxy.as_ref() == Some(id))
         {
             // One that has ended goes nowhere.
-            let Ok(live) = app.fleet.live(session.id.as_str()) else { continue };
+            let Ok(live) = sessions.live(session.id.as_str()) else { continue };
             if let Err(error) = live.route(Route::Closed).await
                 && live.ended().is_none()
             {
