@@ -1,4 +1,4 @@
-"""Fixtures: one server for the whole run, and sessions shared by the suites that leave no mark on them."""
+"""Fixtures: one server a worker, and sessions shared by the suites that leave no mark on them."""
 from __future__ import annotations
 
 import os
@@ -36,9 +36,32 @@ NEEDS_ROOT = {
     "test_names_of_private_addresses_are_refused": "it gives the server an /etc/hosts of its own",
 }
 
+# What must have the machine to itself, by name: it takes all there is of something, or counts what others have too.
+ALONE_SUITES = {"test_admission", "test_leaks"}
+ALONE = {
+    "test_a_fork_bomb_is_contained",
+    "test_a_fork_bomb_ends_nothing_and_can_be_ended",
+    "test_memory_limit_holds",
+    "test_a_session_out_of_memory_says_so",
+}
+# Suites in the order in which workers take them: the longest first, so that no worker is left with one at the end.
+LONGEST_FIRST = ["test_schema", "test_replays", "test_pool", "test_node"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: has the machine to itself; tests/run runs it after all others")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """As an ordinary user the server under test is rootless, and some walls are not there to be tested."""
+    """Marks what runs alone, and brings the longest suites to the front.
+
+    As an ordinary user the server under test is rootless, and some walls are not there to be tested.
+    """
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+    for item in items:
+        if item.path.stem in ALONE_SUITES or item.name.split("[")[0] in ALONE:
+            item.add_marker(pytest.mark.alone)
     if os.geteuid() == 0:
         return
     for item in items:
@@ -67,7 +90,7 @@ def forbidden_site() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def server(site: Site) -> Iterator[Server]:
-    """The server under test. When the run is over, nothing of it may be left."""
+    """The server under test, one a worker. When the run is over, nothing of it may be left."""
     with serving(private_hosts=[site.authority]) as server:
         yield server
 

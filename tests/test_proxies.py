@@ -1,6 +1,7 @@
 """Upstream proxies: the resource, sessions that go through one, and changing it while they run."""
 from __future__ import annotations
 
+import concurrent.futures
 import json
 from typing import Any, Callable, Iterator
 
@@ -10,7 +11,7 @@ from kernel import Kernel
 from harness import sessions
 from harness.cdp import Cdp, Page, first_page, new_page
 from harness.deadline import eventually
-from harness.server import KEY, Server, free_port, serving
+from harness.server import KEY, Server, serving
 from harness.sessions import refused
 from harness.site import Site
 from harness.upstream import PASSWORD, USER, Upstream, certificate
@@ -209,6 +210,50 @@ def test_a_session_that_stands_by_takes_another_way(
     assert (upstreams["http"].seen("standby.test"), upstreams["second"].seen("standby.test") > 0) == (0, True)
 
 
+def test_changes_at_once_end_where_the_session_says(
+    kernel: Kernel, make: Callable[..., Any], proxies: dict[str, Any], upstreams: dict[str, Any]
+) -> None:
+    """Whichever of eight changes is the last: where the session says it goes out is where it does."""
+    session = make()
+    asks = [{"proxy": {"id": proxies["http"].id}}, {"proxy": {"id": proxies["second"].id}}, {"proxy": {"mode": "direct"}}]
+    names = {proxies["http"].id: "http", proxies["second"].id: "second", None: None}
+    wrong = []
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for storm in range(25):
+            changes = [pool.submit(kernel.browsers.update, session.session_id, **asks[n % 3]) for n in range(8)]
+            answers = [change.result().proxy for change in changes]
+            # Each is answered with what it made of the session.
+            assert [answer.id for answer in answers] == [ask["proxy"].get("id") for ask in (asks[n % 3] for n in range(8))]
+            said = names[kernel.browsers.retrieve(session.session_id).proxy_id]
+            host = f"storm-{storm}.test"
+            sessions.sh(kernel, session.session_id, f"curl -sS http://{host}/echo")
+            went = [name for name in ("http", "second") if upstreams[name].seen(host)]
+            if went != ([said] if said else []):
+                wrong.append((storm, said, went))
+    assert not wrong, f"where the session was said to go out and where it did, in {len(wrong)} of 25 storms: {wrong}"
+
+
+def test_a_proxy_deleted_in_a_storm_is_not_gone_through(kernel: Kernel, make: Callable[..., Any], upstreams: dict[str, Any]) -> None:
+    """Whoever takes it at that moment is refused, or has it and goes nowhere."""
+    session = make()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for storm in range(5):
+            made = kernel.proxies.create(type="custom", protocol="http", config=upstreams["http"].config)
+            assert made.id
+            wanted = {"proxy": {"id": made.id}}
+            changes = [pool.submit(kernel.browsers.update, session.session_id, **wanted) for _ in range(4)]
+            deleted = pool.submit(kernel.proxies.delete, made.id)
+            changes += [pool.submit(kernel.browsers.update, session.session_id, **wanted) for _ in range(3)]
+            deleted.result()
+            host = f"deleted-{storm}.test"
+            sessions.sh(kernel, session.session_id, f"curl -sS http://{host}/echo")
+            assert not upstreams["http"].seen(host)
+            for change in changes:
+                if error := change.exception():
+                    assert getattr(error, "body", {}).get("code") == "proxy_not_found", error
+            kernel.browsers.update(session.session_id, proxy={"mode": "direct"})
+
+
 def test_without_its_proxy_nothing_leaves(kernel: Kernel, make: Callable[..., Any], upstreams: dict[str, Any], site: Site) -> None:
     made = kernel.proxies.create(type="custom", protocol="http", config=upstreams["http"].config)
     assert made.id
@@ -277,7 +322,7 @@ def test_a_check_says_what_is_wrong(kernel: Kernel, upstreams: dict[str, Any], s
     at = upstreams["http"].config
     for protocol, config, words in (
         ("http", {**at, "password": "wrong-password"}, "credentials"),
-        ("http", {**at, "port": free_port()}, "not at a public address"),
+        ("http", {**at, "port": 9}, "not at a public address"),
         ("https", {**at, "port": site.port}, "certificate"),
         ("http", {**at, "host": "nobody.invalid"}, "does not answer"),
     ):

@@ -1,6 +1,7 @@
 """Sessions through the official SDK: every field, listing, change, end, and every refusal."""
 from __future__ import annotations
 
+import concurrent.futures
 import datetime
 import re
 from typing import Any, Callable
@@ -273,6 +274,22 @@ def test_the_window_changes_while_it_runs(kernel: Kernel, make: Callable[..., An
             eventually(lambda: page.evaluate("[outerWidth, outerHeight]") == [width, height], "the window has the new size")
         assert page.evaluate("window.marker") == 1, "nothing was loaded again"
     assert kernel.browsers.retrieve(browser.session_id).viewport == changed.viewport
+
+
+@pytest.mark.parametrize("headless", [True, False], ids=["headless", "headful"])
+def test_sizes_asked_for_at_once_end_with_the_one_on_record(kernel: Kernel, make: Callable[..., Any], headless: bool) -> None:
+    browser = make(headless=headless, viewport={"width": 1024, "height": 768})
+    sizes = [(800, 600), (1280, 800), (640, 480), (1000, 700)]
+    with Cdp(browser.cdp_ws_url) as cdp, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        page = first_page(cdp)
+        for _ in range(5):
+            changes = [
+                pool.submit(kernel.browsers.update, browser.session_id, viewport={"width": width, "height": height})
+                for width, height in sizes]
+            answers = [change.result().viewport for change in changes]
+            assert [(answer.width, answer.height) for answer in answers] == sizes
+            said = kernel.browsers.retrieve(browser.session_id).viewport
+            eventually(lambda: page.evaluate("[outerWidth, outerHeight]") == [said.width, said.height], "the window has the size on record")
 
 
 def test_the_size_of_a_recorded_screen_needs_force(kernel: Kernel, wire: httpx.Client, make: Callable[..., Any]) -> None:

@@ -1,4 +1,5 @@
 //! Headers out of bytes.
+#![allow(dead_code, reason = "each crate uses its part")]
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from typing import Any, Iterator
@@ -20,10 +20,7 @@ BINARY = pathlib.Path(os.environ.get("BROWSERD_BIN", pathlib.Path(__file__).pare
 KEY = "sk_test_0123456789abcdefghijklmnopqrstuv"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+READY = re.compile(r'\bready\b.*?listen"?[=:]"?([0-9.]+):([0-9]+)')
 
 
 class Server:
@@ -47,8 +44,6 @@ class Server:
         of the cgroup file system it runs in.
         """
         self.state_dir = state_dir or pathlib.Path(tempfile.mkdtemp(prefix="browserd-test-"))
-        self.port = free_port()
-        self.base_url = f"http://127.0.0.1:{self.port}"
         self.log_path = pathlib.Path(tempfile.mkstemp(prefix="browserd-test-", suffix=".log")[1])
         self.exit_code: int | None = None
         binary = BINARY
@@ -73,7 +68,8 @@ class Server:
             "HOME": str(self.state_dir) if user else os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
             **({"BROWSERD_API_KEY": key} if key else {}),
-            "BROWSERD_LISTEN": f"127.0.0.1:{self.port}",
+            # The kernel chooses a port that is free, and the server's log tells which.
+            "BROWSERD_LISTEN": "127.0.0.1:0",
             "BROWSERD_STATE_DIR": str(self.state_dir),
             "BROWSERD_ALLOWED_PRIVATE_HOSTS": ",".join(private_hosts or []),
             # what the suites hold at once, whatever memory this machine has
@@ -89,15 +85,20 @@ class Server:
                 cwd="/", start_new_session=True,
             )
         try:
+            self.port = int(eventually(self._ready, "the server says where it listens", 60)[2])
+            self.base_url = f"http://127.0.0.1:{self.port}"
             eventually(self._healthy, "the server answers /health", 30)
         except BaseException:
             self.process.kill()
             raise
         self.key = key or (self.state_dir / "api-key").read_text().strip()
 
-    def _healthy(self) -> bool:
+    def _ready(self) -> re.Match[str] | None:
         if self.process.poll() is not None:
             raise AssertionError(f"browserd serve exited with {self.process.returncode}:\n{self.log()[-4000:]}")
+        return READY.search(self.log())
+
+    def _healthy(self) -> bool:
         try:
             return httpx.get(f"{self.base_url}/health", timeout=5).status_code == 200
         except httpx.TransportError:

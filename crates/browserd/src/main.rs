@@ -7,6 +7,8 @@ mod cli;
 mod doctor;
 mod first_key;
 mod logs;
+#[cfg(test)]
+mod openapi;
 mod programs;
 mod serve;
 mod session;

@@ -1,6 +1,8 @@
 //! Why the fleet refuses.
 
-use crate::Limit;
+use browserd_api::{ApiError, ProxyId};
+
+use crate::{CommandError, Limit};
 
 /// A refusal of the fleet; the server maps each to one error code.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,18 @@ pub enum FleetError {
     /// The session was ended on purpose before it was ready.
     #[error("the browser session was ended while it was being created")]
     EndedMeanwhile,
+    /// The session's proxy was deleted while it was being created.
+    #[error("the proxy {0} was deleted while the session was being created")]
+    ProxyGone(ProxyId),
+    /// Too many changes wait for the session already.
+    #[error("too many changes wait for the session")]
+    Busy,
+    /// The session keeps the egress route it had.
+    #[error("the egress route did not change: {0}")]
+    NotRouted(CommandError),
+    /// Someone else refused, in the words for the client.
+    #[error("refused: {}", .0.body().message)]
+    Refused(Box<ApiError>),
     /// What an earlier server left could not be looked at.
     #[error("cannot take stock of this host's sessions: {0}")]
     Unreachable(String),

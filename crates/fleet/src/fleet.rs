@@ -1,27 +1,27 @@
 //! The fleet: all sessions of this server.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_api::{ProjectId, SessionId, Timestamp};
+use browserd_api::{ProjectId, ProxyId, SessionId, Timestamp};
 use browserd_store::{Rows, SessionRow, Store, StoreError};
-use parking_lot::RwLock;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::{Admission, Need, Place};
-use crate::owner::{Ask, Owner};
+use crate::actor::{Command, Parts, SessionActor};
+use crate::admission::{Admission, Need, Permit};
+use crate::directory::Directory;
 use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
-    Budgets, Class, FleetError, ListSessions, LiveSession, Metrics, NewSession, Page, PoolSize,
-    ProfileSaver, Runtime, SessionPatch, SessionView,
+    Budgets, Change, ChangeServices, Class, FleetError, ListSessions, LiveSession, Metrics,
+    NewSession, Page, PoolSize, ProfileSaver, Runtime, SessionView,
 };
 
 /// All sessions of this server. Cheap to clone.
@@ -29,7 +29,7 @@ use crate::{
 pub struct Fleet {
     store: Arc<dyn Store>,
     runtime: Arc<dyn Runtime>,
-    sessions: Arc<Sessions>,
+    directory: Arc<Directory>,
     admission: Admission,
     standby: Standby,
     saver: Option<Arc<dyn ProfileSaver>>,
@@ -85,7 +85,7 @@ pub struct Standby {
 }
 
 impl FleetOptions {
-    /// Nothing is kept ready, nothing stands by, and nobody waits for a place.
+    /// Nothing is kept ready, nothing stands by, and nobody waits for room.
     #[must_use]
     pub fn cold(max_sessions: usize) -> Self {
         let pool = PoolSize::Fixed(BTreeMap::new());
@@ -99,75 +99,6 @@ impl FleetOptions {
             standby: Standby::default(),
             saver: None,
         }
-    }
-}
-
-/// What is in memory of the sessions that have not ended.
-#[derive(Default)]
-pub(crate) struct Sessions {
-    maps: RwLock<Maps>,
-}
-
-#[derive(Default)]
-struct Maps {
-    owners: HashMap<SessionId, mpsc::Sender<Ask>>,
-    live: HashMap<SessionId, LiveSession>,
-    names: HashMap<ProjectId, HashMap<String, SessionId>>,
-}
-
-impl Maps {
-    /// Gives a session's name to it, or takes the one it had away.
-    fn name(&mut self, project: &ProjectId, id: &SessionId, name: Option<&str>) {
-        let names = self.names.entry(project.clone()).or_default();
-        names.retain(|_, holder| holder != id);
-        if let Some(name) = name {
-            names.insert(name.to_owned(), id.clone());
-        }
-        if names.is_empty() {
-            self.names.remove(project);
-        }
-    }
-}
-
-impl Sessions {
-    /// Lets clients in.
-    pub(crate) fn open(&self, name: Option<&str>, live: LiveSession) {
-        let mut maps = self.maps.write();
-        maps.name(live.project(), live.id(), name);
-        maps.live.insert(live.id().clone(), live);
-    }
-
-    /// Shuts clients out; answers whether they were in.
-    pub(crate) fn close(&self, id: &SessionId) -> bool {
-        let mut maps = self.maps.write();
-        let Some(live) = maps.live.remove(id) else { return false };
-        maps.name(live.project(), id, None);
-        true
-    }
-
-    /// Drops the owner's address once it is done.
-    pub(crate) fn forget(&self, id: &SessionId) {
-        self.close(id);
-        self.maps.write().owners.remove(id);
-    }
-
-    pub(crate) fn rename(&self, id: &SessionId, name: Option<&str>) {
-        let mut maps = self.maps.write();
-        let Some(project) = maps.live.get(id).map(|live| live.project().clone()) else { return };
-        maps.name(&project, id, name);
-    }
-
-    fn live(&self, project: &ProjectId, id_or_name: &str) -> Option<LiveSession> {
-        let maps = self.maps.read();
-        let by_id = id_or_name.parse().ok().and_then(|id: SessionId| maps.live.get(&id));
-        by_id
-            .filter(|live| live.project() == project)
-            .or_else(|| maps.live.get(maps.names.get(project)?.get(id_or_name)?))
-            .cloned()
-    }
-
-    fn owner(&self, id: &SessionId) -> Option<mpsc::Sender<Ask>> {
-        self.maps.read().owners.get(id).cloned()
     }
 }
 
@@ -209,7 +140,7 @@ impl Fleet {
         let fleet = Self {
             store,
             runtime,
-            sessions: Arc::default(),
+            directory: Arc::default(),
             admission,
             standby,
             saver,
@@ -241,12 +172,12 @@ impl Fleet {
 }
 
 impl ProjectFleet {
-    /// Creates a session and answers when clients can connect to it. Waits a little for a place when
-    /// there is none. A caller that goes away meanwhile ends the session.
+    /// Creates a session and answers when clients can connect to it. Waits a little when there is
+    /// no room for it. A caller that goes away meanwhile ends the session.
     pub async fn create(&self, new: NewSession) -> Result<(SessionView, Stages), FleetError> {
         let began = Instant::now();
         let waiting = self.pool.waiting();
-        let (place, prepared) = tokio::select! {
+        let (permit, prepared) = tokio::select! {
             admitted = self.admit(&new) => admitted?,
             () = self.stop_keeper.cancelled() => return Err(FleetError::ShuttingDown),
         };
@@ -260,15 +191,13 @@ impl ProjectFleet {
             ended: None,
         };
         let id = row.id.clone();
-        let (inbox_sender, inbox) = mpsc::channel(16);
+        let (commands, inbox) = mpsc::channel(16);
         let (created, outcome) = oneshot::channel();
-        self.sessions.maps.write().owners.insert(id.clone(), inbox_sender);
-        let owner = Owner {
-            id: id.clone(),
+        self.directory.enter(id.clone(), commands);
+        let actor = SessionActor::new(Parts {
             project: self.project.clone(),
-            timeout_seconds: row.config.timeout_seconds,
+            row,
             route: new.route,
-            profile: row.config.profile.clone(),
             saver: self.saver.clone(),
             standby: self.standby,
             prepared,
@@ -277,17 +206,14 @@ impl ProjectFleet {
             store: Arc::clone(&self.store),
             runtime: Arc::clone(&self.runtime),
             metrics: self.metrics.clone(),
-            sessions: Arc::clone(&self.sessions),
+            directory: Arc::clone(&self.directory),
             inbox,
             created,
-            place,
-            ended: watch::Sender::new(None),
-            closed: None,
-            unrecorded: None,
-        };
-        // The owner writes the row, so that a caller who goes away cannot leave one without owner.
-        self.tasks.spawn(owner.run(row));
-        // A shutdown that began in between did not see this owner yet.
+            permit,
+        });
+        // The actor writes the row, so that a caller who goes away cannot leave one without an actor.
+        self.tasks.spawn(actor.run());
+        // A shutdown that began in between did not see this actor yet.
         if self.closing.load(Ordering::Acquire) {
             self.end(&id, EndReason::ServerShutdown).await;
         }
@@ -296,7 +222,7 @@ impl ProjectFleet {
 
     /// The running session with this id or name. No I/O.
     pub fn live(&self, id_or_name: &str) -> Result<LiveSession, FleetError> {
-        let live = self.sessions.live(&self.project, id_or_name);
+        let live = self.directory.live(&self.project, id_or_name);
         live.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
     }
 
@@ -325,18 +251,25 @@ impl ProjectFleet {
         Ok(Page { items: rows, has_more })
     }
 
-    /// Changes name or labels of a running session. One that is still being created has no clients
-    /// to change it for and is `NotFound`.
-    pub async fn update(
+    /// Changes a running session. Changes of one session are made one after the other, in the order in
+    /// which they come, and each is made to its end even if nobody waits for it any more; one whose turn
+    /// has not come by then is not made. One that is still being created has no clients to change it for
+    /// and is `NotFound`.
+    ///
+    /// Steps are made in this order: name, tags and timeout; proxy; profile; viewport; location; start
+    /// URL. Where one fails the earlier ones stay.
+    pub async fn change(
         &self,
         id_or_name: &str,
-        patch: SessionPatch,
+        change: Change,
+        services: Arc<dyn ChangeServices>,
     ) -> Result<SessionView, FleetError> {
         let gone = || FleetError::NotFound(id_or_name.to_owned());
         let found = self.find(id_or_name, false).await?;
-        let owner = self.sessions.owner(&found.id).ok_or_else(gone)?;
+        let actor = self.directory.actor(&found.id).ok_or_else(gone)?;
         let (done, answer) = oneshot::channel();
-        owner.send(Ask::Update { patch: Box::new(patch), done }).await.map_err(|_| gone())?;
+        let command = Command::Change { change: Box::new(change), services, done };
+        actor.send(command).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -346,7 +279,7 @@ impl ProjectFleet {
         let row = self.row(id_or_name).await?;
         let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
         if row.ended.is_none() && !self.end(&row.id, EndReason::Deleted).await {
-            // Its owner is gone without having been able to record the end.
+            // Its actor is gone without having been able to record the end.
             self.rows().end(&row.id, Timestamp::now(), EndReason::Deleted, None).await?;
         }
         Ok(())
@@ -354,28 +287,42 @@ impl ProjectFleet {
 }
 
 impl Fleet {
-    /// A place for the session, and one out of the pool to take it, or the right to start one.
-    async fn admit(&self, new: &NewSession) -> Result<(Place, Option<Prepared>), FleetError> {
+    /// A permit for the session, and one out of the pool to take it, or the right to start one.
+    async fn admit(&self, new: &NewSession) -> Result<(Permit, Option<Prepared>), FleetError> {
         let deadline = self.admission.deadline();
         let stamp = self.runtime.programs_stamp();
         let turn = self.admission.turn(deadline).await?;
         let need = || Need::of(&new.config, self.pool.has(&new.config, stamp));
         let pressed = || self.pool.look_again();
-        let mut place = self.admission.place(need, deadline, pressed).await?;
+        let mut permit = self.admission.permit(need, deadline, pressed).await?;
         let prepared = self.pool.claim(&new.config, stamp);
         drop(turn);
         if prepared.is_none() {
-            place.may_start(deadline).await?;
+            permit.may_start(deadline).await?;
         }
-        Ok((place, prepared))
+        Ok((permit, prepared))
     }
 
-    /// Asks the owner for the end and waits until it is over for clients; answers whether there was
-    /// an owner.
+    /// Closes the egress route of all sessions that go through a proxy, whose row is deleted already: who
+    /// takes it just now is found too. When this answers, nothing goes through it any more.
+    pub async fn close_proxy(&self, proxy: &ProxyId) {
+        let closing = self.directory.actors().into_iter().map(|actor| async move {
+            let (done, closed) = oneshot::channel();
+            let command = Command::CloseProxy { proxy: proxy.clone(), done };
+            // An actor that drops either has no such route to close.
+            if actor.send(command).await.is_ok() {
+                let _ = closed.await;
+            }
+        });
+        futures_util::future::join_all(closing).await;
+    }
+
+    /// Tells the session's actor to end it and waits until it is over for clients; answers whether there
+    /// was one.
     async fn end(&self, id: &SessionId, reason: EndReason) -> bool {
-        let Some(owner) = self.sessions.owner(id) else { return false };
+        let Some(actor) = self.directory.actor(id) else { return false };
         let (done, over) = oneshot::channel();
-        owner.send(Ask::End { reason, done }).await.is_ok() && over.await.is_ok()
+        actor.send(Command::End { reason, done }).await.is_ok() && over.await.is_ok()
     }
 
     /// The rows.
@@ -399,24 +346,16 @@ impl Fleet {
     /// Ids of the running sessions.
     #[must_use]
     pub fn active(&self) -> Vec<SessionId> {
-        self.sessions.maps.read().live.keys().cloned().collect()
+        self.directory.active()
     }
 
     /// Refuses new sessions, ends all running ones and waits until nothing of them is left.
     pub async fn shutdown(&self) {
         self.closing.store(true, Ordering::Release);
         self.stop_keeper.cancel();
-        let owners: BTreeMap<SessionId, _> = self
-            .sessions
-            .maps
-            .read()
-            .owners
-            .iter()
-            .map(|(id, to)| (id.clone(), to.clone()))
-            .collect();
-        for owner in owners.into_values() {
+        for actor in self.directory.actors() {
             let (done, _) = oneshot::channel();
-            let _ = owner.send(Ask::End { reason: EndReason::ServerShutdown, done }).await;
+            let _ = actor.send(Command::End { reason: EndReason::ServerShutdown, done }).await;
         }
         self.tasks.close();
         self.tasks.wait().await;

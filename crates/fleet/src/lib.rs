@@ -1,15 +1,19 @@
 //! Sessions as a whole: creation, lookup, activity, end; the seam to where they run.
 //!
 //! Owns the life of every session: one task each, which alone changes its state. Knows no HTTP:
-//! the server reads through [`Fleet`] and [`LiveSession`] and asks, it never mutates.
+//! the server reads through [`Fleet`] and [`LiveSession`] and sends commands, it never mutates.
 //!
 //! ```text
-//!  Fleet::create ─▶ admission ─▶ owner task ─▶ row in the store ─▶ from the pool, or Runtime::start ─▶ LiveSession
-//!                                          │  ▲
-//!       delete, idle, shutdown ── inbox ───┘  └── RuntimeEvent (lost, back, ended)
+//!  Fleet::create ─▶ admission ─▶ session actor ─▶ row in the store ─▶ from the pool, or Runtime::start ─▶ LiveSession
+//!                                            │  ▲
+//! change, delete, idle, shutdown ── inbox ───┘  └── RuntimeEvent (lost, back, ended)
 //! ```
 
+mod actor;
 mod admission;
+mod change;
+pub mod conformance;
+mod directory;
 mod error;
 mod fleet;
 #[cfg(any(test, fuzzing))]
@@ -19,20 +23,22 @@ mod life;
 mod live;
 pub mod local;
 mod metrics;
-mod owner;
 mod pool;
 mod runtime;
 mod saver;
 mod session;
+mod stream;
 
 pub use admission::{Budgets, Limit};
+pub use change::{Change, ChangeServices, ProfileChoice, ProxyChoice, Resize, StepError};
 pub use error::FleetError;
 pub use fleet::{Fleet, FleetOptions, ProjectFleet, Standby};
-pub use live::{Activity, BrowserSocket, LiveSession, StayAwake};
+pub use live::{Activity, LiveSession, StayAwake};
 pub use metrics::Metrics;
 pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
-pub use runtime::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
+pub use runtime::{CommandError, Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
 pub use saver::ProfileSaver;
 pub use session::{NewSession, Page, Stages};
+pub use stream::{BrowserStream, ByteStream};
 
-pub use browserd_store::{Filter as ListSessions, SessionPatch, SessionRow as SessionView};
+pub use browserd_store::{Filter as ListSessions, SessionRow as SessionView};

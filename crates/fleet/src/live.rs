@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,21 +9,9 @@ use browserd_api::browser::EndReason;
 use browserd_api::{ProjectId, SessionId};
 use browserd_protocol::Route;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::Metrics;
-
-/// A fresh connection to Chromium's debugging port inside the session.
-#[derive(Debug)]
-pub struct BrowserSocket {
-    /// The connected socket; it lives in the session's network namespace.
-    pub stream: TcpStream,
-    /// `host:port` for the `Host` header.
-    pub host: String,
-    /// Path of the browser endpoint, `/devtools/browser/<uuid>`.
-    pub browser_path: String,
-}
+use crate::{BrowserStream, ByteStream, CommandError, Metrics};
 
 /// A running session. Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +22,6 @@ pub struct LiveSession {
 pub(crate) struct Inner {
     pub(crate) id: SessionId,
     pub(crate) project: ProjectId,
-    pub(crate) guest_socket: std::path::PathBuf,
     pub(crate) instance: Box<dyn crate::Instance>,
     pub(crate) ended: watch::Receiver<Option<EndReason>>,
     pub(crate) uses: Uses,
@@ -54,26 +40,25 @@ impl LiveSession {
         &self.inner.project
     }
 
-    /// The unix socket of the guest's HTTP API.
-    #[must_use]
-    pub fn guest_socket(&self) -> &Path {
-        &self.inner.guest_socket
+    /// A fresh connection to the guest's HTTP API.
+    pub async fn dial_guest(&self) -> io::Result<ByteStream> {
+        self.inner.instance.dial_guest().await
     }
 
     /// A fresh connection to Chromium's debugging port.
-    pub async fn browser_socket(&self) -> io::Result<BrowserSocket> {
-        self.inner.instance.browser_socket().await
+    pub async fn dial_browser(&self) -> io::Result<BrowserStream> {
+        self.inner.instance.dial_browser().await
     }
 
     /// The open file of an offer the guest made ([`browserd_protocol::FileOffer`]), fit to be read
     /// here. It stays readable when the session has ended.
-    pub async fn offered_file(&self, ticket: u64) -> io::Result<File> {
-        self.inner.instance.offered_file(ticket).await
+    pub async fn take_file(&self, ticket: u64) -> io::Result<File> {
+        self.inner.instance.take_file(ticket).await
     }
 
-    /// Changes the way out. When this answers, nothing goes another way any more; one that stands by
-    /// goes on doing so.
-    pub async fn route(&self, route: Route) -> io::Result<()> {
+    /// Changes the egress route. When this answers, nothing takes another one any more; one that is
+    /// suspended stays so.
+    pub(crate) async fn route(&self, route: Route) -> Result<(), CommandError> {
         self.inner.instance.route(route).await
     }
 
@@ -95,7 +80,7 @@ impl LiveSession {
     /// Waits until nothing of the session is left.
     pub async fn wait_gone(&self) {
         let mut ended = self.inner.ended.clone();
-        // Its owner holds the other end until it is done.
+        // Its actor holds the other end until it is done.
         while ended.changed().await.is_ok() {}
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use browserd_api::SessionId;
@@ -11,9 +11,9 @@ use browserd_protocol::Route;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::BrowserSocket;
+use crate::{BrowserStream, ByteStream};
 
-/// Starts sessions. `local` runs shims on this host; tests use a fake.
+/// Starts sessions. `local` runs shims on this host; tests use a fake. All pass [`crate::conformance`].
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {
     /// Starts a session and answers when it is ready for clients. Events of its later life go to
@@ -41,25 +41,30 @@ pub trait Runtime: Send + Sync + 'static {
 /// One running session.
 #[async_trait]
 pub trait Instance: Send + Sync + 'static {
-    /// The unix socket of the guest's HTTP API.
-    fn guest_socket(&self) -> PathBuf;
+    /// A fresh connection to the guest's HTTP API.
+    async fn dial_guest(&self) -> io::Result<ByteStream>;
 
     /// A fresh connection to Chromium's debugging port.
-    async fn browser_socket(&self) -> io::Result<BrowserSocket>;
+    async fn dial_browser(&self) -> io::Result<BrowserStream>;
 
     /// The open file of an offer the guest made ([`browserd_protocol::FileOffer`]), fit to be read
     /// here.
-    async fn offered_file(&self, ticket: u64) -> io::Result<File>;
+    async fn take_file(&self, ticket: u64) -> io::Result<File>;
 
     /// Makes an instance that was started [`Urgency::Ahead`] what `config` asks for. It differs
     /// from what it was started with only in what [`crate::Class::serves`] allows. Answers when that
     /// is `done`, or else at once: what is inside learns of it when it runs. Nothing leaves it by
     /// another way than `route` once it does.
-    async fn assign(&self, config: &SessionConfig, route: &Route, done: bool) -> io::Result<()>;
+    async fn assign(
+        &self,
+        config: &SessionConfig,
+        route: &Route,
+        done: bool,
+    ) -> Result<(), CommandError>;
 
-    /// Changes the way out. When this answers, nothing goes another way any more, and connections
+    /// Changes the egress route. When this answers, nothing takes another one any more, and connections
     /// that did are closed.
-    async fn route(&self, route: Route) -> io::Result<()>;
+    async fn route(&self, route: Route) -> Result<(), CommandError>;
 
     /// Stops everything inside, or lets it go on, without waiting. Answers whether it is frozen
     /// now: not everywhere can a session be.
@@ -116,6 +121,20 @@ pub enum RuntimeEvent {
         /// What happened, in words.
         detail: Option<String>,
     },
+}
+
+/// What came of a command to a running instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// It was not carried out, and will not be.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing was heard of it: it may have been carried out, or may yet be.
+    #[error("no answer within {} s", .0.as_secs())]
+    Unanswered(Duration),
+    /// The session has ended.
+    #[error("the session has ended")]
+    Gone,
 }
 
 /// Why a session did not start.

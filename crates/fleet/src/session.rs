@@ -24,7 +24,7 @@ pub struct NewSession {
 pub struct Stages {
     /// Whether the session was taken out of the pool.
     pub from_pool: bool,
-    /// Waiting for a place.
+    /// Waiting to be admitted.
     pub admitted: Duration,
     /// From there, writing the row.
     pub stored: Duration,

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use browserd_api::ProjectId;
 use browserd_api::browser::{EndReason, StatusFilter};
-use browserd_fleet::{
-    Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent, SessionPatch,
+use browserd_fleet::{Change, Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent};
+use browserd_store::{
+    Change as RowChange, Columns, Condition, Select, SqliteStore, Store, StoreError, Table,
 };
-use browserd_store::{Change, Columns, Condition, Select, SqliteStore, Store, StoreError, Table};
 use tokio::sync::Notify;
 
+use support::services::Services;
 use support::{Fake, fleet, new};
 
 #[tokio::test]
@@ -97,14 +98,14 @@ async fn names_are_unique_among_running_sessions_only() {
     let (fleet, _) = fleet(Fake::default(), 4).await;
     let (first, _) = fleet.create(new(Some("a"), 60)).await.unwrap();
     assert!(matches!(fleet.create(new(Some("a"), 60)).await, Err(FleetError::NameTaken { .. })));
-    let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
-    fleet.update("a", rename).await.unwrap();
+    let rename = Change { name: Some(Some("b".to_owned())), ..Change::default() };
+    fleet.change("a", rename, Services::new()).await.unwrap();
     assert!(fleet.live("a").is_err());
     assert_eq!(fleet.live("b").unwrap().id(), &first.id);
     let (second, _) = fleet.create(new(Some("a"), 60)).await.unwrap();
     fleet.delete("b").await.unwrap();
-    let rename = SessionPatch { name: Some(Some("b".to_owned())), ..SessionPatch::default() };
-    assert_eq!(fleet.update("a", rename).await.unwrap().id, second.id);
+    let rename = Change { name: Some(Some("b".to_owned())), ..Change::default() };
+    assert_eq!(fleet.change("a", rename, Services::new()).await.unwrap().id, second.id);
     fleet.shutdown().await;
     assert!(fleet.active().is_empty());
 }
@@ -179,7 +180,7 @@ impl Store for FullDisk {
         &self,
         table: &'static Table,
         wanted: Vec<Condition>,
-        change: Change<'_>,
+        change: RowChange<'_>,
     ) -> Result<Option<Columns>, StoreError> {
         // The only change in these tests is an end.
         let left = |left: usize| left.checked_sub(1);
@@ -260,8 +261,8 @@ async fn sessions_of_one_project_are_not_in_another() {
     for id_or_name in ["one", made.id.as_str()] {
         assert!(theirs.live(id_or_name).is_err());
         assert!(matches!(theirs.find(id_or_name, true).await, Err(FleetError::NotFound(_))));
-        let patch = theirs.update(id_or_name, SessionPatch::default()).await;
-        assert!(matches!(patch, Err(FleetError::NotFound(_))));
+        let changed = theirs.change(id_or_name, Change::default(), Services::new()).await;
+        assert!(matches!(changed, Err(FleetError::NotFound(_))));
         assert!(matches!(theirs.delete(id_or_name).await, Err(FleetError::NotFound(_))));
     }
     let all = ListSessions { status: StatusFilter::All, limit: 9, ..ListSessions::default() };

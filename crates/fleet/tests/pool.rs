@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use browserd_api::browser::{EndReason, LocationRequest, SessionConfig};
 use browserd_fleet::{
-    Budgets, Class, Fleet, FleetOptions, Headroom, NewSession, PoolSize, RuntimeEvent,
-    SessionPatch, Standby,
+    Budgets, Change, Class, Fleet, FleetOptions, Headroom, NewSession, PoolSize, RuntimeEvent,
+    Standby,
 };
 
+use support::services::Services;
 use support::{Fake, fleet_with, new};
 
 fn keeping(headless: usize) -> FleetOptions {
@@ -270,8 +271,8 @@ async fn one_that_stands_by_times_out_all_the_same() {
         tokio::task::yield_now().await;
     }
     // Another time without activity takes the place of the first at once.
-    let sooner = SessionPatch { timeout_seconds: Some(1), ..SessionPatch::default() };
-    let row = fleet.update(made.id.as_str(), sooner).await.unwrap();
+    let sooner = Change { timeout_seconds: Some(1), ..Change::default() };
+    let row = fleet.change(made.id.as_str(), sooner, Services::new()).await.unwrap();
     assert_eq!(row.config.timeout_seconds, 1);
     assert_eq!(live.wait_end().await, EndReason::TimedOut);
     fleet.shutdown().await;

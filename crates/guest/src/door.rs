@@ -14,14 +14,13 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use browserd_guest_browser::Browser;
+use browserd_guest_fs::Offers;
 use browserd_protocol::{Door, HandoffReply};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
-
-use crate::browser::Browser;
-use crate::fs::Offers;
 
 /// Requests served at once; more wait to be accepted.
 const AT_ONCE: usize = 256;

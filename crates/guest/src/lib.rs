@@ -1,45 +1,24 @@
 //! The guest: PID 1 inside a session's walls.
 //!
-//! Owns the reaping of everything inside, the session's own HTTP API (one module a subresource)
-//! and the programs that make the session: Chromium, its X server, its driver. Knows no fleet and
-//! no client: `serve` authenticates and relays.
+//! ```text
+//!  guest ─▶ guest-web ─────▶ guest-process ─┐
+//!       ├─▶ guest-computer ┐                │
+//!       ├─▶ guest-screen ──┼▶ guest-browser ┼─▶ guest-session ─▶ sandbox, chromium, protocol
+//!       └─▶ guest-profile ─┘                │   guest-http ────▶ rest
+//!                   └─────────▶ guest-fs ───┘
+//! ```
+//!
+//! Owns the life of PID 1, its signals, the composition of the session's own HTTP API, the routes
+//! that are for `serve` alone, and the socket that hands out descriptors. Every subresource is a crate of
+//! its own, and none of them knows this one. Knows no fleet and no client: `serve` authenticates and
+//! relays.
 
-mod accounts;
-mod aside;
-pub mod awake;
-pub mod browser;
-pub mod computer;
-pub mod curl;
-pub mod disk;
 pub mod door;
-mod drain;
-pub mod environment;
-pub mod extensions;
-pub mod fs;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod http;
-pub mod init;
-mod inotify;
 pub mod internal;
-mod locale;
-pub mod location;
-pub mod logs;
-pub mod playwright;
-pub mod process;
-pub mod profile;
-mod query;
-mod refusals;
-pub mod repl;
-pub mod replays;
-pub mod requests;
 mod run;
-mod runner;
-pub mod screen;
-pub mod session;
-mod sse;
-pub mod webdriver;
+mod signals;
 
 pub use http::openapi;
 pub use run::{Guest, run};
+pub use signals::raise_descriptor_limit;

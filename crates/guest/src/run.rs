@@ -5,34 +5,33 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
+use browserd_guest_browser::Browser;
+use browserd_guest_computer::Computer;
+use browserd_guest_fs::Files;
+use browserd_guest_fs::logs::LogStreams;
+use browserd_guest_process::{Processes, Retention};
+use browserd_guest_profile::Profile;
+use browserd_guest_profile::extensions::Extensions;
+use browserd_guest_screen::Screen;
+use browserd_guest_screen::replays::{self, Replays};
+use browserd_guest_session::awake::Awake;
+use browserd_guest_session::disk::Disk;
+use browserd_guest_session::location::InForce;
+use browserd_guest_session::{Children, Commands, Places, Session, ShimLine};
+use browserd_guest_web::curl::Curl;
+use browserd_guest_web::playwright::Playwright;
+use browserd_guest_web::repl::Repl;
+use browserd_guest_web::{Kit, webdriver};
 use browserd_protocol::{DiskLimit, GuestCommand, GuestReport, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use browserd_sandbox::usage::Usage;
 use rustix::process::DumpableBehavior;
 
-use crate::awake::Awake;
-use crate::browser::Browser;
-use crate::computer::Computer;
-use crate::curl::Curl;
-use crate::disk::Disk;
 use crate::door;
-use crate::extensions::Extensions;
-use crate::fs::Files;
 use crate::http;
-use crate::init::{Children, Commands, ShimLine, raise_descriptor_limit, termination};
 use crate::internal;
-use crate::location::InForce;
-use crate::logs::LogStreams;
-use crate::playwright::Playwright;
-use crate::process::{Processes, Retention};
-use crate::profile::Profile;
-use crate::repl::Repl;
-use crate::replays::{self, Replays};
-use crate::runner::Kit;
-use crate::screen::Screen;
-use crate::session::{Places, Session};
-use crate::webdriver;
+use crate::signals::{raise_descriptor_limit, termination};
 
 /// A guest about to run: what it is to serve, and the sockets it serves on. [`Guest::inherited`]
 /// makes the real one; tests make their own, without walls.
@@ -141,7 +140,7 @@ impl Guest {
             let replays = Replays::new(Arc::clone(&session), browser.clone(), screen);
             router = router.merge(replays::router(replays));
         }
-        services.spawn(http::serve(self.http, router));
+        services.spawn(browserd_guest_http::serve(self.http, router));
         let shim_gone = obey(commands, shim, Arc::clone(&session), processes.clone(), browser);
         let outcome = tokio::select! {
             () = asked_to_end => Ok(()),
@@ -169,14 +168,14 @@ async fn obey(
     let Some(mut commands) = commands else { return std::future::pending().await };
     while let Some(command) = commands.next().await {
         match command {
-            GuestCommand::Assign(to) => {
+            GuestCommand::Assign { request, to } => {
                 let (shim, browser) = (shim.clone(), browser.clone());
                 tokio::spawn(async move {
                     let failure = match browser {
                         Some(browser) => browser.assign(to).await.err().map(|why| why.to_string()),
                         None => Some("there is no browser".to_owned()),
                     };
-                    shim.report(GuestReport::Assigned { failure }).await;
+                    shim.report(GuestReport::Answered { request, failure }).await;
                 });
             }
             GuestCommand::Disk { bytes, files, free, free_files, question, end_processes } => {

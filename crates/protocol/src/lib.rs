@@ -13,6 +13,9 @@
 //!  serve ──one Door byte──▶ door.sock ──HandoffReply + descriptor (SCM_RIGHTS)──▶ serve
 //! ```
 //!
+//! Every command has a [`RequestId`], which its answer repeats: an answer that is lost, late or invented
+//! concerns no other command.
+//!
 //! Everything that comes from the guest is hostile: readers bound every line by [`LINE_LIMIT`] and
 //! treat what does not parse as a reason to end the session.
 
@@ -27,7 +30,9 @@ mod spec;
 
 pub use door::{Door, HandoffReply};
 pub use folder::{LedgerEntry, LedgerProcess, file};
-pub use messages::{Assignment, GuestCommand, GuestReport, ShimCommand, ShimReport, Walls};
+pub use messages::{
+    Assignment, GuestCommand, GuestReport, RequestId, ShimCommand, ShimReport, Walls,
+};
 pub use offer::FileOffer;
 pub use spec::{
     CgroupPlaces, DiskLimit, EgressPolicy, GUEST_SPEC_ENV, GuestSpec, Programs, Route, SPEC_LIMIT,
@@ -36,7 +41,7 @@ pub use spec::{
 
 /// Changes with every incompatible change of a type in this crate. A `serve` that meets a shim of
 /// another generation ends its session.
-pub const GENERATION: u32 = 4;
+pub const GENERATION: u32 = 5;
 
 /// Longest line either side may send, bytes.
 pub const LINE_LIMIT: usize = 64 * 1024;

@@ -1,10 +1,24 @@
 //! The lines that `serve`, a shim and its guest say to each other while a session lives.
 
+use std::fmt;
+
 use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, Viewport};
 use serde::{Deserialize, Serialize};
 
 use crate::Route;
+
+/// Numbers a command, so that its answer can be told from all others: `serve` gives each command another
+/// one, and whoever answers repeats it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// What the guest tells the shim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +36,11 @@ pub enum GuestReport {
     },
     /// Chromium is back.
     BrowserBack,
-    /// The answer to [`GuestCommand::Assign`].
-    Assigned {
-        /// Why the session could not become what was asked for, in words; none: it is now.
+    /// The answer to the [`GuestCommand`] of this number.
+    Answered {
+        /// The command's.
+        request: RequestId,
+        /// Why it was not carried out, in words; none: it was.
         failure: Option<String>,
     },
     /// Processes asked that the session stays awake, or none does any more.
@@ -68,9 +84,11 @@ pub enum ShimReport {
         /// What it said.
         said: GuestReport,
     },
-    /// The answer to [`ShimCommand::Route`]: nothing goes the old way any more.
-    Routed {
-        /// Why it could not be changed, in words; none: it has been.
+    /// The answer to the [`ShimCommand`] of this number, unless it was for the guest, which answers itself.
+    Answered {
+        /// The command's.
+        request: RequestId,
+        /// Why it was not carried out, in words; none: it was.
         failure: Option<String>,
     },
     /// The guest logged an error.
@@ -92,7 +110,7 @@ pub enum ShimReport {
     },
 }
 
-/// What `serve` asks of a shim.
+/// What `serve` asks of a shim. Each is answered once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum ShimCommand {
@@ -101,13 +119,17 @@ pub enum ShimCommand {
         /// What it is told.
         told: GuestCommand,
     },
-    /// Another way out; the shim answers [`ShimReport::Routed`].
+    /// Another egress route; once it is answered nothing takes the old one any more.
     Route {
+        /// Number of this command.
+        request: RequestId,
         /// From now on.
         route: Route,
     },
-    /// End the session now; the shim answers `Ended` and exits.
+    /// End the session now; answered when the shim begins with it. [`ShimReport::Ended`] follows.
     End {
+        /// Number of this command.
+        request: RequestId,
         /// The reason to record.
         reason: EndReason,
     },
@@ -117,10 +139,14 @@ pub enum ShimCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "to_guest", rename_all = "snake_case")]
 pub enum GuestCommand {
-    /// A session that was started ahead of its client becomes that client's; answered with
-    /// [`GuestReport::Assigned`].
-    Assign(Assignment),
-    /// So much does the session have on the disk.
+    /// A session that was started ahead of its client becomes that client's.
+    Assign {
+        /// Number of this command.
+        request: RequestId,
+        /// What it is to be.
+        to: Assignment,
+    },
+    /// So much does the session have on the disk; not answered.
     Disk {
         /// Bytes.
         bytes: u64,
@@ -145,7 +171,7 @@ pub struct Assignment {
     pub viewport: Viewport,
     /// Hide the browser's own interface.
     pub kiosk_mode: bool,
-    /// Page to open; its failure is nobody's failure.
+    /// Page to open. A page that does not load is no failure of the assignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_url: Option<String>,
 }
@@ -180,7 +206,7 @@ mod tests {
             GuestReport::Ready { after_ms: 7 },
             GuestReport::BrowserLost { detail: detail() },
             GuestReport::BrowserBack,
-            GuestReport::Assigned { failure: Some(detail()) },
+            GuestReport::Answered { request: RequestId(u64::MAX), failure: Some(detail()) },
             GuestReport::StayAwake { wanted: true },
             GuestReport::MeasureDisk { question: 3 },
             GuestReport::Fatal { reason: EndReason::Crashed, detail: detail() },
@@ -190,17 +216,21 @@ mod tests {
         let ended = ShimReport::Ended { reason: EndReason::OutOfMemory, detail: detail() };
         let reports = said.into_iter().map(|said| ShimReport::Guest { said });
         let over = ShimReport::DiskOver { detail: detail() };
+        let answered = ShimReport::Answered { request: RequestId(7), failure: None };
         let error = ShimReport::GuestError { line: detail() };
-        for report in reports.chain([hello, error, over, ended]) {
+        for report in reports.chain([hello, error, over, answered, ended]) {
             let line = serde_json::to_string(&report).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimReport>(&line).unwrap(), report);
         }
-        let assign = GuestCommand::Assign(Assignment {
-            viewport: Viewport::default(),
-            kiosk_mode: true,
-            start_url: Some(detail()),
-        });
+        let assign = GuestCommand::Assign {
+            request: RequestId(u64::MAX),
+            to: Assignment {
+                viewport: Viewport::default(),
+                kiosk_mode: true,
+                start_url: Some(detail()),
+            },
+        };
         let disk = GuestCommand::Disk {
             bytes: 1,
             files: 2,
@@ -210,7 +240,10 @@ mod tests {
             end_processes: true,
         };
         let told = [assign, disk].map(|told| ShimCommand::Guest { told });
-        for command in told.into_iter().chain([ShimCommand::End { reason: EndReason::Deleted }]) {
+        let request = RequestId(8);
+        let route = ShimCommand::Route { request, route: Route::Closed };
+        let end = ShimCommand::End { request, reason: EndReason::Deleted };
+        for command in told.into_iter().chain([route, end]) {
             let line = serde_json::to_string(&command).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), command);

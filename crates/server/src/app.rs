@@ -13,7 +13,6 @@ use url::Url;
 use crate::config::ServerConfig;
 use crate::docs::Docs;
 use crate::keys::ApiKeys;
-use crate::proxies::Proxies;
 use crate::relay::Guests;
 use crate::replays::Replays;
 use crate::resource::{Mine, Resource};
@@ -39,8 +38,6 @@ pub(crate) struct State {
     pub(crate) docs: Docs,
     /// Recordings that are followed to their end.
     pub(crate) replays: Replays,
-    /// Keeps proxies while sessions take them.
-    pub(crate) proxies: Proxies,
     /// Open tunnels, which outlive the HTTP connection they began on.
     pub(crate) tunnels: TaskTracker,
     /// Settings.
@@ -55,7 +52,6 @@ impl App {
             docs: Docs::new(&crate::openapi::document(&config.guest_openapi)),
             guests: Guests::default(),
             replays: Replays::default(),
-            proxies: Proxies::default(),
             tunnels: TaskTracker::new(),
             public,
             fleet,

@@ -4,6 +4,9 @@ use browserd_api::{ApiError, ErrorCode};
 use browserd_fleet::{FleetError, LiveSession};
 use browserd_rest::Error;
 
+use crate::proxies::Proxies;
+use crate::resource::Resource as _;
+
 /// Longest cause shown to a client, characters. Causes may quote programs inside a session.
 const CAUSE_LIMIT: usize = 400;
 
@@ -37,6 +40,19 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
             ErrorCode::Ended,
             "the browser session was deleted while it was being created; create another",
         ),
+        FleetError::ProxyGone(id) => Proxies::not_found(id.as_str()),
+        FleetError::Busy => Error::new(
+            ErrorCode::Conflict,
+            "many changes of this session wait already; try again in a moment",
+        ),
+        FleetError::NotRouted(cause) => {
+            tracing::error!(%cause, "a session keeps its egress route");
+            Error::new(
+                ErrorCode::UpstreamUnavailable,
+                "the session's way out did not change; try again in a moment",
+            )
+        }
+        FleetError::Refused(refusal) => Error(*refusal),
         error @ FleetError::Unreachable(_) => Error::internal(error),
         FleetError::ShuttingDown => {
             Error::new(ErrorCode::ShuttingDown, "the server is shutting down; try again once it is back")
@@ -68,18 +84,6 @@ pub(crate) fn no_chromium(
     Error::new(
         ErrorCode::UpstreamUnavailable,
         "Chromium did not answer; it may be restarting: try again in a moment",
-    )
-}
-
-/// 502 for a session whose way out did not change, or 404 when it has ended meanwhile.
-pub(crate) fn no_route(session: &LiveSession, cause: &std::io::Error) -> Error {
-    if session.ended().is_some() {
-        return no_browser(session.id().as_str());
-    }
-    tracing::error!(session = %session.id(), %cause, "a session's way out did not change");
-    Error::new(
-        ErrorCode::UpstreamUnavailable,
-        "the session's way out did not change; try again in a moment",
     )
 }
 

@@ -40,7 +40,9 @@ pub(crate) async fn talk(
                         return;
                     }
                 }
-                Err(error @ LineError::Unreadable(_)) => tracing::warn!(%error, "a command"),
+                Err(error @ LineError::Unreadable(_)) => {
+                    tracing::warn!(%error, "a command cannot be read and is ignored");
+                }
                 Ok(None) | Err(_) => return,
             }
         }
@@ -57,7 +59,12 @@ pub(crate) async fn talk(
                         return;
                     }
                 }
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Lagged(lost)) => {
+                    tracing::warn!(
+                        lost,
+                        "the server reads too slowly; it did not get some reports"
+                    );
+                }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
         }

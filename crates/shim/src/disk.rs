@@ -1,7 +1,7 @@
 //! The limit of what a session has on the disk, where it is kept: outside the walls, by counting.
 //!
 //! Owns when is counted and what follows from it. The guest is told every count and refuses what
-//! clients send (`guest/src/disk`); what runs inside is stopped from here.
+//! clients send (`guest-session/src/disk.rs`); what runs inside is stopped from here.
 //!
 //! ```text
 //!  within the limit ─▶ over it ──────▶ over it and the slack ───▶ still growing, by the slack

@@ -103,15 +103,18 @@ pub(crate) async fn live(
             },
             Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
-                ShimCommand::End { reason } => break End { reason, detail: String::new() },
-                ShimCommand::Route { route } => {
+                ShimCommand::End { request, reason } => {
+                    let _ = reports.send(ShimReport::Answered { request, failure: None });
+                    break End { reason, detail: String::new() };
+                }
+                ShimCommand::Route { request, route } => {
                     let failure = gateway.set_route(&route).err().map(|error| error.to_string());
-                    let _ = reports.send(ShimReport::Routed { failure });
+                    let _ = reports.send(ShimReport::Answered { request, failure });
                 }
                 ShimCommand::Guest { told } => {
                     // What others freed since the last count would hide what its client's processes
                     // write from now on.
-                    if matches!(told, GuestCommand::Assign(_)) {
+                    if matches!(told, GuestCommand::Assign { .. }) {
                         measure.send_modify(|_| {});
                     }
                     // There is room for the few a guest is ever told, or it has stopped reading.

@@ -1,10 +1,10 @@
-//! Who may have a session now: places, memory, processes and disk of the host are budgets, and the
+//! Who may have a session now: permits, memory, processes and disk of the host are budgets, and the
 //! CPU takes a few starts at a time.
 //!
 //! ```text
-//!  create ─▶ turn (first come, first served) ─▶ fits? ──yes──▶ Place ─▶ claimed, or waits for a start
+//!  create ─▶ turn (first come, first served) ─▶ fits? ──yes──▶ Permit ─▶ claimed, or waits for a start
 //!                                                 │ no
-//!                                                 └─▶ waits: a place is freed, the host has more again
+//!                                                 └─▶ waits: a permit is freed, the host has more again
 //!                                                     └─▶ too long: refused, with the limit
 //! ```
 //!
@@ -54,11 +54,11 @@ struct Shared {
     budgets: Budgets,
     runtime: Arc<dyn Runtime>,
     metrics: Metrics,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     starts: Arc<Semaphore>,
-    /// Whoever has it is the next to get a place.
+    /// Whoever has it is the next to get a permit.
     turn: tokio::sync::Mutex<()>,
-    /// Told when a place is freed.
+    /// Told when a permit is freed.
     freed: Notify,
     promises: Mutex<Promises>,
 }
@@ -94,8 +94,8 @@ impl Promises {
     }
 }
 
-/// A session's place on this host, held until nothing of it is left.
-pub(crate) struct Place {
+/// Permission for one session on this host, held until nothing of it is left.
+pub(crate) struct Permit {
     number: u64,
     permit: Option<OwnedSemaphorePermit>,
     start: Option<OwnedSemaphorePermit>,
@@ -105,7 +105,7 @@ pub(crate) struct Place {
 impl Admission {
     pub(crate) fn new(budgets: Budgets, runtime: Arc<dyn Runtime>, metrics: Metrics) -> Self {
         let shared = Shared {
-            places: Arc::new(Semaphore::new(budgets.max_sessions)),
+            permits: Arc::new(Semaphore::new(budgets.max_sessions)),
             starts: Arc::new(Semaphore::new(budgets.starts_at_once)),
             budgets,
             runtime,
@@ -134,19 +134,19 @@ impl Admission {
         }
     }
 
-    /// A place, as soon as there is one and the host has what `need` says just then. Asked by whoever
+    /// A permit, as soon as there is one and the host has what `need` says just then. Asked by whoever
     /// has the turn; `pressed` is told that something is missing.
-    pub(crate) async fn place(
+    pub(crate) async fn permit(
         &self,
         need: impl Fn() -> Need,
         deadline: Instant,
         pressed: impl Fn(),
-    ) -> Result<Place, FleetError> {
+    ) -> Result<Permit, FleetError> {
         let _clean = Unwanted(self);
         loop {
             let need = need();
-            let limit = match self.try_place(need) {
-                Ok(place) => return Ok(place),
+            let limit = match self.try_permit(need) {
+                Ok(permit) => return Ok(permit),
                 Err(limit) => limit,
             };
             self.shared.promises.lock().wanted = Some((limit, need));
@@ -159,16 +159,16 @@ impl Admission {
         }
     }
 
-    fn try_place(&self, need: Need) -> Result<Place, Limit> {
-        let places = Arc::clone(&self.shared.places);
-        let permit = places.try_acquire_owned().map_err(|_| Limit::MaxSessions)?;
+    fn try_permit(&self, need: Need) -> Result<Permit, Limit> {
+        let permits = Arc::clone(&self.shared.permits);
+        let permit = permits.try_acquire_owned().map_err(|_| Limit::MaxSessions)?;
         let headroom = self.shared.runtime.headroom();
         let mut promises = self.shared.promises.lock();
         if let Some(limit) = promises.all(Instant::now()).and(need).short_of(headroom) {
             return Err(limit);
         }
         let number = promises.promise(need);
-        Ok(Place { number, permit: Some(permit), start: None, admission: self.clone() })
+        Ok(Permit { number, permit: Some(permit), start: None, admission: self.clone() })
     }
 
     fn refuse(&self, limit: Limit) -> FleetError {
@@ -184,9 +184,9 @@ impl Admission {
         FleetError::NoCapacity { limit, detail }
     }
 
-    /// Places that are free.
-    pub(crate) fn places(&self) -> usize {
-        self.shared.places.available_permits()
+    /// Permits that are free.
+    pub(crate) fn free_permits(&self) -> usize {
+        self.shared.permits.available_permits()
     }
 
     /// What the host has left beyond everything promised and waited for.
@@ -198,7 +198,7 @@ impl Admission {
     }
 }
 
-/// Nobody waits for a place any more.
+/// Nobody waits for a permit any more.
 struct Unwanted<'a>(&'a Admission);
 
 impl Drop for Unwanted<'_> {
@@ -207,7 +207,7 @@ impl Drop for Unwanted<'_> {
     }
 }
 
-impl Place {
+impl Permit {
     /// Waits until the CPU can take another start, in the order of asking.
     pub(crate) async fn may_start(&mut self, deadline: Instant) -> Result<(), FleetError> {
         let shared = Arc::clone(&self.admission.shared);
@@ -227,7 +227,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.permit = None;
         self.admission.shared.promises.lock().young.remove(&self.number);
@@ -297,8 +297,8 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_wants_nothing_more() {
         let admission = admission();
-        let held = admission.try_place(NEED).ok().unwrap();
-        let refused = admission.place(|| NEED, Instant::now(), || {}).await.err();
+        let held = admission.try_permit(NEED).ok().unwrap();
+        let refused = admission.permit(|| NEED, Instant::now(), || {}).await.err();
         assert!(matches!(refused, Some(FleetError::NoCapacity { limit: Limit::Memory, .. })));
         let spare = admission.spare();
         assert_eq!((spare.memory_with(0), spare.memory_with(30)), (40, 70));

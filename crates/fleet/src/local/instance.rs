@@ -1,6 +1,5 @@
 //! A session on this host while it runs, and its clearing away.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -15,19 +14,20 @@ use browserd_protocol::{
 };
 use browserd_sandbox::cgroup::Controls;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
+use super::calls::{Callee, Calls, Waiter};
 use super::{CPU_WEIGHT, handoff, host, ledger};
-use crate::{BrowserSocket, Instance, RuntimeEvent};
+use crate::{BrowserStream, ByteStream, CommandError, Instance, RuntimeEvent};
 
 /// How long a shim may take to end its session before it is killed and its cgroup with it.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a running session may take to become what it is asked to be.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a running session may take to carry out a command.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Swap below which nothing is pushed out: what is left of it is for emergencies.
 const LEAST_SWAP: u64 = 256 << 20;
@@ -42,18 +42,21 @@ pub(super) struct Shim {
 /// Longest report of a shim, bytes: it may have a line of the guest's in it.
 pub(super) const REPORT_LIMIT: usize = 2 * LINE_LIMIT;
 
-/// What is asked of the one who follows a session.
-enum Ask {
+/// Bytes of commands that may wait for a shim to read them.
+const OUTGOING_LIMIT: usize = LINE_LIMIT;
+
+/// What the task that follows a session is told to send.
+enum Command {
     End(EndReason),
-    Assign(Assignment, Option<oneshot::Sender<io::Result<()>>>),
-    Route(Route, oneshot::Sender<io::Result<()>>),
+    Assign(Assignment, Option<Waiter>),
+    Route(Route, Waiter),
 }
 
 /// A running session on this host.
 pub(super) struct LocalInstance {
     dir: PathBuf,
     controls: Controls,
-    asks: mpsc::Sender<Ask>,
+    commands: mpsc::Sender<Command>,
 }
 
 impl LocalInstance {
@@ -64,51 +67,58 @@ impl LocalInstance {
         controls: Controls,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Self {
-        let (asks, asked) = mpsc::channel(2);
-        tokio::spawn(follow(shim, dir.clone(), asked, events));
-        Self { dir, controls, asks }
+        let (commands, told) = mpsc::channel(2);
+        tokio::spawn(follow(shim, dir.clone(), told, events));
+        Self { dir, controls, commands }
     }
 
-    async fn ask(&self, ask: Ask) -> io::Result<()> {
-        self.asks.send(ask).await.map_err(|_| gone())
+    /// Sends a command that nobody waits for.
+    async fn tell(&self, command: Command) -> Result<(), CommandError> {
+        let sent = tokio::time::timeout(ANSWER_WITHIN, self.commands.send(command)).await;
+        let sent = sent.map_err(|_| CommandError::Unanswered(ANSWER_WITHIN))?;
+        sent.map_err(|_| CommandError::Gone)
     }
-}
 
-fn gone() -> io::Error {
-    io::Error::other("the session has ended")
-}
-
-/// Waits for what a session says of what it was asked.
-async fn answered(answer: oneshot::Receiver<io::Result<()>>) -> io::Result<()> {
-    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
-        Ok(answer) => answer.map_err(|_| gone())?,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    /// Sends a command and waits for its answer, both within the deadline.
+    async fn call(&self, command: impl FnOnce(Waiter) -> Command) -> Result<(), CommandError> {
+        let (waiter, answer) = oneshot::channel();
+        let exchange = async {
+            self.commands.send(command(waiter)).await.map_err(|_| CommandError::Gone)?;
+            answer.await.unwrap_or(Err(CommandError::Gone))
+        };
+        let answered = tokio::time::timeout(ANSWER_WITHIN, exchange).await;
+        answered.unwrap_or(Err(CommandError::Unanswered(ANSWER_WITHIN)))
     }
 }
 
 #[async_trait]
 impl Instance for LocalInstance {
-    fn guest_socket(&self) -> PathBuf {
-        self.dir.join(file::GUEST_SOCK)
+    async fn dial_guest(&self) -> io::Result<ByteStream> {
+        Ok(UnixStream::connect(self.dir.join(file::GUEST_SOCK)).await?.into())
     }
 
-    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
+    async fn dial_browser(&self) -> io::Result<BrowserStream> {
         let (reply, stream) = handoff::connection(&self.dir.join(file::DOOR_SOCK)).await?;
         stream.set_nonblocking(true)?;
-        Ok(BrowserSocket {
-            stream: TcpStream::from_std(stream)?,
-            host: reply.host,
-            browser_path: reply.browser_path,
-        })
+        // One small write a message each way: waiting to fill a segment would be pure delay.
+        let _ = stream.set_nodelay(true);
+        let stream = TcpStream::from_std(stream)?.into();
+        Ok(BrowserStream { stream, host: reply.host, path: reply.browser_path })
     }
 
-    async fn offered_file(&self, ticket: u64) -> io::Result<File> {
+    async fn take_file(&self, ticket: u64) -> io::Result<File> {
         handoff::file(&self.dir.join(file::DOOR_SOCK), ticket).await
     }
 
-    async fn assign(&self, config: &SessionConfig, route: &Route, done: bool) -> io::Result<()> {
-        self.controls.weigh(CPU_WEIGHT).map_err(io::Error::other)?;
-        // Before anything is opened. It was started with the direct way, and is of no use if it keeps it.
+    async fn assign(
+        &self,
+        config: &SessionConfig,
+        route: &Route,
+        done: bool,
+    ) -> Result<(), CommandError> {
+        let weighed = self.controls.weigh(CPU_WEIGHT);
+        weighed.map_err(|error| CommandError::Refused(error.to_string()))?;
+        // Before anything is opened. It was started with the direct route, and is of no use if it keeps it.
         if *route != Route::Direct {
             self.route(route.clone()).await?;
         }
@@ -117,18 +127,14 @@ impl Instance for LocalInstance {
             kiosk_mode: config.kiosk_mode,
             start_url: config.start_url.clone(),
         };
-        if !done {
-            return self.ask(Ask::Assign(to, None)).await;
+        match done {
+            true => self.call(|waiter| Command::Assign(to, Some(waiter))).await,
+            false => self.tell(Command::Assign(to, None)).await,
         }
-        let (sender, answer) = oneshot::channel();
-        self.ask(Ask::Assign(to, Some(sender))).await?;
-        answered(answer).await
     }
 
-    async fn route(&self, route: Route) -> io::Result<()> {
-        let (sender, answer) = oneshot::channel();
-        self.ask(Ask::Route(route, sender)).await?;
-        answered(answer).await
+    async fn route(&self, route: Route) -> Result<(), CommandError> {
+        self.call(|waiter| Command::Route(route, waiter)).await
     }
 
     fn freeze(&self, frozen: bool) -> bool {
@@ -155,7 +161,7 @@ impl Instance for LocalInstance {
     }
 
     async fn end(&self, reason: EndReason) {
-        let _ = self.asks.send(Ask::End(reason)).await;
+        let _ = self.commands.send(Command::End(reason)).await;
     }
 }
 
@@ -163,14 +169,14 @@ impl Instance for LocalInstance {
 async fn follow(
     mut shim: Shim,
     dir: PathBuf,
-    mut asked: mpsc::Receiver<Ask>,
+    mut told: mpsc::Receiver<Command>,
     events: mpsc::Sender<RuntimeEvent>,
 ) {
+    let session = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut host_ooms = host_oom_kills();
     let mut deadline = None;
-    let mut assigned: Option<oneshot::Sender<io::Result<()>>> = None;
-    // Answered in the order in which they are asked.
-    let mut routed: VecDeque<oneshot::Sender<io::Result<()>>> = VecDeque::new();
+    let mut calls = Calls::new(session.clone());
+    let mut outgoing = Vec::new();
     let (reason, detail) = loop {
         let late = async {
             match deadline {
@@ -190,49 +196,56 @@ async fn follow(
                 Ok(Some(ShimReport::Guest { said: GuestReport::StayAwake { wanted } })) => {
                     let _ = events.send(RuntimeEvent::StayAwake(wanted)).await;
                 }
-                Ok(Some(ShimReport::Guest { said: GuestReport::Assigned { failure } })) => {
-                    answer(assigned.take(), failure);
+                Ok(Some(ShimReport::Answered { request, failure })) => {
+                    calls.answered(Callee::Shim, request, failure);
                 }
-                Ok(Some(ShimReport::Routed { failure })) => {
-                    if let Some(why) = &failure {
-                        tracing::error!(dir = %dir.display(), why, "a session keeps its way out");
-                    }
-                    answer(routed.pop_front(), failure);
-                }
+                Ok(Some(ShimReport::Guest {
+                    said: GuestReport::Answered { request, failure },
+                })) => calls.answered(Callee::Guest, request, failure),
                 Ok(Some(ShimReport::GuestError { line })) => {
-                    tracing::error!(dir = %dir.display(), "guest: {line}");
+                    tracing::error!(session, "guest: {line}");
                 }
                 Ok(Some(ShimReport::DiskOver { detail })) => {
-                    tracing::warn!(dir = %dir.display(), detail, "a session is over its disk limit");
+                    tracing::warn!(session, detail, "a session is over its disk limit");
                 }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break shim_death(&mut shim.child, host_ooms).await,
             },
-            Some(ask) = asked.recv(), if deadline.is_none() => {
-                let command = match ask {
-                    Ask::End(reason) => {
+            Some(command) = told.recv(), if deadline.is_none() => {
+                let command = match command {
+                    Command::End(reason) => {
                         deadline = Some(tokio::time::Instant::now() + END_WITHIN);
-                        ShimCommand::End { reason }
+                        let request = calls.open(Callee::Shim, "end", None);
+                        ShimCommand::End { request, reason }
                     }
-                    Ask::Assign(to, done) => {
-                        assigned = done;
+                    Command::Assign(_, waiter) if outgoing.len() > OUTGOING_LIMIT => {
+                        refuse(waiter);
+                        continue;
+                    }
+                    Command::Route(_, waiter) if outgoing.len() > OUTGOING_LIMIT => {
+                        refuse(Some(waiter));
+                        continue;
+                    }
+                    Command::Assign(to, waiter) => {
                         // What the host killed while nobody had this session says nothing of it.
                         host_ooms = host_oom_kills();
-                        ShimCommand::Guest { told: GuestCommand::Assign(to) }
+                        let request = calls.open(Callee::Guest, "become its client's", waiter);
+                        ShimCommand::Guest { told: GuestCommand::Assign { request, to } }
                     }
-                    Ask::Route(route, done) => {
-                        routed.push_back(done);
-                        ShimCommand::Route { route }
+                    Command::Route(route, waiter) => {
+                        let request = calls.open(Callee::Shim, "take another egress route", Some(waiter));
+                        ShimCommand::Route { request, route }
                     }
                 };
-                let mut line = serde_json::to_vec(&command).unwrap_or_default();
-                line.push(b'\n');
-                // A shim that cannot be told is dead or will be killed at the deadline.
-                let _ = shim.commands.write_all(&line).await;
+                outgoing.extend(serde_json::to_vec(&command).unwrap_or_default());
+                outgoing.push(b'\n');
             }
+            () = send(&mut shim.commands, &mut outgoing), if !outgoing.is_empty() => {}
             () = late => break (EndReason::Crashed, Some("the shim did not end the session in time".to_owned())),
         }
     };
+    // Whoever waits learns of the end at once, and not when all is cleared away.
+    drop((told, calls));
     // The shim exits after `Ended`; if it does not, its session is over all the same.
     if tokio::time::timeout(Duration::from_secs(3), shim.child.wait()).await.is_err() {
         let _ = shim.child.kill().await;
@@ -241,16 +254,26 @@ async fn follow(
         ledger::tell_log(&dir);
     }
     if let Err(error) = ledger::clear_leftover(&dir).await {
-        tracing::error!(%error, dir = %dir.display(), "a session could not be cleared away");
+        tracing::error!(session, %error, dir = %dir.display(), "a session could not be cleared away");
     }
     let detail = detail.filter(|detail| !detail.is_empty());
     let _ = events.send(RuntimeEvent::Ended { reason, detail }).await;
 }
 
-/// Tells whoever waits, if anybody does.
-fn answer(to: Option<oneshot::Sender<io::Result<()>>>, failure: Option<String>) {
-    if let Some(to) = to {
-        let _ = to.send(failure.map_or(Ok(()), |why| Err(io::Error::other(why))));
+/// Sends what the shim takes at once. Safe to cancel: then nothing was sent.
+async fn send(commands: &mut OwnedWriteHalf, outgoing: &mut Vec<u8>) {
+    match commands.write(outgoing).await {
+        Ok(sent) => _ = outgoing.drain(..sent),
+        // A shim that cannot be told is dead, which its reports say, or is killed at the deadline.
+        Err(_) => outgoing.clear(),
+    }
+}
+
+/// For a command that is not sent.
+fn refuse(waiter: Option<Waiter>) {
+    if let Some(waiter) = waiter {
+        let why = "the session's shim takes no commands".to_owned();
+        let _ = waiter.send(Err(CommandError::Refused(why)));
     }
 }
 

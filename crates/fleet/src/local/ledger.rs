@@ -4,6 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use browserd_api::SessionId;
 use browserd_protocol::{LedgerEntry, LedgerProcess, file};
 use browserd_sandbox::{cgroup, proc};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -43,6 +44,22 @@ pub(super) async fn clear_leftover(dir: &Path) -> io::Result<()> {
     }
     rescue::replays(dir);
     remove_folder(dir).await
+}
+
+/// The same of all sessions an earlier server left in `sessions`; answers which those were.
+pub(super) async fn clear_all(sessions: &Path) -> io::Result<Vec<SessionId>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(sessions)? {
+        let path = entry?.path();
+        if let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
+            found.push(id);
+        }
+        // One that resists must not keep the server from starting; the next start tries again.
+        if let Err(error) = clear_leftover(&path).await {
+            tracing::error!(%error, path = %path.display(), "an old session is left");
+        }
+    }
+    Ok(found)
 }
 
 /// Ends the processes of an entry and removes its cgroups.
@@ -92,7 +109,6 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Child;
 
-    use browserd_api::SessionId;
     use browserd_protocol::GENERATION;
 
     use super::*;

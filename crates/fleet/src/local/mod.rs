@@ -3,6 +3,7 @@
 //! Owns the session folders and the cgroup that holds all sessions; what happens inside a session
 //! is the shim's and the guest's affair.
 
+mod calls;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handoff;
@@ -10,6 +11,8 @@ mod host;
 mod instance;
 mod ledger;
 mod rescue;
+#[cfg(test)]
+mod scripted;
 mod spawn;
 mod stamp;
 
@@ -171,18 +174,7 @@ impl Runtime for LocalRuntime {
     }
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
-        let sessions = self.config.state_dir.join("sessions");
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&sessions)? {
-            let path = entry?.path();
-            if let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
-                found.push(id);
-            }
-            // One that resists must not keep the server from starting; the next start tries again.
-            if let Err(error) = ledger::clear_leftover(&path).await {
-                tracing::error!(%error, path = %path.display(), "an old session is left");
-            }
-        }
+        let found = ledger::clear_all(&self.config.state_dir.join("sessions")).await?;
         for places in cgroup::children(&self.hierarchies, &self.cgroup_parent) {
             if let Err(error) = cgroup::clear(&[places]) {
                 tracing::error!(%error, "an old session's cgroup is left");

@@ -41,12 +41,25 @@ pub(super) async fn start(
     events: mpsc::Sender<RuntimeEvent>,
 ) -> Result<LocalInstance, StartError> {
     let awaited = matches!(urgency, Urgency::Now);
+    let launched = launch(program, &spec, awaited).await;
+    let (parent, name) = (&spec.cgroups.parent, spec.session_id.as_str());
+    let controls = || Controls::of(hierarchies, parent, name);
+    settle(launched, &spec.dir, controls, urgency, events).await
+}
+
+/// Waits until a session whose shim was launched is ready.
+pub(super) async fn settle(
+    launched: io::Result<Shim>,
+    dir: &Path,
+    controls: impl FnOnce() -> Controls,
+    urgency: Urgency,
+    events: mpsc::Sender<RuntimeEvent>,
+) -> Result<LocalInstance, StartError> {
     let (within, unless) = match urgency {
         Urgency::Now => (READY_WITHIN, CancellationToken::new()),
         Urgency::Ahead(unless) => (AHEAD_WITHIN, unless),
     };
-    let dir = spec.dir.clone();
-    let outcome = match launch(program, &spec, awaited).await {
+    let outcome = match launched {
         Ok(mut shim) => {
             let ready = tokio::select! {
                 ready = tokio::time::timeout(within, ready(&mut shim)) => {
@@ -55,11 +68,7 @@ pub(super) async fn start(
                 () = unless.cancelled() => Err(failed("nobody wants it any more")),
             };
             match ready {
-                Ok(()) => {
-                    let (parent, name) = (&spec.cgroups.parent, spec.session_id.as_str());
-                    let controls = Controls::of(hierarchies, parent, name);
-                    return Ok(LocalInstance::new(shim, dir, controls, events));
-                }
+                Ok(()) => return Ok(LocalInstance::new(shim, dir.to_owned(), controls(), events)),
                 Err(error) => {
                     let _ = shim.child.start_kill();
                     let _ = shim.child.wait().await;
@@ -69,8 +78,8 @@ pub(super) async fn start(
         }
         Err(error) => failed(error),
     };
-    ledger::tell_log(&dir);
-    if let Err(error) = ledger::clear_leftover(&dir).await {
+    ledger::tell_log(dir);
+    if let Err(error) = ledger::clear_leftover(dir).await {
         tracing::error!(%error, dir = %dir.display(), "a session that failed could not be cleared away");
     }
     Err(outcome)
@@ -144,7 +153,9 @@ async fn ready(shim: &mut Shim) -> Result<(), StartError> {
             }
             Ok(Some(ShimReport::GuestError { line })) => tracing::error!("guest: {line}"),
             Ok(Some(
-                ShimReport::Guest { .. } | ShimReport::Routed { .. } | ShimReport::DiskOver { .. },
+                ShimReport::Guest { .. }
+                | ShimReport::Answered { .. }
+                | ShimReport::DiskOver { .. },
             )) => {}
             Ok(None) => {
                 return Err(failed("its shim went away; the server's log has its last words"));

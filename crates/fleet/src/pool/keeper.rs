@@ -109,7 +109,7 @@ impl Keeper {
             held += one.class.idle_bytes();
         }
         let memory = spare.memory_with(held);
-        let room = Room { memory, budget: self.memory, places: self.admission.places() };
+        let room = Room { memory, budget: self.memory, places: self.admission.free_permits() };
         let wanted = targets(&self.size, &self.classes, &state.demand, now, room);
         let of = |counts: &BTreeMap<Class, usize>, class| counts.get(class).copied().unwrap_or(0);
         if let Some((class, _)) = have.iter().find(|(class, count)| **count > of(&wanted, class)) {

@@ -9,7 +9,7 @@ use browserd_protocol::Route;
 use tokio::sync::mpsc;
 
 use super::Class;
-use crate::{Instance, RuntimeEvent};
+use crate::{CommandError, Instance, RuntimeEvent};
 
 /// Where a started session's events come from.
 pub(crate) type Events = mpsc::Receiver<RuntimeEvent>;
@@ -47,7 +47,7 @@ impl Prepared {
         config: &SessionConfig,
         route: &Route,
         may_sleep: bool,
-    ) -> Result<Started, std::io::Error> {
+    ) -> Result<Started, CommandError> {
         let template = self.class.template();
         let changes = config.viewport != template.viewport
             || config.kiosk_mode != template.kiosk_mode

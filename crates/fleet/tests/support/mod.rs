@@ -2,9 +2,10 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) mod services;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -12,8 +13,8 @@ use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::{ProjectId, SessionId};
 use browserd_fleet::{
-    BrowserSocket, Class, Fleet, FleetOptions, Headroom, Instance, NewSession, ProjectFleet,
-    Runtime, RuntimeEvent, StartError, Urgency,
+    BrowserStream, ByteStream, Class, CommandError, Fleet, FleetOptions, Headroom, Instance,
+    NewSession, ProjectFleet, Runtime, RuntimeEvent, StartError, Urgency,
 };
 use browserd_protocol::Route;
 use browserd_store::SqliteStore;
@@ -41,16 +42,33 @@ pub(crate) struct Fake {
     pub(crate) frozen: Arc<Mutex<BTreeSet<SessionId>>>,
     /// Sessions whose memory was pushed out.
     pub(crate) paged_out: Arc<Mutex<BTreeSet<SessionId>>>,
-    pub(crate) events: Mutex<BTreeMap<SessionId, mpsc::Sender<RuntimeEvent>>>,
+    /// Sessions that run, and where their events go.
+    pub(crate) events: Events,
+    /// Files that are on offer.
+    pub(crate) offers: Arc<Mutex<BTreeMap<(SessionId, u64), std::fs::File>>>,
     pub(crate) running: Arc<AtomicUsize>,
+    pub(crate) gateway: Arc<Gateway>,
+}
+
+type Events = Arc<Mutex<BTreeMap<SessionId, mpsc::Sender<RuntimeEvent>>>>;
+
+/// The egress gateway of all sessions of a fake.
+#[derive(Default)]
+pub(crate) struct Gateway {
+    /// What it answers next; taken at once when there is nothing here.
+    pub(crate) answers: Mutex<VecDeque<Result<(), CommandError>>>,
+    /// The routes it took, the one in force last.
+    pub(crate) taken: Mutex<Vec<Route>>,
 }
 
 pub(crate) struct FakeInstance {
     id: SessionId,
+    gateway: Arc<Gateway>,
+    all: Events,
+    offers: Arc<Mutex<BTreeMap<(SessionId, u64), std::fs::File>>>,
     fails_to_assign: bool,
     frozen: Arc<Mutex<BTreeSet<SessionId>>>,
     paged_out: Arc<Mutex<BTreeSet<SessionId>>>,
-    events: mpsc::Sender<RuntimeEvent>,
     slow_end: Option<Arc<Notify>>,
     running: Arc<AtomicUsize>,
 }
@@ -66,7 +84,16 @@ impl Runtime for Fake {
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
         if let Some(gate) = &self.gate {
-            gate.notified().await;
+            match &urgency {
+                Urgency::Now => gate.notified().await,
+                Urgency::Ahead(unless) => tokio::select! {
+                    () = gate.notified() => {}
+                    () = unless.cancelled() => {
+                        let detail = "nobody wants it any more".to_owned();
+                        return Err(StartError { reason: EndReason::FailedToStart, detail });
+                    }
+                },
+            }
         }
         if self.fails {
             return Err(StartError {
@@ -79,15 +106,17 @@ impl Runtime for Fake {
             Urgency::Ahead(_) => self.started_ahead.fetch_add(1, Ordering::SeqCst),
         };
         self.running.fetch_add(1, Ordering::SeqCst);
-        self.events.lock().insert(id.clone(), events.clone());
+        self.events.lock().insert(id.clone(), events);
         Ok(Box::new(FakeInstance {
             id: id.clone(),
             fails_to_assign: self.fails_to_assign,
             frozen: Arc::clone(&self.frozen),
             paged_out: Arc::clone(&self.paged_out),
-            events,
+            all: Arc::clone(&self.events),
+            offers: Arc::clone(&self.offers),
             slow_end: self.slow_end.clone(),
             running: Arc::clone(&self.running),
+            gateway: Arc::clone(&self.gateway),
         }))
     }
 
@@ -100,33 +129,51 @@ impl Runtime for Fake {
     }
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
-        Ok(Vec::new())
+        let found = std::mem::take(&mut *self.events.lock());
+        self.running.fetch_sub(found.len(), Ordering::SeqCst);
+        Ok(found.into_keys().collect())
     }
 }
 
 #[async_trait]
 impl Instance for FakeInstance {
-    fn guest_socket(&self) -> PathBuf {
-        "/nowhere/guest.sock".into()
+    async fn dial_guest(&self) -> io::Result<ByteStream> {
+        self.running()?;
+        Ok(echo())
     }
 
-    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
-        Err(io::Error::other("no browser"))
+    async fn dial_browser(&self) -> io::Result<BrowserStream> {
+        self.running()?;
+        let (host, path) = ("127.0.0.1:9222".to_owned(), "/devtools/browser/1".to_owned());
+        Ok(BrowserStream { stream: echo(), host, path })
     }
 
-    async fn offered_file(&self, _: u64) -> io::Result<std::fs::File> {
-        Err(io::Error::other("no files"))
-    }
-
-    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> io::Result<()> {
-        match self.fails_to_assign {
-            true => Err(io::Error::other("not today")),
-            false => Ok(()),
+    async fn take_file(&self, ticket: u64) -> io::Result<std::fs::File> {
+        self.running()?;
+        match self.offers.lock().remove(&(self.id.clone(), ticket)) {
+            Some(file) => Ok(file),
+            None => Err(io::Error::other("no such file is on offer")),
         }
     }
 
-    async fn route(&self, _: Route) -> io::Result<()> {
-        Ok(())
+    async fn assign(&self, _: &SessionConfig, route: &Route, _: bool) -> Result<(), CommandError> {
+        if self.fails_to_assign {
+            return Err(CommandError::Refused("not today".to_owned()));
+        }
+        match route {
+            Route::Direct => self.running().map_err(|_| CommandError::Gone),
+            route => self.route(route.clone()).await,
+        }
+    }
+
+    async fn route(&self, route: Route) -> Result<(), CommandError> {
+        tokio::task::yield_now().await;
+        self.running().map_err(|_| CommandError::Gone)?;
+        let answer = self.gateway.answers.lock().pop_front().unwrap_or(Ok(()));
+        if answer.is_ok() {
+            self.gateway.taken.lock().push(route);
+        }
+        answer
     }
 
     fn freeze(&self, frozen: bool) -> bool {
@@ -144,8 +191,8 @@ impl Instance for FakeInstance {
     }
 
     async fn end(&self, reason: EndReason) {
-        let (events, slow, running) =
-            (self.events.clone(), self.slow_end.clone(), Arc::clone(&self.running));
+        let Some(events) = self.all.lock().remove(&self.id) else { return };
+        let (slow, running) = (self.slow_end.clone(), Arc::clone(&self.running));
         tokio::spawn(async move {
             if let Some(slow) = slow {
                 slow.notified().await;
@@ -154,6 +201,25 @@ impl Instance for FakeInstance {
             let _ = events.send(RuntimeEvent::Ended { reason, detail: None }).await;
         });
     }
+}
+
+impl FakeInstance {
+    fn running(&self) -> io::Result<()> {
+        match self.all.lock().contains_key(&self.id) {
+            true => Ok(()),
+            false => Err(io::Error::other("it has ended")),
+        }
+    }
+}
+
+/// Something that sends back what it gets.
+fn echo() -> ByteStream {
+    let (near, far) = tokio::io::duplex(1024);
+    tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(far);
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    });
+    ByteStream::other(near)
 }
 
 pub(crate) fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {

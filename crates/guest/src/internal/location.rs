@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use browserd_api::ErrorCode;
+use browserd_guest_browser::RelocateError;
+use browserd_guest_session::location::Location;
 use browserd_rest::{Error, Json, Result};
 use http::StatusCode;
 
 use super::Internal;
-use crate::browser::RelocateError;
-use crate::location::Location;
 
 /// Moves the session to another time zone and language, for good; Chromium goes on running. Answers
 /// once its pages see it.

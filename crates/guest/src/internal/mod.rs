@@ -12,9 +12,8 @@ mod viewport;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{post, put};
-
-use crate::browser::Browser;
-use crate::profile::Profile;
+use browserd_guest_browser::Browser;
+use browserd_guest_profile::Profile;
 
 /// Largest body, bytes; a profile may be as large as the session's disk.
 const BODY: usize = 64 << 10;

@@ -8,13 +8,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use browserd_api::ErrorCode;
+use browserd_guest_fs::{blocking, pour, refuse_io};
+use browserd_guest_profile::{Profile, ProfileError};
 use browserd_rest::{Error, Result};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
-
-use crate::fs::{blocking, pour, refuse_io};
-use crate::profile::{Profile, ProfileError};
 
 /// Gives the running Chromium the profile in the body, a tar with zstd, in place of its own; Chromium
 /// goes on running. Answers `{}` once pages have it. 400 for an archive that is none, 507 when it does
@@ -80,7 +79,7 @@ mod tests {
             assert_eq!(code(full), ErrorCode::InsufficientStorage);
         }
         assert_eq!(code(ProfileError::Files(io::Error::other("x"))), ErrorCode::Internal);
-        let gone = crate::browser::NoBrowser::NotYet;
+        let gone = browserd_guest_browser::NoBrowser::NotYet;
         assert_eq!(code(gone.into()), ErrorCode::UpstreamUnavailable);
     }
 }

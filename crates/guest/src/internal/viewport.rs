@@ -3,11 +3,11 @@
 use axum::extract::State;
 use browserd_api::ErrorCode;
 use browserd_api::browser::Viewport;
+use browserd_guest_browser::ResizeError;
 use browserd_rest::{Error, Json, Result};
 use http::StatusCode;
 
 use super::Internal;
-use crate::browser::ResizeError;
 
 /// Gives screen and windows another size, for good; Chromium goes on running. 400 when the session's
 /// screen cannot be that large.

@@ -7,18 +7,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use browserd_api::SessionId;
 use browserd_api::browser::Browser;
-use browserd_fleet::{ProjectFleet, SessionPatch, SessionView, Stages};
+use browserd_fleet::{Change, ProjectFleet, Stages};
 use browserd_rest::{Optional, Result};
-use browserd_store::ProfileRow;
 use http::{HeaderName, HeaderValue};
-use serde_json::json;
 
+use super::services::Services;
 use super::validate::{CreateBrowser, Creation, Defaults};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::wire::log::AboutSession;
-use crate::{profiles, proxies, refusal, relay};
+use crate::{profiles, proxies, refusal};
 
 /// Create a browser session
 ///
@@ -39,25 +38,22 @@ pub(crate) async fn create(
     let defaults =
         Defaults { region: app.config.region_default, headless_shell: app.config.headless_shell };
     let (Creation { mut new, proxy, profile }, unknown) = validate::create(&body, &defaults)?;
-    let profile = match profile {
-        Some(asked) => {
-            Some((profiles::take(&app, &caller.project, &asked).await?, asked.save_changes))
-        }
-        None => None,
-    };
+    if let Some(choice) = &profile {
+        profiles::take(&app, &caller.project, choice).await?;
+    }
     // What it opens is to see the profile.
     let start_url = profile.as_ref().and_then(|_| new.config.start_url.take());
-    let sessions = app.sessions(&caller.project);
-    // A proxy stays until the session that is to have it is known to go through it.
-    let mut _stays = None;
-    if let Some(asked) = proxy {
-        _stays = Some(app.proxies.stay().await);
-        (new.config.proxy, new.route) = proxies::way_out(&app, &caller.project, asked).await?;
+    if let Some(choice) = proxy {
+        (new.config.proxy, new.route) = proxies::route(&app, &caller.project, &choice).await?;
     }
+    let sessions = app.sessions(&caller.project);
     let (mut session, stages) = sessions.create(new).await.map_err(refusal::from_fleet)?;
-    if let Some((row, save_changes)) = profile {
+    if profile.is_some() {
         let mut unfinished = Unfinished(Some((sessions.clone(), session.id.clone())));
-        session = settle_in(&app, &sessions, &session.id, row, save_changes, start_url).await?;
+        let change = Change { profile, start_url, ..Change::default() };
+        let services = Services::new(&app, &caller.project);
+        let changed = sessions.change(session.id.as_str(), change, services).await;
+        session = changed.map_err(refusal::from_fleet)?;
         unfinished.0 = None;
     }
     let browser: Browser = view::show(&app, &caller.project, &session)?;
@@ -66,24 +62,6 @@ pub(crate) async fn create(
     response.headers_mut().insert(SERVER_TIMING, server_timing(&stages));
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
-}
-
-/// Loads the profile of a session that has just begun, and opens its page then.
-async fn settle_in(
-    app: &App,
-    sessions: &ProjectFleet,
-    id: &SessionId,
-    row: ProfileRow,
-    save_changes: bool,
-    start_url: Option<String>,
-) -> Result<SessionView> {
-    let live = sessions.live(id.as_str()).map_err(refusal::from_fleet)?;
-    let profile = Some(profiles::load(app, &live, row, save_changes).await?);
-    if let Some(url) = &start_url {
-        relay::ask(app, &live, "/internal/start_url", &json!({ "url": url })).await?;
-    }
-    let patch = SessionPatch { profile, start_url, ..SessionPatch::default() };
-    sessions.update(id.as_str(), patch).await.map_err(refusal::from_fleet)
 }
 
 /// A session whose client has not been told of it yet: it ends with this value.

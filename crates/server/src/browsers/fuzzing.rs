@@ -28,11 +28,11 @@ pub(crate) fn session_body(data: &[u8]) {
     }
     match validate::update(&body) {
         Ok((change, unknown)) => {
-            if let Some(asked) = change.patch.viewport {
-                viewport(asked);
+            if let Some(asked) = change.viewport {
+                viewport(asked.viewport);
             }
-            page(change.patch.start_url.as_deref());
-            name(change.patch.name.flatten().as_deref());
+            page(change.start_url.as_deref());
+            name(change.name.flatten().as_deref());
             named(&unknown);
         }
         Err(refusal) => assert!(!refusal.0.body().details.is_empty()),

@@ -6,6 +6,7 @@ mod delete;
 pub(crate) mod fuzzing;
 mod get;
 mod list;
+mod services;
 mod update;
 pub(crate) mod validate;
 mod view;

@@ -3,7 +3,7 @@
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
-use browserd_fleet::BrowserSocket;
+use browserd_fleet::BrowserStream;
 use browserd_rest::{Error, Result};
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -72,10 +72,8 @@ async fn connect(
     let handshake = WebSocketRequest::read(request.method(), request.headers())?;
     let session = token.live;
     let _activity = session.activity();
-    let BrowserSocket { mut stream, host, browser_path } =
-        session.browser_socket().await.map_err(|error| refusal::no_chromium(&session, &error))?;
-    // One small write a message each way: waiting to fill a segment would be pure delay.
-    let _ = stream.set_nodelay(true);
+    let BrowserStream { mut stream, host, path: browser_path } =
+        session.dial_browser().await.map_err(|error| refusal::no_chromium(&session, &error))?;
     let encode = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
     let path = match &endpoint {
         Endpoint::Browser => browser_path,

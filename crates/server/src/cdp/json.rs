@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
-use browserd_fleet::{BrowserSocket, LiveSession};
+use browserd_fleet::{BrowserStream, LiveSession};
 use browserd_rest::{Error, Result};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -137,7 +137,7 @@ async fn exchange(
     method: Method,
     path: &str,
 ) -> std::result::Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-    let BrowserSocket { stream, host, .. } = session.browser_socket().await?;
+    let BrowserStream { stream, host, .. } = session.dial_browser().await?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(64 << 10)
         .max_headers(64)

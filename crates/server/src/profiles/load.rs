@@ -1,20 +1,24 @@
 //! Loading a profile into a running session.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use browserd_api::Timestamp;
 use browserd_api::profiles::ProfileInUse;
-use browserd_fleet::LiveSession;
-use browserd_rest::{Error, Result};
+use browserd_fleet::{LiveSession, StepError};
+use browserd_rest::Error;
 use browserd_store::ProfileRow;
-use http::{HeaderValue, Request, header};
+use http::Method;
 use tokio_util::io::ReaderStream;
 
 use super::{Profiles, kept, key};
 use crate::app::App;
-use crate::relay;
+use crate::relay::Call;
 
 /// An archive is sent in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
+/// How long a browser may take to have it; the largest one there may be is 2 GiB.
+const LOADED_WITHIN: Duration = Duration::from_secs(300);
 
 /// Puts what is saved of a profile into a running browser; answers with what is to be recorded of it.
 pub(crate) async fn load(
@@ -22,14 +26,20 @@ pub(crate) async fn load(
     session: &LiveSession,
     row: ProfileRow,
     save_changes: bool,
-) -> Result<ProfileInUse> {
+) -> Result<ProfileInUse, StepError> {
     if let Some(saved) = &row.saved {
-        let reader = kept(app)?.read(&key(session.project(), &row.id, saved)?, saved.bytes).await?;
-        let request = Request::put("/internal/profile")
-            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/zstd"))
-            .header(header::CONTENT_LENGTH, HeaderValue::from(saved.bytes))
-            .body(Body::from_stream(ReaderStream::with_capacity(reader, PIECE)));
-        relay::carry_out(app, session, request.map_err(Error::internal)?).await?;
+        let key = || key(session.project(), &row.id, saved);
+        let reader = async { kept(app)?.read(&key()?, saved.bytes).await };
+        let unread = |Error(refusal)| StepError { refusal, maybe_done: false };
+        let archive = ReaderStream::with_capacity(reader.await.map_err(unread)?, PIECE);
+        let call = Call::new(Method::PUT, "/internal/profile", LOADED_WITHIN).body(
+            "application/zstd",
+            Some(saved.bytes),
+            Body::from_stream(archive),
+        );
+        if let Err(error) = app.guests.call(session, call).await {
+            return Err(error.step(session).await);
+        }
     }
     // One that is deleted meanwhile was there when it was asked for.
     let _ = app.mine::<Profiles>(session.project()).rows().used(&row.id, Timestamp::now()).await;

@@ -27,13 +27,13 @@ mod validate;
 use axum::extract::DefaultBodyLimit;
 use browserd_api::profiles::Profile;
 use browserd_api::{ErrorCode, ProfileId, ProjectId};
+use browserd_fleet::ProfileChoice;
 use browserd_rest::{Error, Result};
 use browserd_store::{BlobKey, ProfileRow, Saved};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::browsers::validate::ProfileAsked;
 use crate::resource::{Resource, Shown};
 
 pub(crate) use download::ProfileFormat;
@@ -53,10 +53,10 @@ pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
 pub(crate) async fn take(
     app: &App,
     project: &ProjectId,
-    asked: &ProfileAsked,
+    choice: &ProfileChoice,
 ) -> Result<ProfileRow> {
     let mine = app.mine::<Profiles>(project);
-    let id = mine.find(&asked.id_or_name).await?.id;
+    let id = mine.find(&choice.id_or_name).await?.id;
     if !kept(app)?.settled(&id).await {
         return Err(Error::new(
             ErrorCode::Conflict,

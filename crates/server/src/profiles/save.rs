@@ -7,18 +7,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use browserd_api::profiles::ProfileInUse;
 use browserd_api::{ProfileId, Timestamp};
 use browserd_fleet::{LiveSession, ProfileSaver};
 use browserd_rest::Error;
 use browserd_store::{BlobKey, BlobReader, Blobs, ProfileRow, Saved, Store, StoreError};
-use http::{HeaderValue, Request, header};
+use http::Method;
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 
 use super::key;
-use crate::relay::{self, GUEST_HOST, Guests};
+use crate::relay::{Call, CallError, Guests};
 
 /// Largest archive kept, bytes.
 const ARCHIVE_LIMIT: u64 = 2 << 30;
@@ -26,6 +25,10 @@ const ARCHIVE_LIMIT: u64 = 2 << 30;
 /// How long whoever asks for a profile waits until it has been saved; below the 60 s after which the
 /// official SDKs give up.
 const SETTLED_WITHIN: Duration = Duration::from_secs(40);
+
+/// How long a guest may take to begin handing out its browser's state, and for each piece of it; all of
+/// it is bounded by the fleet.
+const SAVE_ANSWERED_WITHIN: Duration = Duration::from_secs(50);
 
 /// What profiles are kept in, and who is saving one. Cheap to clone.
 #[derive(Clone)]
@@ -63,10 +66,8 @@ impl Drop for Saving {
 /// Why a profile was not saved.
 #[derive(Debug, thiserror::Error)]
 enum SaveError {
-    #[error("the session's guest did not answer: {0}")]
-    Guest(#[from] relay::SendError),
-    #[error("the session's guest refused with {0}")]
-    Refused(http::StatusCode),
+    #[error(transparent)]
+    Guest(#[from] CallError),
     #[error("the archive could not be kept: {0}")]
     Archive(#[from] io::Error),
     #[error(transparent)]
@@ -119,19 +120,13 @@ impl Profiles {
             tracing::info!(profile = %id, "a profile was deleted and is not saved");
             return Ok(());
         }
-        let request = Request::post("/internal/profile/save")
-            .header(header::HOST, HeaderValue::from_static(GUEST_HOST))
-            .body(Body::empty())
-            .map_err(|error| SaveError::Other(Error::internal(error)))?;
-        let (parts, body) = self.0.guests.send(session, request, None).await?.into_parts();
-        if !parts.status.is_success() {
-            return Err(SaveError::Refused(parts.status));
-        }
+        let call = Call::new(Method::POST, "/internal/profile/save", SAVE_ANSWERED_WITHIN);
+        let archive = self.0.guests.fetch(session, call).await?;
         // Its own, so that readers of the one before it are not disturbed.
         let version = ProfileId::generate().to_string();
         let mut saved = Saved { version, bytes: 0 };
         let new = key(project, id, &saved).map_err(SaveError::Other)?;
-        let mut archive = StreamReader::new(Box::pin(relay::pieces(body)));
+        let mut archive = StreamReader::new(Box::pin(archive));
         saved.bytes = self.blobs().put(&new, &mut archive, ARCHIVE_LIMIT).await?;
         match profiles.saved(id, Timestamp::now(), &saved).await {
             Ok(None) => Ok(()),

@@ -16,15 +16,14 @@ mod validate;
 use axum::extract::DefaultBodyLimit;
 use browserd_api::proxies::{CustomProxy, Proxy, ProxyStatus, ProxyType};
 use browserd_api::{ErrorCode, ProjectId, ProxyId};
+use browserd_fleet::ProxyChoice;
 use browserd_protocol::Route;
 use browserd_rest::Result;
 use browserd_store::ProxyRow;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::browsers::validate::ProxyAsked;
 use crate::resource::{Resource, Shown};
 
 /// All routes of the resource, with their document.
@@ -36,21 +35,8 @@ pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(json_limit))
 }
 
-/// Keeps proxies from going while sessions take them.
-#[derive(Default)]
-pub(crate) struct Proxies(RwLock<()>);
-
-impl Proxies {
-    /// While this is held no proxy goes.
-    pub(crate) async fn stay(&self) -> RwLockReadGuard<'_, ()> {
-        self.0.read().await
-    }
-
-    /// While this is held no session takes one.
-    async fn go(&self) -> RwLockWriteGuard<'_, ()> {
-        self.0.write().await
-    }
-}
+/// Proxies as a resource.
+pub(crate) enum Proxies {}
 
 impl Resource for Proxies {
     type Row = ProxyRow;
@@ -60,17 +46,17 @@ impl Resource for Proxies {
     const AMBIGUOUS: ErrorCode = ErrorCode::AmbiguousProxyName;
 }
 
-/// The way out that a session of a project asks for.
-pub(crate) async fn way_out(
+/// The proxy that a session of a project asks for, and the egress route through it.
+pub(crate) async fn route(
     app: &App,
     project: &ProjectId,
-    asked: ProxyAsked,
+    choice: &ProxyChoice,
 ) -> Result<(Option<ProxyId>, Route)> {
     let mine = app.mine::<Proxies>(project);
-    let row = match asked {
-        ProxyAsked::Direct => return Ok((None, Route::Direct)),
-        ProxyAsked::Id(id) => mine.find(id.as_str()).await?,
-        ProxyAsked::Name(name) => mine.named(&name).await?,
+    let row = match choice {
+        ProxyChoice::Direct => return Ok((None, Route::Direct)),
+        ProxyChoice::Id(id) => mine.find(id.as_str()).await?,
+        ProxyChoice::Name(name) => mine.named(name).await?,
     };
     Ok((Some(row.id), Route::Upstream(Box::new(row.upstream))))
 }

@@ -13,7 +13,6 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,7 +30,6 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rustix::net::sockopt::set_socket_send_buffer_size;
-use tokio::net::UnixStream;
 
 use crate::wire::linger::Whole;
 
@@ -47,7 +45,7 @@ const SEND_BUFFER: usize = 256 << 10;
 /// Why a guest gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    /// Its socket does not take connections.
+    /// It takes no connections.
     #[error("cannot connect: {0}")]
     Connect(#[from] io::Error),
     /// The connection broke, or what came was no answer.
@@ -83,7 +81,7 @@ impl Guests {
                 },
             }
         }
-        let mut connection = Connection::open(&idle.socket).await?;
+        let mut connection = Connection::open(session).await?;
         match connection.exchange(request).await {
             Ok(response) => Ok(Answer { response, connection, idle, whole }),
             Err(failed) => Err(failed.into_error().into()),
@@ -95,8 +93,7 @@ impl Guests {
         if let Some(idle) = all.get(session.id()) {
             return Arc::clone(idle);
         }
-        let socket = session.guest_socket().to_owned();
-        let idle = Arc::new(Idle { socket, connections: Mutex::default() });
+        let idle = Arc::new(Idle::default());
         all.insert(session.id().clone(), Arc::clone(&idle));
         drop(all);
         let (all, session) = (Arc::clone(&self.0), session.clone());
@@ -123,8 +120,8 @@ fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
 }
 
 /// Connections of one session that nobody uses just now.
+#[derive(Default)]
 struct Idle {
-    socket: PathBuf,
     connections: Mutex<Vec<Connection>>,
 }
 
@@ -152,10 +149,12 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(socket: &Path) -> Result<Self, SendError> {
-        let stream = UnixStream::connect(socket).await?;
-        // One with the kernel's own buffer works too.
-        let _ = set_socket_send_buffer_size(&stream, SEND_BUFFER);
+    async fn open(session: &LiveSession) -> Result<Self, SendError> {
+        let stream = session.dial_guest().await?;
+        if let Some(socket) = stream.socket() {
+            // One with the kernel's own buffer works too.
+            let _ = set_socket_send_buffer_size(socket, SEND_BUFFER);
+        }
         let stream = TokioIo::new(stream);
         let (sender, driver) =
             http1::Builder::new().max_buf_size(BUFFER_LIMIT).handshake(stream).await?;

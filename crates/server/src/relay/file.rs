@@ -36,7 +36,7 @@ pub(super) async fn body(
     offer: FileOffer,
     activity: Activity,
 ) -> io::Result<Body> {
-    let file = Arc::new(session.offered_file(offer.ticket).await?);
+    let file = Arc::new(session.take_file(offer.ticket).await?);
     let open = Arc::downgrade(&file);
     let (mut read, reader) = oneshot::channel::<()>();
     let session = session.clone();

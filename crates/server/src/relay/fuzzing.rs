@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::{ask, file, headers};
+use super::{CallError, call, file, headers};
 use crate::fuzzing::headers::{first_line, headers as read};
 
 /// What never crosses, in any direction: it is about one connection.
@@ -99,9 +99,14 @@ fn subset(crossed: &HeaderMap, given: &HeaderMap, ours: &[HeaderName]) {
 pub(crate) fn guest_refusal(data: &[u8]) {
     let (status, body) = first_line(data);
     let status = status.parse().unwrap_or(StatusCode::BAD_REQUEST);
-    let refusal = ask::refused(status, body);
-    let code = refusal.0.code();
-    assert!((400..600).contains(&code.status()));
-    assert_ne!(code, browserd_api::ErrorCode::Unauthorized);
-    serde_json::to_vec(refusal.0.body()).unwrap();
+    match call::refused(status, body) {
+        CallError::Refused(refusal) => {
+            let code = refusal.code();
+            assert_eq!(code.status(), status.as_u16());
+            assert_ne!(code, browserd_api::ErrorCode::Unauthorized);
+            serde_json::to_vec(refusal.body()).unwrap();
+        }
+        CallError::Misspoken(said) => assert_eq!(said, status),
+        other => panic!("{other:?}"),
+    }
 }

@@ -4,14 +4,16 @@
 //! when the guest does not answer. Knows no operation: bodies stream both ways, and whether a
 //! request makes sense is the guest's to say. Everything that comes back is hostile.
 
-mod ask;
+mod call;
 mod client;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod headers;
 
-pub(crate) use ask::{ask, carry_out, next_piece, pieces};
+#[cfg(any(test, fuzzing))]
+pub(crate) use call::Answered;
+pub(crate) use call::{Call, CallError};
 use client::Answer;
 pub(crate) use client::{GuestBody, Guests, SendError};
 pub(crate) use headers::harden;
@@ -26,7 +28,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
 use browserd_api::browser::EndReason;
-use browserd_fleet::{Activity, LiveSession};
+use browserd_fleet::{Activity, ByteStream, LiveSession};
 use browserd_protocol::FileOffer;
 use browserd_rest::Error;
 use bytes::Bytes;
@@ -34,7 +36,6 @@ use http::{Method, StatusCode, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use tokio::net::UnixStream;
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -152,8 +153,8 @@ pub(crate) async fn forward(
             return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
         }
     };
-    let Ok(guest) = upgraded.downcast::<TokioIo<UnixStream>>() else {
-        return Err(Error::internal("an upgraded guest connection was no unix socket"));
+    let Ok(guest) = upgraded.downcast::<TokioIo<ByteStream>>() else {
+        return Err(Error::internal("an upgraded guest connection was none of ours"));
     };
     let inside = Inside {
         kind: Kind::Guest,
@@ -275,7 +276,7 @@ async fn over(session: &LiveSession) -> bool {
     if session.ended().is_some() {
         return true;
     }
-    UnixStream::connect(session.guest_socket()).await.is_err()
+    session.dial_guest().await.is_err()
         && tokio::time::timeout(RECORDED_WITHIN, session.wait_end()).await.is_ok()
 }
 

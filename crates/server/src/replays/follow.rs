@@ -6,9 +6,8 @@ use browserd_api::replays::ReplayEndReason;
 use browserd_api::{ProjectId, Timestamp};
 use browserd_fleet::LiveSession;
 use browserd_fleet::local::{RESCUED, rescued};
-use browserd_protocol::replay::{Ended, ROUTES, SLACK};
+use browserd_protocol::replay::{Ended, SLACK};
 use browserd_store::{BlobKey, ReplayEnd, ReplayRow};
-use http::Method;
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 
@@ -31,19 +30,14 @@ pub(super) fn spawn(app: &App, session: LiveSession, row: ReplayRow) {
 }
 
 async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
-    let path = format!("{ROUTES}/{}", row.id);
     let mut ended = None;
     // Nothing would be recorded of a session that stands by.
     let awake = session.stay_awake();
-    let asked =
-        guest::ask_patiently::<()>(app, session, Method::GET, &format!("{path}/end"), None).await;
-    if let Ok(answer) = asked
-        && let Ok(said) = answer.json::<Ended>()
-    {
+    if let Ok(said) = guest::end(app, session, &row.id).await {
         match fetch(app, recordings, session, row).await {
             Ok(size_bytes) => {
                 record(app, session.project(), row, ended_as(&said, size_bytes)).await;
-                let _ = guest::ask::<()>(app, session, Method::DELETE, &path, None).await;
+                guest::delete(app, session, &row.id).await;
                 return;
             }
             Err(error) => {
@@ -79,9 +73,7 @@ async fn fetch(
     session: &LiveSession,
     row: &ReplayRow,
 ) -> io::Result<u64> {
-    let path = format!("{ROUTES}/{}/file", row.id);
-    let file = guest::file(app, session, &path).await;
-    let file = file.map_err(|error| io::Error::other(error.0.to_string()))?;
+    let file = guest::file(app, session, &row.id).await.map_err(io::Error::other)?;
     let mut file = StreamReader::new(Box::pin(file));
     let limit = recordings.limit_bytes.saturating_add(SLACK);
     let key = BlobKey::replay(session.project(), &row.id);

@@ -1,11 +1,10 @@
 //! The targets of this module.
 
-use browserd_api::ErrorCode;
 use browserd_protocol::replay::{Ended, Started};
 
-use super::guest::{Answer, refused};
 use super::range::{Part, asked};
 use crate::fuzzing::headers::{first_line, headers};
+use crate::relay::Answered;
 
 /// The size of a file, and headers: a part lies in the file and is not empty.
 pub(crate) fn replay_range(data: &[u8]) {
@@ -19,9 +18,9 @@ pub(crate) fn replay_range(data: &[u8]) {
     }
 }
 
-/// What a guest says about a recording: understood as it was meant, or refused in few words.
+/// What a guest says about a recording: understood as it was meant, or not at all.
 pub(crate) fn replay_answers(data: &[u8]) {
-    let answer = Answer(bytes::Bytes::copy_from_slice(data));
+    let answer = Answered(bytes::Bytes::copy_from_slice(data));
     if let Ok(started) = answer.json::<Started>() {
         let again = serde_json::to_vec(&started).unwrap();
         assert_eq!(serde_json::from_slice::<Started>(&again).unwrap(), started);
@@ -30,8 +29,4 @@ pub(crate) fn replay_answers(data: &[u8]) {
         let again = serde_json::to_vec(&ended).unwrap();
         assert_eq!(serde_json::from_slice::<Ended>(&again).unwrap(), ended);
     }
-    let refusal = refused(data);
-    assert!(refusal.0.body().message.chars().count() < 1000);
-    assert!((400..600).contains(&refusal.0.code().status()));
-    assert_ne!(refusal.0.code(), ErrorCode::Unauthorized, "a guest knows nothing of keys");
 }

@@ -8,10 +8,10 @@ use browserd_api::replays::{
 };
 use browserd_api::{ApiError, ErrorDetail, ReplayId};
 use browserd_fleet::LiveSession;
-use browserd_protocol::replay::{Order, ROUTES, Started};
+use browserd_protocol::replay::Order;
 use browserd_rest::{Error, Optional, Result};
 use browserd_store::ReplayRow;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::{Replays, follow, guest, recordings, show};
 use crate::app::App;
@@ -57,8 +57,10 @@ pub(super) async fn start(
 
 async fn begin(app: App, session: LiveSession, order: Order) -> Result<ReplayRow> {
     let _activity = session.activity();
-    let answer = guest::ask(&app, &session, Method::POST, ROUTES, Some(&order)).await?;
-    let started: Started = answer.json()?;
+    let started = match guest::start(&app, &session, &order).await {
+        Ok(started) => started,
+        Err(error) => return Err(error.refusal(&session).await),
+    };
     let row = ReplayRow {
         id: order.replay_id,
         session_id: session.id().clone(),
@@ -66,8 +68,7 @@ async fn begin(app: App, session: LiveSession, order: Order) -> Result<ReplayRow
         end: None,
     };
     if let Err(error) = app.mine::<Replays>(session.project()).insert(&row).await {
-        let path = format!("{ROUTES}/{}", row.id);
-        let _ = guest::ask::<()>(&app, &session, Method::DELETE, &path, None).await;
+        guest::delete(&app, &session, &row.id).await;
         return Err(error);
     }
     follow::spawn(&app, session, row.clone());

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use browserd_protocol::replay::ROUTES;
 use browserd_rest::Result;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::{Replays, find, guest, session};
 use crate::app::App;
@@ -37,13 +36,12 @@ pub(super) async fn stop(
     let row = find(&mine, &session, &replay_id).await?;
     if row.end.is_none() {
         if let Ok(live) = app.sessions(&caller.project).live(session.id.as_str()) {
-            let path = format!("{ROUTES}/{}/stop", row.id);
-            let stopped = guest::ask::<()>(&app, &live, Method::POST, &path, None).await;
+            let stopped = guest::stop(&app, &live, &row.id).await;
             // One that has just ended, or whose session has, is stopped all the same.
             if let (Err(error), None) = (stopped, live.ended())
                 && find(&mine, &session, &replay_id).await?.end.is_none()
             {
-                return Err(error);
+                return Err(error.refusal(&live).await);
             }
         }
         let _ = tokio::time::timeout(FINISHED_WITHIN, app.replays.over(&row.id)).await;

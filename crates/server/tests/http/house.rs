@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::{ProjectId, SessionId};
 use browserd_fleet::{
-    BrowserSocket, Fleet, FleetOptions, Headroom, Instance, ProjectFleet, Runtime, RuntimeEvent,
-    StartError, Urgency,
+    BrowserStream, ByteStream, CommandError, Fleet, FleetOptions, Headroom, Instance, ProjectFleet,
+    Runtime, RuntimeEvent, StartError, Urgency,
 };
 use browserd_protocol::Route;
 use browserd_server::{
@@ -20,7 +20,7 @@ use browserd_server::{
 use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -239,30 +239,30 @@ struct FakeInstance {
 
 #[async_trait]
 impl Instance for FakeInstance {
-    fn guest_socket(&self) -> PathBuf {
-        self.socket.clone()
+    async fn dial_guest(&self) -> io::Result<ByteStream> {
+        Ok(UnixStream::connect(&self.socket).await?.into())
     }
 
-    async fn browser_socket(&self) -> io::Result<BrowserSocket> {
-        Ok(BrowserSocket {
-            stream: TcpStream::connect(("127.0.0.1", self.port)).await?,
+    async fn dial_browser(&self) -> io::Result<BrowserStream> {
+        Ok(BrowserStream {
+            stream: TcpStream::connect(("127.0.0.1", self.port)).await?.into(),
             host: format!("127.0.0.1:{}", self.port),
-            browser_path: "/devtools/browser/11111111-2222-3333-4444-555555555555".into(),
+            path: "/devtools/browser/11111111-2222-3333-4444-555555555555".into(),
         })
     }
 
-    async fn offered_file(&self, ticket: u64) -> io::Result<std::fs::File> {
+    async fn take_file(&self, ticket: u64) -> io::Result<std::fs::File> {
         match self.offered.lock().take() {
             Some((offered, file)) if offered == ticket => Ok(file),
             _ => Err(io::Error::other("no such file is on offer")),
         }
     }
 
-    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> io::Result<()> {
+    async fn assign(&self, _: &SessionConfig, _: &Route, _: bool) -> Result<(), CommandError> {
         Ok(())
     }
 
-    async fn route(&self, route: Route) -> io::Result<()> {
+    async fn route(&self, route: Route) -> Result<(), CommandError> {
         self.routes.lock().push(route);
         Ok(())
     }

@@ -48,6 +48,12 @@ async fn assert_apart(house: &House, many: &str, body: &Value, id_field: &str, m
     assert_eq!(house.get(&format!("{path}/work")).await.status, 200);
 }
 
+/// The path of a new session of the other project.
+async fn browser_elsewhere(house: &House) -> String {
+    let made = house.elsewhere("POST", "/browsers", Some(&json!({"headless": true}))).await;
+    format!("/browsers/{}", id(&made.json()))
+}
+
 #[tokio::test]
 async fn proxies_are_their_projects() {
     let house = House::build().await;
@@ -55,9 +61,13 @@ async fn proxies_are_their_projects() {
     let check = house.elsewhere("POST", "/proxies/work/check", None).await;
     assert_eq!((check.status, check.code().as_str()), (404, "proxy_not_found"));
     let id = house.get("/proxies/work").await.json()["id"].clone();
+    let theirs = browser_elsewhere(&house).await;
     for asked in [json!({"id": id}), json!({"name": "work"})] {
         let body = json!({"headless": true, "proxy": asked});
         let taken = house.elsewhere("POST", "/browsers", Some(&body)).await;
+        assert_eq!(taken.code(), "proxy_not_found", "{}", taken.text());
+        let change = json!({"proxy": asked});
+        let taken = house.elsewhere("PATCH", &theirs, Some(&change)).await;
         assert_eq!(taken.code(), "proxy_not_found", "{}", taken.text());
     }
 }
@@ -67,9 +77,13 @@ async fn profiles_are_their_projects() {
     let house = House::build().await;
     assert_apart(&house, "profiles", &json!({"name": "work"}), "id", "profile_not_found").await;
     let id = house.get("/profiles/work").await.json()["id"].clone();
+    let theirs = browser_elsewhere(&house).await;
     for asked in [json!({"id": id}), json!({"name": "work"})] {
         let body = json!({"headless": true, "profile": asked});
         let taken = house.elsewhere("POST", "/browsers", Some(&body)).await;
+        assert_eq!(taken.code(), "profile_not_found", "{}", taken.text());
+        let change = json!({"profile": asked});
+        let taken = house.elsewhere("PATCH", &theirs, Some(&change)).await;
         assert_eq!(taken.code(), "profile_not_found", "{}", taken.text());
     }
 

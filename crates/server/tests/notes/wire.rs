@@ -17,7 +17,7 @@ browserd_api::cuid2_id! {
 
 /// A note.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Note {
+pub(crate) struct Note {
     /// Id.
     pub(super) id: NoteId,
     /// Name, unique.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use browserd_api::ApiError;
 use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
 use browserd_chromium::policy;
-use browserd_fleet::NewSession;
+use browserd_fleet::{NewSession, ProfileChoice, ProxyChoice};
 use browserd_protocol::Route;
 use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::profile::{self, ProfileAsked, ProfileSelection};
-use super::proxy::{self, ProxyAsked, ProxySelection};
+use super::profile::{self, ProfileSelection};
+use super::proxy::{self, ProxySelection};
 use super::{TIMEOUT, location, region, start_url, tags, unbuilt, viewport};
 use crate::fields::{Faults, Object, name};
 
@@ -86,9 +86,9 @@ pub(crate) struct Creation {
     /// The session, but for its way out.
     pub(crate) new: NewSession,
     /// The way out, if one was asked for.
-    pub(crate) proxy: Option<ProxyAsked>,
+    pub(crate) proxy: Option<ProxyChoice>,
     /// The profile, if one was asked for.
-    pub(crate) profile: Option<ProfileAsked>,
+    pub(crate) profile: Option<ProfileChoice>,
 }
 
 /// Checks a creation; also answers with the fields this version does not know.
@@ -147,7 +147,7 @@ fn read(
     mut object: Object<'_>,
     faults: &mut Faults,
     unknown: &mut Vec<String>,
-) -> (CreateBrowser, Option<ProxyAsked>, Option<ProfileAsked>) {
+) -> (CreateBrowser, Option<ProxyChoice>, Option<ProfileChoice>) {
     let proxy = proxy::read(&mut object, faults, unknown);
     let profile = object.take("profile").and_then(|value| profile::read(value, faults, unknown));
     let asked = CreateBrowser {

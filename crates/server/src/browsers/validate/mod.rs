@@ -13,10 +13,8 @@ mod update;
 mod viewport;
 
 pub(crate) use create::{CreateBrowser, Creation, Defaults, NO_PROFILE, create};
-pub(crate) use profile::ProfileAsked;
-pub(crate) use proxy::ProxyAsked;
 pub(crate) use unbuilt::{create_fields, update_fields};
-pub(crate) use update::{Change, UpdateBrowser, update};
+pub(crate) use update::{UpdateBrowser, update};
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! The profile a session asks for.
 
 use browserd_api::ProfileId;
+use browserd_fleet::ProfileChoice;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -19,21 +20,12 @@ pub(crate) struct ProfileSelection {
     save_changes: Option<bool>,
 }
 
-/// The profile that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProfileAsked {
-    /// Its id or name.
-    pub(crate) id_or_name: String,
-    /// Whether it is saved.
-    pub(crate) save_changes: bool,
-}
-
 /// Reads `profile`.
 pub(super) fn read(
     value: &Value,
     faults: &mut Faults,
     unknown: &mut Vec<String>,
-) -> Option<ProfileAsked> {
+) -> Option<ProfileChoice> {
     let mut object = Object::read("profile", value, faults)?;
     let by_id = object.text("id", faults);
     let by_name = object.text("name", faults);
@@ -51,7 +43,7 @@ pub(super) fn read(
             return None;
         }
     };
-    Some(ProfileAsked { id_or_name: id_or_name.to_owned(), save_changes })
+    Some(ProfileChoice { id_or_name: id_or_name.to_owned(), save_changes })
 }
 
 #[cfg(test)]
@@ -69,7 +61,7 @@ mod tests {
             faults.into_result().map(|()| asked.unwrap()).map_err(|faults| faults[0].code.clone())
         };
         let good = |id_or_name: &str, save_changes| {
-            Ok(ProfileAsked { id_or_name: id_or_name.to_owned(), save_changes })
+            Ok(ProfileChoice { id_or_name: id_or_name.to_owned(), save_changes })
         };
         assert_eq!(asked(json!({"id": ID})), good(ID, false));
         assert_eq!(asked(json!({"name": "a", "save_changes": true})), good("a", true));

@@ -2,6 +2,7 @@
 
 use browserd_api::ProxyId;
 use browserd_api::proxies::ProxyMode;
+use browserd_fleet::ProxyChoice;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -19,26 +20,15 @@ pub(crate) struct ProxySelection {
     mode: Option<ProxyMode>,
 }
 
-/// The way out that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ProxyAsked {
-    /// Without a proxy.
-    Direct,
-    /// Through this one.
-    Id(ProxyId),
-    /// Through the one with this name.
-    Name(String),
-}
-
 /// Takes `proxy` and `proxy_id`; none when neither says anything.
 pub(super) fn read(
     object: &mut Object<'_>,
     faults: &mut Faults,
     unknown: &mut Vec<String>,
-) -> Option<ProxyAsked> {
+) -> Option<ProxyChoice> {
     let by_id = match object.text("proxy_id", faults) {
         None => None,
-        Some("") => Some(ProxyAsked::Direct),
+        Some("") => Some(ProxyChoice::Direct),
         Some(text) => id("proxy_id", text, faults),
     };
     let Some(value) = object.take("proxy") else { return by_id };
@@ -48,7 +38,7 @@ pub(super) fn read(
     selection(value, faults, unknown)
 }
 
-fn selection(value: &Value, faults: &mut Faults, unknown: &mut Vec<String>) -> Option<ProxyAsked> {
+fn selection(value: &Value, faults: &mut Faults, unknown: &mut Vec<String>) -> Option<ProxyChoice> {
     let mut object = Object::read("proxy", value, faults)?;
     let by_id = object.text("id", faults);
     let by_name = object.text("name", faults);
@@ -56,8 +46,8 @@ fn selection(value: &Value, faults: &mut Faults, unknown: &mut Vec<String>) -> O
     unknown.extend(object.unknown());
     match (by_id, by_name, mode) {
         (Some(text), None, None) => id("proxy.id", text, faults),
-        (None, Some(name), None) => Some(ProxyAsked::Name(name.to_owned())),
-        (None, None, Some("direct" | "default")) => Some(ProxyAsked::Direct),
+        (None, Some(name), None) => Some(ProxyChoice::Name(name.to_owned())),
+        (None, None, Some("direct" | "default")) => Some(ProxyChoice::Direct),
         (None, None, Some(_)) => {
             faults.add("proxy.mode", "must be direct or default");
             None
@@ -69,8 +59,8 @@ fn selection(value: &Value, faults: &mut Faults, unknown: &mut Vec<String>) -> O
     }
 }
 
-fn id(field: &str, text: &str, faults: &mut Faults) -> Option<ProxyAsked> {
-    let id = text.parse().ok().map(ProxyAsked::Id);
+fn id(field: &str, text: &str, faults: &mut Faults) -> Option<ProxyChoice> {
+    let id = text.parse().ok().map(ProxyChoice::Id);
     if id.is_none() {
         faults.add(field, "must be a proxy's id (24 lower-case letters and digits)");
     }
@@ -85,7 +75,7 @@ mod tests {
 
     const ID: &str = "n8b2kq0w5v7yx3mz1c6jtdhr";
 
-    fn asked(body: &Value) -> Result<Option<ProxyAsked>, Vec<String>> {
+    fn asked(body: &Value) -> Result<Option<ProxyChoice>, Vec<String>> {
         let mut faults = Faults::default();
         let mut object = Object::read("", body, &mut faults).unwrap();
         let asked = read(&mut object, &mut faults, &mut Vec::new());
@@ -97,16 +87,16 @@ mod tests {
 
     #[test]
     fn one_way_out_is_asked_for() {
-        let id = Some(ProxyAsked::Id(ID.parse().unwrap()));
+        let id = Some(ProxyChoice::Id(ID.parse().unwrap()));
         for (body, out) in [
             (json!({}), None),
             (json!({"proxy": null, "proxy_id": null}), None),
             (json!({"proxy": {"id": ID}}), id.clone()),
             (json!({"proxy_id": ID}), id),
-            (json!({"proxy": {"name": "a"}}), Some(ProxyAsked::Name("a".into()))),
-            (json!({"proxy": {"mode": "direct"}}), Some(ProxyAsked::Direct)),
-            (json!({"proxy": {"mode": "default"}}), Some(ProxyAsked::Direct)),
-            (json!({"proxy_id": ""}), Some(ProxyAsked::Direct)),
+            (json!({"proxy": {"name": "a"}}), Some(ProxyChoice::Name("a".into()))),
+            (json!({"proxy": {"mode": "direct"}}), Some(ProxyChoice::Direct)),
+            (json!({"proxy": {"mode": "default"}}), Some(ProxyChoice::Direct)),
+            (json!({"proxy_id": ""}), Some(ProxyChoice::Direct)),
         ] {
             assert_eq!(asked(&body), Ok(out), "{body}");
         }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use browserd_api::ApiError;
-use browserd_fleet::SessionPatch;
+use browserd_fleet::Change;
 use browserd_rest::Error;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::profile::{self, ProfileAsked, ProfileSelection};
-use super::proxy::{self, ProxyAsked, ProxySelection};
+use super::profile::{self, ProfileSelection};
+use super::proxy::{self, ProxySelection};
 use super::{TIMEOUT, location, start_url, tags, unbuilt, viewport};
 use crate::fields::{Faults, Object, name};
 
@@ -85,18 +85,6 @@ pub(crate) struct UpdateViewport {
     force: Option<bool>,
 }
 
-/// A change that fits.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Change {
-    pub(crate) patch: SessionPatch,
-    /// Change the viewport in spite of those who watch the screen.
-    pub(crate) force: bool,
-    /// Another way out; the patch says nothing of it.
-    pub(crate) proxy: Option<ProxyAsked>,
-    /// The profile to load, likewise.
-    pub(crate) profile: Option<ProfileAsked>,
-}
-
 /// Checks a change; also answers with the fields this version does not know.
 pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
     let mut faults = Faults::default();
@@ -106,28 +94,27 @@ pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
         change.profile = object
             .take("profile")
             .and_then(|value| profile::read(value, &mut faults, &mut unknown));
-        let patch = &mut change.patch;
-        patch.name = match object.text("name", &mut faults) {
+        change.name = match object.text("name", &mut faults) {
             Some("") => Some(None),
             Some(text) => name(text, &mut faults).map(Some),
             None => None,
         };
-        patch.tags = object.take("tags").and_then(|value| tags(value, &mut faults));
+        change.tags = object.take("tags").and_then(|value| tags(value, &mut faults));
         if let Some(value) = object.take("viewport")
             && let Some(asked) = viewport::read(value, true, &mut faults, &mut unknown)
         {
-            patch.viewport = Some(asked.viewport);
-            change.force = asked.force;
+            change.viewport = Some(asked);
         }
         if let Some(value) = object.take("location") {
-            (patch.timezone, patch.locale) =
+            (change.timezone, change.locale) =
                 location::read_change(value, &mut faults, &mut unknown);
         }
-        patch.start_url = object
+        change.start_url = object
             .text("start_url", &mut faults)
             .filter(|text| !text.is_empty())
             .and_then(|text| start_url::read(text, &mut faults));
-        patch.timeout_seconds = object.number("timeout_seconds", TIMEOUT.0, TIMEOUT.1, &mut faults);
+        change.timeout_seconds =
+            object.number("timeout_seconds", TIMEOUT.0, TIMEOUT.1, &mut faults);
         unbuilt::refuse_in_update(&mut object, &mut faults);
         for field in FIXED {
             if object.take(field).is_some() {
@@ -146,6 +133,7 @@ pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
 #[cfg(test)]
 mod tests {
     use browserd_api::browser::Viewport;
+    use browserd_fleet::Resize;
     use serde_json::json;
 
     use super::*;
@@ -159,12 +147,12 @@ mod tests {
     fn what_may_change_changes() {
         let (change, unknown) =
             update(&json!({"name": "a", "tags": {"k": "v"}, "later": 1})).unwrap();
-        assert_eq!(change.patch.name, Some(Some("a".to_owned())));
-        assert_eq!(change.patch.tags.unwrap()["k"], "v");
+        assert_eq!(change.name, Some(Some("a".to_owned())));
+        assert_eq!(change.tags.unwrap()["k"], "v");
         assert_eq!(unknown, ["later"]);
         let (change, _) = update(&json!({"name": "", "tags": {}})).unwrap();
-        assert_eq!(change.patch.name, Some(None));
-        assert_eq!(change.patch.tags, Some(BTreeMap::new()));
+        assert_eq!(change.name, Some(None));
+        assert_eq!(change.tags, Some(BTreeMap::new()));
         let nothing = json!({
             "name": null, "telemetry": {}, "viewport": null, "location": null, "start_url": "",
         });
@@ -176,11 +164,11 @@ mod tests {
         }))
         .unwrap();
         let viewport = Viewport { width: 800, height: 600, refresh_rate: Some(60) };
-        assert_eq!((change.patch.viewport, change.force), (Some(viewport), true));
-        assert_eq!(change.patch.start_url.as_deref(), Some("https://example.com/"));
-        assert_eq!(change.patch.timeout_seconds, Some(90));
-        assert_eq!(change.patch.timezone, Some(None));
-        assert_eq!(change.patch.locale, Some(Some("de-DE".into())));
+        assert_eq!(change.viewport, Some(Resize { viewport, force: true }));
+        assert_eq!(change.start_url.as_deref(), Some("https://example.com/"));
+        assert_eq!(change.timeout_seconds, Some(90));
+        assert_eq!(change.timezone, Some(None));
+        assert_eq!(change.locale, Some(Some("de-DE".into())));
         assert_eq!(unknown, ["viewport.depth", "location.city"]);
     }
 

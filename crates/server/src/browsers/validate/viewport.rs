@@ -1,16 +1,10 @@
 //! The size of the window.
 
 use browserd_api::browser::Viewport;
+use browserd_fleet::Resize;
 use serde_json::Value;
 
 use crate::fields::{Faults, Object};
-
-/// A window size asked for, and whether it is to be set in spite of those who watch the screen
-/// (asked in changes only).
-pub(super) struct Asked {
-    pub(super) viewport: Viewport,
-    pub(super) force: bool,
-}
 
 /// Reads `viewport`; a refresh rate left out follows from the size.
 pub(super) fn read(
@@ -18,7 +12,7 @@ pub(super) fn read(
     takes_force: bool,
     faults: &mut Faults,
     unknown: &mut Vec<String>,
-) -> Option<Asked> {
+) -> Option<Resize> {
     let mut object = Object::read("viewport", value, faults)?;
     let before = faults.len();
     for field in ["width", "height"] {
@@ -36,7 +30,7 @@ pub(super) fn read(
     }
     let (width, height) = (width?, height?);
     let refresh_rate = Some(refresh_rate.unwrap_or_else(|| rate(width, height)));
-    Some(Asked { viewport: Viewport { width, height, refresh_rate }, force })
+    Some(Resize { viewport: Viewport { width, height, refresh_rate }, force })
 }
 
 /// Frames a second that fit a size: the more pixels, the fewer.

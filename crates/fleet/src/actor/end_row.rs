@@ -1,0 +1,47 @@
+//! Recording a session's end, now or later.
+
+use std::time::Duration;
+
+use browserd_api::browser::EndReason;
+use browserd_api::{SessionId, Timestamp};
+use browserd_store::{Rows, SessionRow, StoreError};
+
+/// How often the end of a session is tried to be recorded once it has been cleared away, and the
+/// wait before the second time; it doubles. A full disk is the likely cause, and clearing the
+/// session away the likely cure.
+const RECORD_TRIES: u32 = 6;
+const RECORD_PAUSE: Duration = Duration::from_millis(500);
+
+/// An end that is still to be recorded.
+pub(super) struct Unrecorded {
+    pub(super) at: Timestamp,
+    pub(super) reason: EndReason,
+    pub(super) detail: Option<String>,
+}
+
+pub(super) async fn record(
+    rows: Rows<'_, SessionRow>,
+    id: &SessionId,
+    end: &Unrecorded,
+) -> Result<(), StoreError> {
+    rows.end(id, end.at, end.reason, end.detail.as_deref()).await
+}
+
+/// Records an end that the store refused before. Should it go on refusing, `DELETE` or the next
+/// server's start will do it.
+pub(super) async fn record_at_last(
+    rows: Rows<'_, SessionRow>,
+    id: &SessionId,
+    end: Option<Unrecorded>,
+) {
+    let Some(end) = end else { return };
+    let mut pause = RECORD_PAUSE;
+    for _ in 0..RECORD_TRIES {
+        match record(rows, id, &end).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(session = %id, %error, "an end is not recorded"),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}

@@ -1,0 +1,63 @@
+//! Who inside wants the session to stay awake while no client uses it.
+
+use browserd_protocol::GuestReport;
+use tokio::sync::watch;
+
+use crate::shim::ShimLine;
+
+/// Counts them. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Awake(std::sync::Arc<watch::Sender<usize>>);
+
+impl Awake {
+    /// The session does not stand by until what this answers is dropped.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.0.send_modify(|count| *count += 1);
+        Hold(self.clone())
+    }
+
+    /// Tells the shim whenever the first comes or the last goes.
+    pub async fn report(self, shim: ShimLine) {
+        let mut count = self.0.subscribe();
+        let mut told = false;
+        while let Ok(wanted) = count.wait_for(|count| (*count > 0) != told).await.map(|n| *n > 0) {
+            shim.report(GuestReport::StayAwake { wanted }).await;
+            told = wanted;
+        }
+    }
+}
+
+/// Held by whoever wants the session awake.
+#[derive(Debug)]
+pub struct Hold(Awake);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_and_the_last_are_told() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (shim, _commands) = ShimLine::new(theirs).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut lines = BufReader::new(tokio::net::UnixStream::from_std(ours).unwrap()).lines();
+        let awake = Awake::default();
+        tokio::spawn(awake.clone().report(shim));
+        let (first, second) = (awake.hold(), awake.hold());
+        let mut told = async || lines.next_line().await.unwrap().unwrap();
+        let report = |wanted| serde_json::to_string(&GuestReport::StayAwake { wanted }).unwrap();
+        assert_eq!(told().await, report(true));
+        drop(first);
+        drop(second);
+        assert_eq!(told().await, report(false));
+    }
+}
