@@ -105,19 +105,20 @@ async fn sessions_are_their_projects() {
     let body = json!({"headless": true, "name": "work"});
     assert_apart(&house, "browsers", &body, "session_id", "browser_not_found").await;
     let session = house.get("/browsers/work").await.json();
-    for id_or_name in ["work", &id(&session)] {
-        for below in ["process", "replays"] {
-            let path = format!("/browsers/{id_or_name}/{below}");
-            let answer = house.elsewhere("GET", &path, None).await;
-            assert_eq!(
-                (answer.status, answer.code().as_str()),
-                (404, "browser_not_found"),
-                "{path}"
-            );
-        }
-        let ended = format!("/browsers/{id_or_name}?include_deleted=true");
-        assert_eq!(house.elsewhere("GET", &ended, None).await.status, 404);
+    let by_id = format!("/browsers/{}", id(&session));
+    for path in [
+        "/browsers/work/process".to_owned(),
+        format!("{by_id}/process"),
+        format!("{by_id}/replays"),
+        format!("{by_id}?include_deleted=true"),
+    ] {
+        let answer = house.elsewhere("GET", &path, None).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "browser_not_found"), "{path}");
     }
+    // The name is that of the one that has ended there.
+    let ended = house.elsewhere("GET", "/browsers/work?include_deleted=true", None).await.json();
+    assert_ne!(id(&ended), id(&session));
+    assert!(ended["deleted_at"].is_string());
     assert_eq!(house.get("/browsers/work/process").await.status, 200);
 
     // A token is for one session, whichever project it is of.

@@ -165,6 +165,6 @@ async fn rows_are_searched_by_name_and_id<T: Sample>(store: &dyn Store) {
     }
     assert_eq!(by_query("").await.len(), 2);
     assert!(by_query(&greek[0][..23]).await.is_empty());
-    assert_eq!(by_name("δοκιμή greek").await, greek);
+    assert_eq!(by_name("δοκιμή STRAßE").await, greek);
     assert!(by_name("δοκιμή").await.is_empty());
 }
