@@ -6,6 +6,8 @@
 mod cli;
 mod doctor;
 mod first_key;
+#[cfg(test)]
+mod layers;
 mod logs;
 #[cfg(test)]
 mod openapi;

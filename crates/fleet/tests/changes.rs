@@ -251,11 +251,10 @@ async fn a_deleted_proxy_is_found_where_it_is_just_being_taken() {
     let (other, _) = fleet.create(new(None, 60)).await.unwrap();
     let services = Services::with_resizes(0);
     let proxy = ProxyId::generate();
-    let first = changing(&fleet, &id, sized(800), &services);
+    // The change is under way, and has taken the proxy.
+    let change = Change { proxy: Some(ProxyChoice::Id(proxy.clone())), ..sized(800) };
+    let taking = changing(&fleet, &id, change, &services);
     until(|| services.resizing()).await;
-    // It waits its turn, with the proxy it is to take.
-    let taking = changing(&fleet, &id, proxied(ProxyChoice::Id(proxy.clone())), &services);
-    tokio::task::yield_now().await;
     let closing = tokio::spawn({
         let (fleet, proxy) = (fleet.clone(), proxy.clone());
         async move { fleet.close_proxy(&proxy).await }
@@ -264,7 +263,6 @@ async fn a_deleted_proxy_is_found_where_it_is_just_being_taken() {
     fleet.change(other.id.as_str(), tagged("at once"), Services::new()).await.unwrap();
     assert!(!closing.is_finished());
     services.resizes.add_permits(1);
-    first.await.unwrap().unwrap();
     taking.await.unwrap().unwrap();
     closing.await.unwrap();
     assert_eq!(*fake.gateway.taken.lock(), [route_of(&proxy), Route::Closed]);
