@@ -74,8 +74,10 @@ impl SqliteStore {
     /// The same with more tables, which `schema` makes: for a resource that is being tried.
     pub async fn in_memory_with(schema: &'static str) -> Result<Self, StoreError> {
         // Every connection to `:memory:` is a database of its own: there can only be one.
+        // Nor may it be tested before a use: a query given up in that moment takes the connection with it.
         let only = SqlitePoolOptions::new()
             .max_connections(1)
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(SqliteConnectOptions::new().in_memory(true).foreign_keys(true))
