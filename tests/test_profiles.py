@@ -92,8 +92,7 @@ def profile(kernel: Kernel) -> Iterator[Any]:
 
 
 def blobs(server: Server) -> list[str]:
-    folder = server.state_dir / "blobs" / "profiles"
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
+    return sorted(str(path) for path in server.state_dir.glob("blobs/projects/*/profiles/**/*") if path.is_file())
 
 
 def login(page: Page, site: Site, mark: str) -> None:

@@ -1,4 +1,4 @@
-//! Ids: 24-character cuid2 for sessions, recordings, proxies and profiles, UUIDs for processes.
+//! Ids: 24-character cuid2 for projects and what is in them, UUIDs for processes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,11 +12,16 @@ use uuid::Uuid;
 #[error("not a valid id")]
 pub struct InvalidId;
 
-/// Defines an id that is a cuid2 of 24 characters.
+/// Defines an id that is a cuid2 of 24 characters. For ids outside this file, beside what they name:
+/// the crate needs serde and utoipa.
+#[macro_export]
 macro_rules! cuid2_id {
     ($(#[doc = $doc:literal])* $name:ident, $example:literal) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[derive(
+            Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+        )]
         #[serde(try_from = "String", into = "String")]
         #[schema(value_type = String, pattern = "^[a-z][a-z0-9]{23}$", examples($example))]
         pub struct $name(String);
@@ -25,7 +30,7 @@ macro_rules! cuid2_id {
             /// A fresh id.
             #[must_use]
             pub fn generate() -> Self {
-                Self(cuid2::create_id())
+                Self($crate::ids::new_cuid2())
             }
 
             /// The id as it stands in URLs and file names.
@@ -35,18 +40,18 @@ macro_rules! cuid2_id {
             }
         }
 
-        impl FromStr for $name {
-            type Err = InvalidId;
+        impl std::str::FromStr for $name {
+            type Err = $crate::ids::InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                if is_cuid2(text) { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+            fn from_str(text: &str) -> std::result::Result<Self, $crate::ids::InvalidId> {
+                if $crate::ids::is_cuid2(text) { Ok(Self(text.to_owned())) } else { Err($crate::ids::InvalidId) }
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = InvalidId;
+            type Error = $crate::ids::InvalidId;
 
-            fn try_from(text: String) -> Result<Self, InvalidId> {
+            fn try_from(text: String) -> std::result::Result<Self, $crate::ids::InvalidId> {
                 text.parse()
             }
         }
@@ -57,16 +62,24 @@ macro_rules! cuid2_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
 
+#[doc(hidden)]
+#[must_use]
+pub fn new_cuid2() -> String {
+    cuid2::create_id()
+}
+
 /// `^[a-z][a-z0-9]{23}$`.
-fn is_cuid2(text: &str) -> bool {
+#[doc(hidden)]
+#[must_use]
+pub fn is_cuid2(text: &str) -> bool {
     text.len() == 24
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
@@ -91,6 +104,29 @@ cuid2_id! {
 cuid2_id! {
     /// A profile; of the same form as a [`SessionId`].
     ProfileId, "p4t9xk2c7w0vqz5m1b8ydhrn"
+}
+
+cuid2_id! {
+    /// A project: what belongs to one is not there for the others. Of the same form as a [`SessionId`].
+    ProjectId, "default00000000000000000"
+}
+
+impl ProjectId {
+    /// The id of the project that is always there, and that everything from before projects is in.
+    pub const DEFAULT: &str = "default00000000000000000";
+
+    /// Whether this is the project that is always there.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0 == Self::DEFAULT
+    }
+}
+
+/// The project that is always there.
+impl Default for ProjectId {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
 }
 
 /// A process inside a session.
@@ -149,6 +185,12 @@ mod tests {
         ] {
             assert_eq!(text.parse::<SessionId>(), Err(InvalidId), "{text}");
         }
+    }
+
+    #[test]
+    fn the_default_projects_id_is_one() {
+        assert_eq!(ProjectId::DEFAULT.parse(), Ok(ProjectId::default()));
+        assert!(ProjectId::default().is_default() && !ProjectId::generate().is_default());
     }
 
     #[test]

@@ -22,5 +22,5 @@ pub mod secret;
 pub mod time;
 
 pub use error::{ApiError, ErrorBody, ErrorCode, ErrorDetail};
-pub use ids::{ProcessId, ProfileId, ProxyId, ReplayId, SessionId};
+pub use ids::{ProcessId, ProfileId, ProjectId, ProxyId, ReplayId, SessionId};
 pub use time::Timestamp;

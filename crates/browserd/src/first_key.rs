@@ -13,19 +13,22 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use browserd_api::Timestamp;
 use browserd_api::secret::{ExposeSecret, SecretString, api_key};
+use browserd_api::{ProjectId, Timestamp};
+use browserd_server::{ApiKey, Permissions};
 use browserd_store::{ApiKeyRow, Store, hash_api_key};
 
 use crate::state::{random, read_secret, write_secret};
 
 const FILE: &str = "api-key";
+/// The id of the key in the variable.
+const CHOSEN: &str = "chosen";
 
 /// The keys that are valid, and the one to show.
 #[derive(Debug)]
 pub(crate) struct FirstKeys {
-    /// Hashes of all valid keys.
-    pub(crate) hashes: Vec<[u8; 32]>,
+    /// All valid keys.
+    pub(crate) keys: Vec<ApiKey>,
     /// The key that was just made, which nobody has seen yet.
     pub(crate) made: Option<MadeKey>,
 }
@@ -43,12 +46,13 @@ pub(crate) async fn establish(
     store: &dyn Store,
     state_dir: &Path,
 ) -> Result<FirstKeys> {
-    let mut hashes: Vec<_> = store.api_keys().await?.into_iter().map(|row| row.hash).collect();
+    let kept = store.everywhere::<ApiKeyRow>().all().await?;
+    let mut keys: Vec<_> = kept.into_iter().map(|(project, row)| good(project, &row)).collect();
     if let Some(key) = chosen {
-        hashes.push(hash_api_key(key));
+        keys.push(good(ProjectId::default(), &row(CHOSEN, key)));
     }
-    if !hashes.is_empty() {
-        return Ok(FirstKeys { hashes, made: None });
+    if !keys.is_empty() {
+        return Ok(FirstKeys { keys, made: None });
     }
     let file = state_dir.join(FILE);
     let (key, is_new) = match read_secret(&file)? {
@@ -59,15 +63,20 @@ pub(crate) async fn establish(
             (key, true)
         }
     };
-    let hash = hash_api_key(&key);
-    let row = ApiKeyRow {
-        id: "first".to_owned(),
-        name: "first key".to_owned(),
-        hash,
-        created_at: Timestamp::now(),
-    };
-    store.insert_api_key(&row).await?;
-    Ok(FirstKeys { hashes: vec![hash], made: is_new.then_some(MadeKey { key, file }) })
+    let (project, row) = (ProjectId::default(), row("first", &key));
+    store.rows(&project).insert(&row).await?;
+    Ok(FirstKeys { keys: vec![good(project, &row)], made: is_new.then_some(MadeKey { key, file }) })
+}
+
+/// What is kept of a key.
+fn row(id: &str, key: &SecretString) -> ApiKeyRow {
+    let (id, name) = (id.to_owned(), format!("{id} key"));
+    ApiKeyRow { id, name, hash: hash_api_key(key), created_at: Timestamp::now() }
+}
+
+/// A key of which this is kept.
+fn good(project: ProjectId, row: &ApiKeyRow) -> ApiKey {
+    ApiKey { id: row.id.clone(), hash: row.hash, project, permissions: Permissions::All }
 }
 
 fn parse(bytes: Vec<u8>, file: &Path) -> Result<SecretString> {
@@ -107,6 +116,10 @@ mod tests {
         SqliteStore::in_memory().await.unwrap()
     }
 
+    fn hashes(keys: &[ApiKey]) -> Vec<[u8; 32]> {
+        keys.iter().map(|key| key.hash).collect()
+    }
+
     #[tokio::test]
     async fn a_key_is_made_once_and_shown_once() {
         let folder = tempfile::tempdir().unwrap();
@@ -115,7 +128,7 @@ mod tests {
         let made = first.made.expect("it was made");
         let key = made.key.expose_secret().to_owned();
         assert!(key.starts_with("sk_") && key.len() == 35, "{key}");
-        assert_eq!(first.hashes, [hash_api_key(&made.key)]);
+        assert_eq!(hashes(&first.keys), [hash_api_key(&made.key)]);
 
         let file = folder.path().join("api-key");
         assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), key);
@@ -127,7 +140,7 @@ mod tests {
 
         let second = establish(None, &store, folder.path()).await.unwrap();
         assert!(second.made.is_none());
-        assert_eq!(second.hashes, first.hashes);
+        assert_eq!(second.keys, first.keys);
     }
 
     #[tokio::test]
@@ -136,9 +149,10 @@ mod tests {
         let first = establish(None, &store().await, folder.path()).await.unwrap();
         let fresh = store().await;
         let second = establish(None, &fresh, folder.path()).await.unwrap();
-        assert_eq!(second.hashes, first.hashes);
+        assert_eq!(second.keys, first.keys);
         assert!(second.made.is_none());
-        assert_eq!(fresh.api_keys().await.unwrap().len(), 1);
+        let kept = (&fresh as &dyn Store).everywhere::<ApiKeyRow>().all().await.unwrap();
+        assert_eq!(kept.len(), 1);
     }
 
     #[tokio::test]
@@ -147,15 +161,15 @@ mod tests {
         let store = store().await;
         let (one, two) = (SecretString::from("sk_one"), SecretString::from("sk_two"));
         let keys = establish(Some(&one), &store, folder.path()).await.unwrap();
-        assert_eq!(keys.hashes, [hash_api_key(&one)]);
+        assert_eq!(hashes(&keys.keys), [hash_api_key(&one)]);
         assert!(keys.made.is_none());
         let keys = establish(Some(&two), &store, folder.path()).await.unwrap();
-        assert_eq!(keys.hashes, [hash_api_key(&two)]);
+        assert_eq!(hashes(&keys.keys), [hash_api_key(&two)]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         // Without it one is made after all, and stays valid beside the next chosen one.
         let made = establish(None, &store, folder.path()).await.unwrap();
         let both = establish(Some(&one), &store, folder.path()).await.unwrap();
-        assert_eq!(both.hashes, [made.hashes[0], hash_api_key(&one)]);
+        assert_eq!(hashes(&both.keys), [made.keys[0].hash, hash_api_key(&one)]);
     }
 
     #[tokio::test]

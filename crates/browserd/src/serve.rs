@@ -161,7 +161,7 @@ async fn serve(
         }),
         ..ServerConfig::new(public_url, state.token_secret()?, browserd_guest::openapi())
     };
-    let server = Server::new(config, fleet, ApiKeys::new(keys.hashes));
+    let server = Server::new(config, fleet, ApiKeys::new(keys.keys));
     if let Some(made) = keys.made {
         made.announce(&url)?;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use browserd_api::SessionId;
+use browserd_api::{ProjectId, SessionId};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
@@ -19,7 +19,21 @@ pub(crate) struct Directory {
 struct Entries {
     actors: HashMap<SessionId, mpsc::Sender<Command>>,
     live: HashMap<SessionId, LiveSession>,
-    names: HashMap<String, SessionId>,
+    names: HashMap<ProjectId, HashMap<String, SessionId>>,
+}
+
+impl Entries {
+    /// Gives a session's name to it, or takes the one it had away.
+    fn name(&mut self, project: &ProjectId, id: &SessionId, name: Option<&str>) {
+        let names = self.names.entry(project.clone()).or_default();
+        names.retain(|_, holder| holder != id);
+        if let Some(name) = name {
+            names.insert(name.to_owned(), id.clone());
+        }
+        if names.is_empty() {
+            self.names.remove(project);
+        }
+    }
 }
 
 impl Directory {
@@ -31,17 +45,16 @@ impl Directory {
     /// Lets clients in.
     pub(crate) fn open(&self, name: Option<&str>, live: LiveSession) {
         let mut entries = self.entries.write();
-        if let Some(name) = name {
-            entries.names.insert(name.to_owned(), live.id().clone());
-        }
+        entries.name(live.project(), live.id(), name);
         entries.live.insert(live.id().clone(), live);
     }
 
     /// Shuts clients out; answers whether they were in.
     pub(crate) fn close(&self, id: &SessionId) -> bool {
         let mut entries = self.entries.write();
-        entries.names.retain(|_, holder| holder != id);
-        entries.live.remove(id).is_some()
+        let Some(live) = entries.live.remove(id) else { return false };
+        entries.name(live.project(), id, None);
+        true
     }
 
     /// Removes the session's entry once nothing is left of it.
@@ -52,17 +65,18 @@ impl Directory {
 
     pub(crate) fn rename(&self, id: &SessionId, name: Option<&str>) {
         let mut entries = self.entries.write();
-        entries.names.retain(|_, holder| holder != id);
-        if let Some(name) = name {
-            entries.names.insert(name.to_owned(), id.clone());
-        }
+        let Some(project) = entries.live.get(id).map(|live| live.project().clone()) else { return };
+        entries.name(&project, id, name);
     }
 
-    /// A session that clients may use.
-    pub(crate) fn live(&self, id_or_name: &str) -> Option<LiveSession> {
+    /// A session of a project that clients may use.
+    pub(crate) fn live(&self, project: &ProjectId, id_or_name: &str) -> Option<LiveSession> {
         let entries = self.entries.read();
         let by_id = id_or_name.parse().ok().and_then(|id: SessionId| entries.live.get(&id));
-        by_id.or_else(|| entries.live.get(entries.names.get(id_or_name)?)).cloned()
+        by_id
+            .filter(|live| live.project() == project)
+            .or_else(|| entries.live.get(entries.names.get(project)?.get(id_or_name)?))
+            .cloned()
     }
 
     /// Ids of the sessions that clients may use.

@@ -1,13 +1,14 @@
 //! The fleet: all sessions of this server.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_api::{ProxyId, SessionId, Timestamp};
-use browserd_store::{SessionRow, Store, StoreError};
+use browserd_api::{ProjectId, ProxyId, SessionId, Timestamp};
+use browserd_store::{Rows, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,21 @@ pub struct Fleet {
     stop_keeper: CancellationToken,
     tasks: TaskTracker,
     closing: Arc<AtomicBool>,
+}
+
+/// The sessions of one project of a fleet: those of others are not there. Cheap to clone.
+#[derive(Clone)]
+pub struct ProjectFleet {
+    fleet: Fleet,
+    project: ProjectId,
+}
+
+impl Deref for ProjectFleet {
+    type Target = Fleet;
+
+    fn deref(&self) -> &Fleet {
+        &self.fleet
+    }
 }
 
 /// How a fleet is run.
@@ -99,7 +115,10 @@ impl Fleet {
             .await
             .map_err(|error| FleetError::Unreachable(format!("clearing up: {error}")))?;
         let detail = Some("the server that held the session went away");
-        let lost = store.end_all_sessions(Timestamp::now(), EndReason::HostLost, detail).await?;
+        let lost = store
+            .everywhere::<SessionRow>()
+            .end_all(Timestamp::now(), EndReason::HostLost, detail)
+            .await?;
         if lost > 0 || !found.is_empty() {
             tracing::warn!(
                 rows = lost,
@@ -145,6 +164,14 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// The sessions of one project.
+    #[must_use]
+    pub fn project(&self, project: &ProjectId) -> ProjectFleet {
+        ProjectFleet { fleet: self.clone(), project: project.clone() }
+    }
+}
+
+impl ProjectFleet {
     /// Creates a session and answers when clients can connect to it. Waits a little when there is
     /// no room for it. A caller that goes away meanwhile ends the session.
     pub async fn create(&self, new: NewSession) -> Result<(SessionView, Stages), FleetError> {
@@ -168,6 +195,7 @@ impl Fleet {
         let (created, outcome) = oneshot::channel();
         self.directory.enter(id.clone(), commands);
         let actor = SessionActor::new(Parts {
+            project: self.project.clone(),
             row,
             route: new.route,
             saver: self.saver.clone(),
@@ -192,25 +220,10 @@ impl Fleet {
         outcome.await.unwrap_or(Err(FleetError::ShuttingDown))
     }
 
-    /// A permit for the session, and one out of the pool to take it, or the right to start one.
-    async fn admit(&self, new: &NewSession) -> Result<(Permit, Option<Prepared>), FleetError> {
-        let deadline = self.admission.deadline();
-        let stamp = self.runtime.programs_stamp();
-        let turn = self.admission.turn(deadline).await?;
-        let need = || Need::of(&new.config, self.pool.has(&new.config, stamp));
-        let pressed = || self.pool.look_again();
-        let mut permit = self.admission.permit(need, deadline, pressed).await?;
-        let prepared = self.pool.claim(&new.config, stamp);
-        drop(turn);
-        if prepared.is_none() {
-            permit.may_start(deadline).await?;
-        }
-        Ok((permit, prepared))
-    }
-
     /// The running session with this id or name. No I/O.
     pub fn live(&self, id_or_name: &str) -> Result<LiveSession, FleetError> {
-        self.directory.live(id_or_name).ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
+        let live = self.directory.live(&self.project, id_or_name);
+        live.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
     }
 
     /// A session by id or name: a running one, or with `include_deleted` also an ended one.
@@ -225,17 +238,16 @@ impl Fleet {
     }
 
     async fn row(&self, id_or_name: &str) -> Result<Option<SessionRow>, FleetError> {
-        if let Ok(id) = id_or_name.parse()
-            && let Some(row) = self.store.session(&id).await?
-        {
-            return Ok(Some(row));
-        }
-        Ok(self.store.session_by_name(id_or_name).await?)
+        Ok(self.rows().find(id_or_name).await?)
+    }
+
+    fn rows(&self) -> Rows<'_, SessionRow> {
+        self.store.rows(&self.project)
     }
 
     /// Sessions, newest first.
     pub async fn list(&self, filter: ListSessions) -> Result<Page<SessionView>, FleetError> {
-        let (rows, has_more) = self.store.list_sessions(&filter).await?;
+        let (rows, has_more) = self.rows().list(&filter).await?;
         Ok(Page { items: rows, has_more })
     }
 
@@ -261,6 +273,36 @@ impl Fleet {
         answer.await.map_err(|_| gone())?
     }
 
+    /// Ends a session. Answers at once: its URLs are dead, the reaper clears it away. Deleting an
+    /// ended session again is fine; one that never was is `NotFound`.
+    pub async fn delete(&self, id_or_name: &str) -> Result<(), FleetError> {
+        let row = self.row(id_or_name).await?;
+        let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
+        if row.ended.is_none() && !self.end(&row.id, EndReason::Deleted).await {
+            // Its actor is gone without having been able to record the end.
+            self.rows().end(&row.id, Timestamp::now(), EndReason::Deleted, None).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Fleet {
+    /// A permit for the session, and one out of the pool to take it, or the right to start one.
+    async fn admit(&self, new: &NewSession) -> Result<(Permit, Option<Prepared>), FleetError> {
+        let deadline = self.admission.deadline();
+        let stamp = self.runtime.programs_stamp();
+        let turn = self.admission.turn(deadline).await?;
+        let need = || Need::of(&new.config, self.pool.has(&new.config, stamp));
+        let pressed = || self.pool.look_again();
+        let mut permit = self.admission.permit(need, deadline, pressed).await?;
+        let prepared = self.pool.claim(&new.config, stamp);
+        drop(turn);
+        if prepared.is_none() {
+            permit.may_start(deadline).await?;
+        }
+        Ok((permit, prepared))
+    }
+
     /// Closes the egress route of all sessions that go through a proxy, whose row is deleted already: who
     /// takes it just now is found too. When this answers, nothing goes through it any more.
     pub async fn close_proxy(&self, proxy: &ProxyId) {
@@ -273,18 +315,6 @@ impl Fleet {
             }
         });
         futures_util::future::join_all(closing).await;
-    }
-
-    /// Ends a session. Answers at once: its URLs are dead, the reaper clears it away. Deleting an
-    /// ended session again is fine; one that never was is `NotFound`.
-    pub async fn delete(&self, id_or_name: &str) -> Result<(), FleetError> {
-        let row = self.row(id_or_name).await?;
-        let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
-        if row.ended.is_none() && !self.end(&row.id, EndReason::Deleted).await {
-            // Its actor is gone without having been able to record the end.
-            self.store.end_session(&row.id, Timestamp::now(), EndReason::Deleted, None).await?;
-        }
-        Ok(())
     }
 
     /// Tells the session's actor to end it and waits until it is over for clients; answers whether there
@@ -334,9 +364,9 @@ impl Fleet {
 
 pub(crate) fn name_taken(error: StoreError, name: Option<&str>) -> FleetError {
     match error {
-        StoreError::NameTaken { existing } => FleetError::NameTaken {
+        StoreError::Taken { existing } => FleetError::NameTaken {
             name: name.unwrap_or_default().to_owned(),
-            existing_id: existing.to_string(),
+            existing_id: existing,
         },
         other => FleetError::Store(other),
     }

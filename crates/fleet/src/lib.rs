@@ -32,7 +32,7 @@ mod stream;
 pub use admission::{Budgets, Limit};
 pub use change::{Change, ChangeServices, ProfileChoice, ProxyChoice, Resize, StepError};
 pub use error::FleetError;
-pub use fleet::{Fleet, FleetOptions, Standby};
+pub use fleet::{Fleet, FleetOptions, ProjectFleet, Standby};
 pub use live::{Activity, LiveSession, StayAwake};
 pub use metrics::Metrics;
 pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
@@ -41,4 +41,4 @@ pub use saver::ProfileSaver;
 pub use session::{NewSession, Page, Stages};
 pub use stream::{BrowserStream, ByteStream};
 
-pub use browserd_store::{SessionFilter as ListSessions, SessionRow as SessionView};
+pub use browserd_store::{Filter as ListSessions, SessionRow as SessionView};

@@ -1,4 +1,4 @@
-//! What may happen to a session, and what is to be done: the pure core of its owner task.
+//! What may happen to a session, and what is to be done: the pure core of its actor.
 //!
 //! ```text
 //!  creating ──Started──▶ active ──Delete, Idle, Shutdown, Gone──▶ ending ──Gone──▶ ended

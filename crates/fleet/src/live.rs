@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use browserd_api::SessionId;
 use browserd_api::browser::EndReason;
+use browserd_api::{ProjectId, SessionId};
 use browserd_protocol::Route;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ pub struct LiveSession {
 
 pub(crate) struct Inner {
     pub(crate) id: SessionId,
+    pub(crate) project: ProjectId,
     pub(crate) instance: Box<dyn crate::Instance>,
     pub(crate) ended: watch::Receiver<Option<EndReason>>,
     pub(crate) uses: Uses,
@@ -31,6 +32,12 @@ impl LiveSession {
     #[must_use]
     pub fn id(&self) -> &SessionId {
         &self.inner.id
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn project(&self) -> &ProjectId {
+        &self.inner.project
     }
 
     /// A fresh connection to the guest's HTTP API.
@@ -73,7 +80,7 @@ impl LiveSession {
     /// Waits until nothing of the session is left.
     pub async fn wait_gone(&self) {
         let mut ended = self.inner.ended.clone();
-        // Its owner holds the other end until it is done.
+        // Its actor holds the other end until it is done.
         while ended.changed().await.is_ok() {}
     }
 

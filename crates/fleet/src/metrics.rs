@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use browserd_api::ProjectId;
 use browserd_api::browser::EndReason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -24,8 +25,15 @@ struct Source {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
+struct Ending {
+    project: String,
     reason: String,
+}
+
+/// Projects are few; what is counted more finely than this has no label for them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Project {
+    project: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,9 +54,9 @@ pub struct Metrics {
     admitted: Histogram,
     refused: Family<Hit, Counter>,
     failed: Counter,
-    ended: Family<Reason, Counter>,
+    ended: Family<Ending, Counter>,
     gone: Histogram,
-    active: Gauge,
+    active: Family<Project, Gauge>,
     standing_by: Gauge,
     thawed: Histogram,
     paged_out: Counter,
@@ -60,7 +68,9 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let (ready, frozen) = <(Family<Kind, Gauge>, Family<Kind, Gauge>)>::default();
+        let active = Family::<Project, Gauge>::default();
         // Also while none has ever been there.
+        drop(active.get_or_create(&project(&ProjectId::default())));
         for headless in [true, false] {
             drop(ready.get_or_create(&kind(headless)));
             drop(frozen.get_or_create(&kind(headless)));
@@ -72,7 +82,7 @@ impl Default for Metrics {
             failed: Counter::default(),
             ended: Family::default(),
             gone: seconds(),
-            active: Gauge::default(),
+            active,
             standing_by: Gauge::default(),
             thawed: seconds(),
             paged_out: Counter::default(),
@@ -85,6 +95,10 @@ impl Default for Metrics {
 
 fn seconds() -> Histogram {
     Histogram::new(SECONDS)
+}
+
+fn project(id: &ProjectId) -> Project {
+    Project { project: id.to_string() }
 }
 
 fn kind(headless: bool) -> Kind {
@@ -117,14 +131,22 @@ impl Metrics {
             "Sessions that were asked for and did not come to be",
             self.failed.clone(),
         );
-        registry.register("sessions_ended", "Sessions that ended, by reason", self.ended.clone());
+        registry.register(
+            "sessions_ended",
+            "Sessions that ended, by project and reason",
+            self.ended.clone(),
+        );
         registry.register_with_unit(
             "session_clear",
             "From the end of a session until nothing of it is left",
             Unit::Seconds,
             self.gone.clone(),
         );
-        registry.register("sessions_active", "Sessions clients can use", self.active.clone());
+        registry.register(
+            "sessions_active",
+            "Sessions clients can use, by project",
+            self.active.clone(),
+        );
         registry.register(
             "sessions_standby",
             "Those of them that stand by, frozen",
@@ -154,12 +176,12 @@ impl Metrics {
         );
     }
 
-    pub(crate) fn opened(&self, stages: &Stages) {
+    pub(crate) fn opened(&self, by: &ProjectId, stages: &Stages) {
         let source = if stages.from_pool { "pool" } else { "start" };
         let took = (stages.admitted + stages.stored + stages.started).as_secs_f64();
         self.admitted.observe(stages.admitted.as_secs_f64());
         self.created.get_or_create(&Source { source }).observe(took);
-        self.active.inc();
+        self.active.get_or_create(&project(by)).inc();
     }
 
     pub(crate) fn refused(&self, limit: Limit) {
@@ -170,15 +192,15 @@ impl Metrics {
         self.failed.inc();
     }
 
-    pub(crate) fn ended(&self, reason: EndReason) {
+    pub(crate) fn ended(&self, of: &ProjectId, reason: EndReason) {
         let name = serde_json::to_value(reason).ok();
         let reason = name.as_ref().and_then(|name| name.as_str()).unwrap_or("other").to_owned();
-        self.ended.get_or_create(&Reason { reason }).inc();
+        self.ended.get_or_create(&Ending { project: of.to_string(), reason }).inc();
     }
 
     /// A session that was open is over for clients.
-    pub(crate) fn closed(&self) {
-        self.active.dec();
+    pub(crate) fn closed(&self, of: &ProjectId) {
+        self.active.get_or_create(&project(of)).dec();
     }
 
     pub(crate) fn gone(&self, after: Duration) {
@@ -224,11 +246,14 @@ mod tests {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let took = Duration::from_millis(3);
-        metrics.opened(&Stages { from_pool: true, admitted: took, stored: took, started: took });
+        metrics.opened(
+            &ProjectId::default(),
+            &Stages { from_pool: true, admitted: took, stored: took, started: took },
+        );
         metrics.refused(Limit::MaxSessions);
         metrics.froze();
         metrics.thawed(Some(took));
-        metrics.ended(EndReason::TimedOut);
+        metrics.ended(&ProjectId::default(), EndReason::TimedOut);
         metrics.ready(true, 2);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -237,8 +262,8 @@ mod tests {
             "browserd_session_create_seconds_bucket{le=\"0.01\",source=\"pool\"} 1",
             "browserd_session_admission_seconds_count 1",
             "browserd_session_refusals_total{limit=\"max_sessions\"} 1",
-            "browserd_sessions_ended_total{reason=\"timed_out\"} 1",
-            "browserd_sessions_active 1",
+            "browserd_sessions_ended_total{project=\"default00000000000000000\",reason=\"timed_out\"} 1",
+            "browserd_sessions_active{project=\"default00000000000000000\"} 1",
             "browserd_sessions_standby 0",
             "browserd_session_thaw_seconds_count 1",
             "browserd_pool_ready{kind=\"headless\"} 2",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use browserd_fleet::{Budgets, Fleet, FleetError, FleetOptions, Headroom, Limit};
+use browserd_fleet::{Budgets, FleetError, FleetOptions, Headroom, Limit, ProjectFleet};
 use futures_util::FutureExt;
 use support::{Fake, fleet_with, new};
 use tokio::sync::Notify;
@@ -18,7 +18,7 @@ fn budgets(max_sessions: usize, starts_at_once: usize, wait: Duration) -> FleetO
     FleetOptions { budgets, ..FleetOptions::cold(max_sessions) }
 }
 
-async fn refused(fleet: &Fleet) -> Limit {
+async fn refused(fleet: &ProjectFleet) -> Limit {
     match fleet.create(new(None, 60)).await {
         Err(FleetError::NoCapacity { limit, .. }) => limit,
         other => panic!("{other:?}"),

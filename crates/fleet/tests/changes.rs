@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use browserd_api::browser::{EndReason, Viewport};
-use browserd_api::{ProxyId, Timestamp};
+use browserd_api::{ProjectId, ProxyId, Timestamp};
 use browserd_fleet::{
-    Change, CommandError, Fleet, FleetError, FleetOptions, NewSession, ProxyChoice, Resize,
-    SessionView, StepError,
+    Change, CommandError, Fleet, FleetError, FleetOptions, NewSession, ProjectFleet, ProxyChoice,
+    Resize, SessionView, StepError,
 };
 use browserd_protocol::Route;
 use browserd_store::{ProxyRow, SqliteStore, Store};
@@ -40,7 +40,7 @@ fn unanswered() -> CommandError {
     CommandError::Unanswered(Duration::from_secs(5))
 }
 
-async fn one(fake: Fake) -> (Fleet, Arc<Fake>, String) {
+async fn one(fake: Fake) -> (ProjectFleet, Arc<Fake>, String) {
     let (fleet, fake) = fleet(fake, 4).await;
     let (made, _) = fleet.create(new(Some("one"), 60)).await.unwrap();
     (fleet, fake, made.id.to_string())
@@ -48,7 +48,7 @@ async fn one(fake: Fake) -> (Fleet, Arc<Fake>, String) {
 
 /// A change under way.
 fn changing(
-    fleet: &Fleet,
+    fleet: &ProjectFleet,
     id: &str,
     change: Change,
     services: &Arc<Services>,
@@ -284,10 +284,11 @@ async fn a_session_whose_gateway_cannot_be_closed_ends() {
 }
 
 /// A fleet whose store has a proxy, and a session that is to go through it.
-async fn with_proxy(fake: Fake) -> (Fleet, Arc<Fake>, Arc<SqliteStore>, NewSession) {
-    let (fake, store) = (Arc::new(fake), Arc::new(SqliteStore::in_memory().await.unwrap()));
+async fn with_proxy(fake: Fake) -> (ProjectFleet, Arc<Fake>, Arc<dyn Store>, NewSession) {
+    let fake = Arc::new(fake);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
     let options = FleetOptions::cold(4);
-    let fleet = Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, options).await;
+    let fleet = Fleet::start(Arc::clone(&store), Arc::clone(&fake) as _, options).await;
     let id = ProxyId::generate();
     let row = ProxyRow {
         id: id.clone(),
@@ -296,18 +297,20 @@ async fn with_proxy(fake: Fake) -> (Fleet, Arc<Fake>, Arc<SqliteStore>, NewSessi
         created_at: Timestamp::now(),
         checked: None,
     };
-    store.proxies().insert(&row).await.unwrap();
+    let project = ProjectId::default();
+    store.rows(&project).insert(&row).await.unwrap();
     let mut session = new(None, 60);
     session.route = route_of(&id);
     session.config.proxy = Some(id);
-    (fleet.unwrap(), fake, store, session)
+    (fleet.unwrap().project(&project), fake, store, session)
 }
 
 #[tokio::test]
 async fn a_session_does_not_begin_with_a_proxy_that_is_gone() {
     let (fleet, fake, store, session) = with_proxy(Fake::default()).await;
     fleet.create(session.clone()).await.unwrap();
-    store.proxies().delete(session.config.proxy.as_ref().unwrap()).await.unwrap();
+    let proxy = session.config.proxy.as_ref().unwrap();
+    store.rows::<ProxyRow>(&ProjectId::default()).delete(proxy).await.unwrap();
     let refused = fleet.create(session).await;
     assert!(matches!(refused, Err(FleetError::ProxyGone(_))), "{refused:?}");
     assert_eq!(fake.started_now.load(Ordering::SeqCst), 1);
@@ -328,7 +331,7 @@ async fn a_proxy_that_goes_while_a_session_starts_is_closed_before_anyone_is_ans
     while fleet.list(all()).await.unwrap().items.is_empty() {
         tokio::task::yield_now().await;
     }
-    store.proxies().delete(&proxy).await.unwrap();
+    store.rows::<ProxyRow>(&ProjectId::default()).delete(&proxy).await.unwrap();
     let closing = tokio::spawn({
         let fleet = fleet.clone();
         async move { fleet.close_proxy(&proxy).await }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use browserd_api::ProjectId;
 use browserd_api::browser::{EndReason, StatusFilter};
-use browserd_api::{ReplayId, SessionId, Timestamp};
 use browserd_fleet::{Change, Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent};
 use browserd_store::{
-    ApiKeyRow, ProfileRows, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionPatch,
-    SessionRow, SqliteStore, Store, StoreError,
+    Change as RowChange, Columns, Condition, Select, SqliteStore, Store, StoreError, Table,
 };
 use tokio::sync::Notify;
 
@@ -165,101 +164,52 @@ struct FullDisk {
 
 #[async_trait]
 impl Store for FullDisk {
-    async fn insert_session(&self, row: &SessionRow) -> Result<(), StoreError> {
-        self.store.insert_session(row).await
+    async fn insert(&self, table: &'static Table, row: Columns) -> Result<(), StoreError> {
+        self.store.insert(table, row).await
     }
 
-    async fn update_session(
+    async fn select(
         &self,
-        id: &SessionId,
-        patch: SessionPatch,
-    ) -> Result<SessionRow, StoreError> {
-        self.store.update_session(id, patch).await
+        table: &'static Table,
+        select: Select,
+    ) -> Result<Vec<Columns>, StoreError> {
+        self.store.select(table, select).await
     }
 
-    async fn end_session(
+    async fn change(
         &self,
-        id: &SessionId,
-        at: Timestamp,
-        reason: EndReason,
-        detail: Option<&str>,
-    ) -> Result<(), StoreError> {
+        table: &'static Table,
+        wanted: Vec<Condition>,
+        change: RowChange<'_>,
+    ) -> Result<Option<Columns>, StoreError> {
+        // The only change in these tests is an end.
         let left = |left: usize| left.checked_sub(1);
         if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
             let detail = "no space left on device".to_owned();
-            return Err(StoreError::Corrupt { id: id.to_string(), detail });
+            return Err(StoreError::Corrupt { id: table.name.to_owned(), detail });
         }
-        self.store.end_session(id, at, reason, detail).await
+        self.store.change(table, wanted, change).await
     }
 
-    async fn end_all_sessions(
+    async fn change_all(
         &self,
-        at: Timestamp,
-        reason: EndReason,
-        detail: Option<&str>,
+        table: &'static Table,
+        wanted: Vec<Condition>,
+        set: Columns,
     ) -> Result<u64, StoreError> {
-        self.store.end_all_sessions(at, reason, detail).await
+        self.store.change_all(table, wanted, set).await
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Option<SessionRow>, StoreError> {
-        self.store.session(id).await
-    }
-
-    async fn session_by_name(&self, name: &str) -> Result<Option<SessionRow>, StoreError> {
-        self.store.session_by_name(name).await
-    }
-
-    async fn list_sessions(
+    async fn remove(
         &self,
-        filter: &SessionFilter,
-    ) -> Result<(Vec<SessionRow>, bool), StoreError> {
-        self.store.list_sessions(filter).await
+        table: &'static Table,
+        wanted: Vec<Condition>,
+    ) -> Result<Option<Columns>, StoreError> {
+        self.store.remove(table, wanted).await
     }
 
-    async fn insert_replay(&self, row: &ReplayRow) -> Result<(), StoreError> {
-        self.store.insert_replay(row).await
-    }
-
-    async fn end_replay(&self, id: &ReplayId, end: &ReplayEnd) -> Result<(), StoreError> {
-        self.store.end_replay(id, end).await
-    }
-
-    async fn replay(
-        &self,
-        session: &SessionId,
-        id: &ReplayId,
-    ) -> Result<Option<ReplayRow>, StoreError> {
-        self.store.replay(session, id).await
-    }
-
-    async fn replays(&self, session: &SessionId) -> Result<Vec<ReplayRow>, StoreError> {
-        self.store.replays(session).await
-    }
-
-    async fn open_replays(&self) -> Result<Vec<ReplayRow>, StoreError> {
-        self.store.open_replays().await
-    }
-    async fn ended_replays(&self, most: u32) -> Result<(Vec<ReplayRow>, u64), StoreError> {
-        self.store.ended_replays(most).await
-    }
-    async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
-        self.store.delete_replay(id).await
-    }
-
-    fn profiles(&self) -> &dyn ProfileRows {
-        self.store.profiles()
-    }
-
-    fn proxies(&self) -> &dyn ProxyRows {
-        self.store.proxies()
-    }
-
-    async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
-        self.store.insert_api_key(row).await
-    }
-
-    async fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
-        self.store.api_keys().await
+    async fn total(&self, table: &'static Table, column: &'static str) -> Result<u64, StoreError> {
+        self.store.total(table, column).await
     }
 }
 
@@ -271,7 +221,8 @@ async fn an_end_the_store_refuses_is_recorded_later() {
     let fleet =
         Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, FleetOptions::cold(1))
             .await
-            .unwrap();
+            .unwrap()
+            .project(&ProjectId::default());
     let (made, _) = fleet.create(new(Some("one"), 60)).await.unwrap();
     fleet.delete("one").await.unwrap();
     // Over for clients at once; recorded when the disk has room again.
@@ -289,7 +240,8 @@ async fn an_end_nobody_could_record_is_recorded_by_delete() {
     let fleet =
         Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, FleetOptions::cold(1))
             .await
-            .unwrap();
+            .unwrap()
+            .project(&ProjectId::default());
     fleet.create(new(Some("one"), 60)).await.unwrap();
     fleet.delete("one").await.unwrap();
     while fake.running.load(Ordering::SeqCst) > 0 || fleet.delete("one").await.is_ok() {
@@ -299,4 +251,28 @@ async fn an_end_nobody_could_record_is_recorded_by_delete() {
     store.refusals.store(0, Ordering::SeqCst);
     fleet.delete("one").await.unwrap();
     assert!(matches!(fleet.find("one", false).await, Err(FleetError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn sessions_of_one_project_are_not_in_another() {
+    let (mine, _) = fleet(Fake::default(), 4).await;
+    let theirs = mine.project(&ProjectId::generate());
+    let (made, _) = mine.create(new(Some("one"), 60)).await.unwrap();
+    for id_or_name in ["one", made.id.as_str()] {
+        assert!(theirs.live(id_or_name).is_err());
+        assert!(matches!(theirs.find(id_or_name, true).await, Err(FleetError::NotFound(_))));
+        let changed = theirs.change(id_or_name, Change::default(), Services::new()).await;
+        assert!(matches!(changed, Err(FleetError::NotFound(_))));
+        assert!(matches!(theirs.delete(id_or_name).await, Err(FleetError::NotFound(_))));
+    }
+    let all = ListSessions { status: StatusFilter::All, limit: 9, ..ListSessions::default() };
+    assert!(theirs.list(all.clone()).await.unwrap().items.is_empty());
+
+    // The name is free there, and means another session.
+    let (twin, _) = theirs.create(new(Some("one"), 60)).await.unwrap();
+    assert_eq!(mine.live("one").unwrap().id(), &made.id);
+    assert_eq!(theirs.live("one").unwrap().id(), &twin.id);
+    theirs.delete("one").await.unwrap();
+    assert_eq!(mine.live("one").unwrap().id(), &made.id);
+    assert_eq!(mine.list(all).await.unwrap().items.len(), 1);
 }

@@ -3,7 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use browserd_fleet::Fleet;
+use axum::extract::FromRef;
+use browserd_api::ProjectId;
+use browserd_fleet::{Fleet, ProjectFleet};
+use browserd_store::Store;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -12,6 +15,7 @@ use crate::docs::Docs;
 use crate::keys::ApiKeys;
 use crate::relay::Guests;
 use crate::replays::Replays;
+use crate::resource::{Mine, Resource};
 use crate::token::Tokens;
 
 /// Handle to the shared state. Cheap to clone.
@@ -54,6 +58,22 @@ impl App {
             keys,
             config,
         }))
+    }
+
+    /// The sessions of a project.
+    pub(crate) fn sessions(&self, project: &ProjectId) -> ProjectFleet {
+        self.fleet.project(project)
+    }
+
+    /// The resources of one kind in a project.
+    pub(crate) fn mine<R: Resource>(&self, project: &ProjectId) -> Mine<R> {
+        Mine::of(Arc::clone(self.fleet.store()), project)
+    }
+}
+
+impl FromRef<App> for Arc<dyn Store> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(app.fleet.store())
     }
 }
 

@@ -12,7 +12,7 @@ mod seeds;
 
 use std::sync::LazyLock;
 
-use browserd_api::{ReplayId, SessionId, Timestamp};
+use browserd_api::{ProjectId, ReplayId, SessionId, Timestamp};
 
 use crate::config::TokenSecret;
 use crate::token::Tokens;
@@ -57,8 +57,9 @@ static SIGNED: LazyLock<Signed> = LazyLock::new(|| {
     let tokens = Tokens::new(&TokenSecret::new([7; 32].into()), "b.example");
     let session: SessionId = "htzv5orfit78e1m2biiifpbv".parse().unwrap();
     let replay: ReplayId = "q3m0hs2v8k4xw1dz7c9ytbnr".parse().unwrap();
-    let token = tokens.sign(&session, Timestamp::now()).unwrap();
-    let replay_token = tokens.sign_replay(&session, &replay).unwrap();
+    let project = ProjectId::default();
+    let token = tokens.sign(&project, &session, Timestamp::now()).unwrap();
+    let replay_token = tokens.sign_replay(&project, &session, &replay).unwrap();
     Signed { tokens, session, replay, token, replay_token }
 });
 
@@ -72,11 +73,11 @@ fn session_token(data: &[u8]) {
     assert_eq!(query::take_jwt(&rest), (None, rest.clone()), "no token is left behind");
     let Some(found) = found else { return };
     if let Some(named) = tokens.check(&found) {
-        assert_eq!(&named, session);
+        assert_eq!(named, (ProjectId::default(), session.clone()));
         assert!(tokens.check_replay(&found).is_none(), "a token is good for one thing");
     }
     if let Some(named) = tokens.check_replay(&found) {
-        assert_eq!(named, (session.clone(), replay.clone()));
+        assert_eq!(named, (ProjectId::default(), session.clone(), replay.clone()));
     }
 }
 

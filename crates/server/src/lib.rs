@@ -19,6 +19,7 @@
 
 mod app;
 mod browsers;
+mod caller;
 mod cdp;
 mod config;
 mod contract;
@@ -30,13 +31,13 @@ pub mod fuzzing;
 mod keys;
 mod metrics;
 mod openapi;
-mod paging;
 mod profiles;
 mod proxies;
 mod query;
 mod refusal;
 mod relay;
 mod replays;
+mod resource;
 mod router;
 mod serve;
 mod status;
@@ -45,9 +46,10 @@ mod tunnel;
 mod webdriver;
 mod wire;
 
+pub use caller::Permissions;
 pub use config::{Recordings, Retention, ServerConfig, TokenSecret};
 pub use docs::yaml;
-pub use keys::ApiKeys;
+pub use keys::{ApiKey, ApiKeys};
 pub use openapi::document;
 pub use profiles::Profiles;
 pub use serve::Server;

@@ -4,7 +4,8 @@ use browserd_api::{ApiError, ErrorCode};
 use browserd_fleet::{FleetError, LiveSession};
 use browserd_rest::Error;
 
-use crate::proxies;
+use crate::proxies::Proxies;
+use crate::resource::Resource as _;
 
 /// Longest cause shown to a client, characters. Causes may quote programs inside a session.
 const CAUSE_LIMIT: usize = 400;
@@ -39,7 +40,7 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
             ErrorCode::Ended,
             "the browser session was deleted while it was being created; create another",
         ),
-        FleetError::ProxyGone(id) => proxies::not_found(id.as_str()),
+        FleetError::ProxyGone(id) => Proxies::not_found(id.as_str()),
         FleetError::Busy => Error::new(
             ErrorCode::Conflict,
             "many changes of this session wait already; try again in a moment",

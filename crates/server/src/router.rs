@@ -7,6 +7,7 @@ use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::keys::ApiKeys;
 use crate::wire::{auth, head, log, project};
 use crate::{
     browsers, cdp, contract, docs, metrics, openapi, profiles, proxies, relay, replays, status,
@@ -18,20 +19,13 @@ pub(crate) fn router(app: App) -> Router {
     let config = &app.config;
     let unbuilt = contract::unbuilt(&openapi::built(&config.guest_openapi));
 
-    let browsers = browsers::routes(config.create_body_limit, config.json_body_limit);
-    let by_key = plain(
-        browsers
-            .merge(replays::routes(config.json_body_limit))
-            .merge(profiles::routes(config.json_body_limit))
-            .merge(proxies::routes(config.json_body_limit))
-            .merge(metrics::routes()),
-    )
-    .layer(from_fn(envelope))
-    .merge(relayed(&app, "/browsers/{id_or_name}", relay::by_key))
-    .merge(contract::by_key(&unbuilt))
-    .method_not_allowed_fallback(method_not_allowed)
-    .route_layer(from_fn(project::require_default))
-    .route_layer(from_fn_with_state(app.clone(), auth::require_key));
+    let resources = resources(config.create_body_limit, config.json_body_limit);
+    let by_key = plain(resources.merge(metrics::routes()))
+        .layer(from_fn(envelope))
+        .merge(relayed(&app, "/browsers/{id_or_name}", relay::by_key))
+        .merge(contract::by_key(&unbuilt))
+        .method_not_allowed_fallback(method_not_allowed);
+    let by_key = require_key(app.keys.clone(), by_key);
 
     let by_token = plain(cdp::routes().merge(replays::view_routes()))
         .layer(from_fn(envelope))
@@ -50,6 +44,25 @@ pub(crate) fn router(app: App) -> Router {
         .layer(from_fn(head::bound))
         .layer(from_fn(log::observe))
         .with_state(app)
+}
+
+/// The resources of a project, with their document: what is added here is served and described. The limits
+/// are the longest bodies, in bytes, of `POST /browsers` and of every other route.
+pub(crate) fn resources(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
+    browsers::routes(create_limit, json_limit)
+        .merge(replays::routes(json_limit))
+        .merge(profiles::routes(json_limit))
+        .merge(proxies::routes(json_limit))
+}
+
+/// Puts routes behind an API key, in the project of whoever has it.
+pub(crate) fn require_key<S: Clone + Send + Sync + 'static>(
+    keys: ApiKeys,
+    routes: Router<S>,
+) -> Router<S> {
+    routes
+        .route_layer(from_fn(project::require_own))
+        .route_layer(from_fn_with_state(keys, auth::require_key))
 }
 
 /// Routes for everything the guest's document has, and for nothing else.

@@ -5,7 +5,7 @@
 //! may live for days and its URLs are written down once. It holds nothing but the session.
 
 use axum::extract::FromRequestParts;
-use browserd_api::{ErrorCode, ReplayId, SessionId, Timestamp};
+use browserd_api::{ErrorCode, ProjectId, ReplayId, SessionId, Timestamp};
 use browserd_fleet::LiveSession;
 use browserd_rest::Error;
 use http::request::Parts;
@@ -29,6 +29,9 @@ struct Claims {
     iss: String,
     /// The session's id.
     sub: String,
+    /// Its project, unless that is the default one.
+    #[serde(default, skip_serializing_if = "ProjectId::is_default")]
+    project: ProjectId,
     /// When the session was created, seconds: the same session always has the same token.
     iat: i64,
     /// Where the official CLI looks for the host of its `ssh` command.
@@ -46,6 +49,9 @@ struct ReplayClaims {
     iss: String,
     /// The session's id.
     sub: String,
+    /// Its project, unless that is the default one.
+    #[serde(default, skip_serializing_if = "ProjectId::is_default")]
+    project: ProjectId,
     /// The recording's.
     replay: String,
 }
@@ -77,10 +83,16 @@ impl Tokens {
     }
 
     /// The token of a session.
-    pub(crate) fn sign(&self, id: &SessionId, created_at: Timestamp) -> Result<String, Error> {
+    pub(crate) fn sign(
+        &self,
+        project: &ProjectId,
+        id: &SessionId,
+        created_at: Timestamp,
+    ) -> Result<String, Error> {
         let claims = Claims {
             iss: ISSUER.to_owned(),
             sub: id.to_string(),
+            project: project.clone(),
             iat: created_at.as_micros() / 1_000_000,
             session: SessionClaim { id: id.to_string(), fqdn: self.fqdn.clone() },
         };
@@ -88,32 +100,38 @@ impl Tokens {
             .map_err(Error::internal)
     }
 
-    /// The session a token of ours names.
-    pub(crate) fn check(&self, token: &str) -> Option<SessionId> {
+    /// The session a token of ours names, and its project.
+    pub(crate) fn check(&self, token: &str) -> Option<(ProjectId, SessionId)> {
         if token.len() > LENGTH_LIMIT {
             return None;
         }
         let data = jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok()?;
-        data.claims.sub.parse().ok()
+        Some((data.claims.project, data.claims.sub.parse().ok()?))
     }
 
     /// The token of a recording: whoever has it may watch the recording, also when its session has
     /// ended, and do nothing else.
-    pub(crate) fn sign_replay(&self, id: &SessionId, replay: &ReplayId) -> Result<String, Error> {
-        let (sub, replay) = (id.to_string(), replay.to_string());
-        let claims = ReplayClaims { iss: REPLAY_ISSUER.to_owned(), sub, replay };
+    pub(crate) fn sign_replay(
+        &self,
+        project: &ProjectId,
+        id: &SessionId,
+        replay: &ReplayId,
+    ) -> Result<String, Error> {
+        let (sub, project, replay) = (id.to_string(), project.clone(), replay.to_string());
+        let claims = ReplayClaims { iss: REPLAY_ISSUER.to_owned(), sub, project, replay };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
             .map_err(Error::internal)
     }
 
-    /// The session and recording a token of ours names.
-    pub(crate) fn check_replay(&self, token: &str) -> Option<(SessionId, ReplayId)> {
+    /// The session and recording a token of ours names, and their project.
+    pub(crate) fn check_replay(&self, token: &str) -> Option<(ProjectId, SessionId, ReplayId)> {
         if token.len() > LENGTH_LIMIT {
             return None;
         }
         let validation = &self.replay_validation;
         let data = jsonwebtoken::decode::<ReplayClaims>(token, &self.check, validation).ok()?;
-        Some((data.claims.sub.parse().ok()?, data.claims.replay.parse().ok()?))
+        let ReplayClaims { sub, project, replay, .. } = data.claims;
+        Some((project, sub.parse().ok()?, replay.parse().ok()?))
     }
 }
 
@@ -142,8 +160,8 @@ impl FromRequestParts<App> for TokenSession {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let (jwt, query) = query::take_jwt(parts.uri.query().unwrap_or_default());
         let jwt = jwt.ok_or_else(refused)?;
-        let id = app.tokens.check(&jwt).ok_or_else(refused)?;
-        let live = app.fleet.live(id.as_str()).map_err(|_| refused())?;
+        let (project, id) = app.tokens.check(&jwt).ok_or_else(refused)?;
+        let live = app.fleet.project(&project).live(id.as_str()).map_err(|_| refused())?;
         if live.id() != &id || live.ended().is_some() {
             return Err(refused());
         }
@@ -162,27 +180,40 @@ mod tests {
     #[test]
     fn a_token_names_its_session_and_is_stable() {
         let (id, at) = (SessionId::generate(), Timestamp::now());
-        let token = tokens(1).sign(&id, at).unwrap();
+        let token = tokens(1).sign(&ProjectId::default(), &id, at).unwrap();
         assert_eq!(token.split('.').count(), 3);
-        assert_eq!(tokens(1).check(&token), Some(id.clone()));
-        assert_eq!(tokens(1).sign(&id, at).unwrap(), token);
+        assert_eq!(tokens(1).check(&token), Some((ProjectId::default(), id.clone())));
+        assert_eq!(tokens(1).sign(&ProjectId::default(), &id, at).unwrap(), token);
+    }
+
+    #[test]
+    fn a_token_names_its_project() {
+        let (id, at, project) = (SessionId::generate(), Timestamp::now(), ProjectId::generate());
+        let token = tokens(1).sign(&project, &id, at).unwrap();
+        assert_eq!(tokens(1).check(&token), Some((project.clone(), id.clone())));
+        let replay = ReplayId::generate();
+        let token = tokens(1).sign_replay(&project, &id, &replay).unwrap();
+        assert_eq!(tokens(1).check_replay(&token), Some((project, id, replay)));
     }
 
     #[test]
     fn a_recording_token_opens_nothing_but_its_recording() {
         let (id, replay) = (SessionId::generate(), ReplayId::generate());
-        let token = tokens(1).sign_replay(&id, &replay).unwrap();
-        assert_eq!(tokens(1).check_replay(&token), Some((id.clone(), replay)));
+        let token = tokens(1).sign_replay(&ProjectId::default(), &id, &replay).unwrap();
+        assert_eq!(
+            tokens(1).check_replay(&token),
+            Some((ProjectId::default(), id.clone(), replay))
+        );
         assert_eq!(tokens(2).check_replay(&token), None);
         assert_eq!(tokens(1).check(&token), None);
-        let session = tokens(1).sign(&id, Timestamp::now()).unwrap();
+        let session = tokens(1).sign(&ProjectId::default(), &id, Timestamp::now()).unwrap();
         assert_eq!(tokens(1).check_replay(&session), None);
     }
 
     #[test]
     fn foreign_and_forged_tokens_name_nothing() {
         let id = SessionId::generate();
-        let token = tokens(1).sign(&id, Timestamp::now()).unwrap();
+        let token = tokens(1).sign(&ProjectId::default(), &id, Timestamp::now()).unwrap();
         assert_eq!(tokens(2).check(&token), None);
         for cut in 0..token.len() {
             assert_eq!(tokens(1).check(&token[..cut]), None);

@@ -3,20 +3,18 @@
 use std::io;
 use std::path::PathBuf;
 
-use browserd_api::SessionId;
-
 /// Why the store refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A running session has the name.
+    /// Another row of the project has the name.
     #[error("the name is taken by {existing}")]
-    NameTaken {
-        /// Who has it.
-        existing: SessionId,
+    Taken {
+        /// The id of the row that has it.
+        existing: String,
     },
-    /// Another row has the name.
-    #[error("the name is taken")]
-    Taken,
+    /// Several rows of the project have the name.
+    #[error("several have the name")]
+    Ambiguous,
     /// No such row.
     #[error("no such row")]
     NotFound,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use browserd_api::{SessionId, Timestamp};
-use browserd_store::{Store, StoreError};
+use browserd_store::{Rows, SessionRow, StoreError};
 
 /// How often the end of a session is tried to be recorded once it has been cleared away, and the
 /// wait before the second time; it doubles. A full disk is the likely cause, and clearing the
@@ -20,20 +20,24 @@ pub(super) struct Unrecorded {
 }
 
 pub(super) async fn record(
-    store: &dyn Store,
+    rows: Rows<'_, SessionRow>,
     id: &SessionId,
     end: &Unrecorded,
 ) -> Result<(), StoreError> {
-    store.end_session(id, end.at, end.reason, end.detail.as_deref()).await
+    rows.end(id, end.at, end.reason, end.detail.as_deref()).await
 }
 
 /// Records an end that the store refused before. Should it go on refusing, `DELETE` or the next
 /// server's start will do it.
-pub(super) async fn record_at_last(store: &dyn Store, id: &SessionId, end: Option<Unrecorded>) {
+pub(super) async fn record_at_last(
+    rows: Rows<'_, SessionRow>,
+    id: &SessionId,
+    end: Option<Unrecorded>,
+) {
     let Some(end) = end else { return };
     let mut pause = RECORD_PAUSE;
     for _ in 0..RECORD_TRIES {
-        match record(store, id, &end).await {
+        match record(rows, id, &end).await {
             Ok(()) => return,
             Err(error) => tracing::error!(session = %id, %error, "an end is not recorded"),
         }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_api::{ProxyId, Timestamp};
+use browserd_api::{ProjectId, ProxyId, Timestamp};
 use browserd_protocol::Route;
-use browserd_store::{SessionPatch, SessionRow, Store, StoreError};
+use browserd_store::{ProxyRow, Rows, SessionPatch, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
 
 /// What an actor is made of.
 pub(crate) struct Parts {
+    /// Whose it is.
+    pub(crate) project: ProjectId,
     /// The row, which the actor writes.
     pub(crate) row: SessionRow,
     /// The egress route it is started with.
@@ -252,20 +254,25 @@ impl SessionActor {
         while self.parts.inbox.try_recv().is_ok() {}
         drop(self.gone);
         drop(self.parts.permit);
-        end_row::record_at_last(&*self.parts.store, &self.parts.row.id, self.unrecorded).await;
+        let rows = self.parts.store.rows(&self.parts.project);
+        end_row::record_at_last(rows, &self.parts.row.id, self.unrecorded).await;
     }
 
     /// Writes the row of a session that others can find already: a proxy that goes from now on finds it,
     /// so here is the last moment to look whether it is still there.
     async fn enter(&self) -> Result<(), FleetError> {
-        let row = &self.parts.row;
+        let Parts { project, row, store, .. } = &self.parts;
         if let Some(proxy) = &row.config.proxy
-            && self.parts.store.proxies().by_id(proxy).await?.is_none()
+            && store.rows::<ProxyRow>(project).by_id(proxy).await?.is_none()
         {
             return Err(FleetError::ProxyGone(proxy.clone()));
         }
-        let inserted = self.parts.store.insert_session(row).await;
+        let inserted = self.rows().insert(row).await;
         inserted.map_err(|error| name_taken(error, row.name.as_deref()))
+    }
+
+    fn rows(&self) -> Rows<'_, SessionRow> {
+        self.parts.store.rows(&self.parts.project)
     }
 
     fn queue_change(&mut self, state: State, job: Job) {
@@ -332,7 +339,7 @@ impl SessionActor {
         let Some(created) = created else { return true };
         let row = self.parts.row.clone();
         self.parts.directory.open(row.name.as_deref(), running.live.clone());
-        self.parts.metrics.opened(&stages);
+        self.parts.metrics.opened(&self.parts.project, &stages);
         created.send(Ok((row, stages))).is_err()
     }
 
@@ -343,7 +350,7 @@ impl SessionActor {
         }
         let id = &self.parts.row.id;
         let (renamed, wanted) = (patch.name.is_some(), patch.name.clone().flatten());
-        let row = match self.parts.store.update_session(id, patch).await {
+        let row = match self.rows().patch(id, &patch).await {
             Ok(row) => row,
             Err(StoreError::NotFound) => return Err(FleetError::NotFound(id.to_string())),
             Err(error) => return Err(name_taken(error, wanted.as_deref())),
@@ -361,6 +368,7 @@ impl SessionActor {
         let live = LiveSession {
             inner: Arc::new(Inner {
                 id: self.parts.row.id.clone(),
+                project: self.parts.project.clone(),
                 instance,
                 ended: self.ended.subscribe(),
                 uses,
@@ -426,9 +434,9 @@ impl SessionActor {
     ) {
         self.queue.stop();
         if self.parts.directory.close(&self.parts.row.id) {
-            self.parts.metrics.closed();
+            self.parts.metrics.closed(&self.parts.project);
         }
-        self.parts.metrics.ended(reason);
+        self.parts.metrics.ended(&self.parts.project, reason);
         self.closed = Some(Instant::now());
         self.ended.send_replace(Some(reason));
         if let Some(created) = created.take() {
@@ -442,7 +450,7 @@ impl SessionActor {
         }
         tracing::info!(session = %self.parts.row.id, ?reason, detail, "session ended");
         let end = Unrecorded { at: Timestamp::now(), reason, detail };
-        if let Err(error) = end_row::record(&*self.parts.store, &self.parts.row.id, &end).await {
+        if let Err(error) = end_row::record(self.rows(), &self.parts.row.id, &end).await {
             tracing::error!(session = %self.parts.row.id, %error, "the end is not recorded yet");
             self.unrecorded = Some(end);
         }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_api::{ProjectId, SessionId};
 use browserd_fleet::{
     BrowserStream, ByteStream, Class, CommandError, Fleet, FleetOptions, Headroom, Instance,
-    NewSession, Runtime, RuntimeEvent, StartError, Urgency,
+    NewSession, ProjectFleet, Runtime, RuntimeEvent, StartError, Urgency,
 };
 use browserd_protocol::Route;
 use browserd_store::SqliteStore;
@@ -231,12 +231,13 @@ pub(crate) fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {
     }
 }
 
-pub(crate) async fn fleet(fake: Fake, places: usize) -> (Fleet, Arc<Fake>) {
+pub(crate) async fn fleet(fake: Fake, places: usize) -> (ProjectFleet, Arc<Fake>) {
     fleet_with(fake, FleetOptions::cold(places)).await
 }
 
-pub(crate) async fn fleet_with(fake: Fake, options: FleetOptions) -> (Fleet, Arc<Fake>) {
+pub(crate) async fn fleet_with(fake: Fake, options: FleetOptions) -> (ProjectFleet, Arc<Fake>) {
     let fake = Arc::new(fake);
     let store = Arc::new(SqliteStore::in_memory().await.unwrap());
-    (Fleet::start(store, Arc::clone(&fake) as _, options).await.unwrap(), fake)
+    let fleet = Fleet::start(store, Arc::clone(&fake) as _, options).await.unwrap();
+    (fleet.project(&ProjectId::default()), fake)
 }

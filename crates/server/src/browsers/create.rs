@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use browserd_api::SessionId;
 use browserd_api::browser::Browser;
-use browserd_fleet::{Change, Stages};
+use browserd_fleet::{Change, ProjectFleet, Stages};
 use browserd_rest::{Optional, Result};
 use http::{HeaderName, HeaderValue};
 
@@ -15,6 +15,7 @@ use super::services::Services;
 use super::validate::{CreateBrowser, Creation, Defaults};
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::wire::log::AboutSession;
 use crate::{profiles, proxies, refusal};
 
@@ -31,28 +32,31 @@ use crate::{profiles, proxies, refusal};
             ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one.")))))]
 pub(crate) async fn create(
     State(app): State<App>,
+    caller: Caller,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let defaults =
         Defaults { region: app.config.region_default, headless_shell: app.config.headless_shell };
     let (Creation { mut new, proxy, profile }, unknown) = validate::create(&body, &defaults)?;
     if let Some(choice) = &profile {
-        profiles::take(&app, choice).await?;
+        profiles::take(&app, &caller.project, choice).await?;
     }
     // What it opens is to see the profile.
     let start_url = profile.as_ref().and_then(|_| new.config.start_url.take());
     if let Some(choice) = proxy {
-        (new.config.proxy, new.route) = proxies::route(&app, &choice).await?;
+        (new.config.proxy, new.route) = proxies::route(&app, &caller.project, &choice).await?;
     }
-    let (mut session, stages) = app.fleet.create(new).await.map_err(refusal::from_fleet)?;
+    let sessions = app.sessions(&caller.project);
+    let (mut session, stages) = sessions.create(new).await.map_err(refusal::from_fleet)?;
     if profile.is_some() {
-        let mut unfinished = Unfinished(Some((app.clone(), session.id.clone())));
+        let mut unfinished = Unfinished(Some((sessions.clone(), session.id.clone())));
         let change = Change { profile, start_url, ..Change::default() };
-        let changed = app.fleet.change(session.id.as_str(), change, Services::new(&app)).await;
+        let services = Services::new(&app, &caller.project);
+        let changed = sessions.change(session.id.as_str(), change, services).await;
         session = changed.map_err(refusal::from_fleet)?;
         unfinished.0 = None;
     }
-    let browser: Browser = view::show(&app, &session)?;
+    let browser: Browser = view::show(&app, &caller.project, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.headers_mut().insert(SERVER_TIMING, server_timing(&stages));
@@ -61,13 +65,13 @@ pub(crate) async fn create(
 }
 
 /// A session whose client has not been told of it yet: it ends with this value.
-struct Unfinished(Option<(App, SessionId)>);
+struct Unfinished(Option<(ProjectFleet, SessionId)>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some((app, id)) = self.0.take() else { return };
+        let Some((sessions, id)) = self.0.take() else { return };
         tokio::spawn(async move {
-            if let Err(error) = app.fleet.delete(id.as_str()).await {
+            if let Err(error) = sessions.delete(id.as_str()).await {
                 tracing::error!(session = %id, %error, "a session nobody knows of goes on");
             }
         });

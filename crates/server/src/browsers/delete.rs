@@ -5,6 +5,7 @@ use browserd_rest::Result;
 use http::StatusCode;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::refusal;
 
 /// End a browser session
@@ -16,8 +17,9 @@ use crate::refusal;
     responses((status = 204, description = "The session has ended.")))]
 pub(crate) async fn delete(
     State(app): State<App>,
+    caller: Caller,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
-    app.fleet.delete(&id_or_name).await.map_err(refusal::from_fleet)?;
+    app.sessions(&caller.project).delete(&id_or_name).await.map_err(refusal::from_fleet)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,6 +10,7 @@ use url::form_urlencoded;
 
 use super::view;
 use crate::app::App;
+use crate::caller::Caller;
 use crate::fields::{Faults, read_bool};
 use crate::refusal;
 use crate::wire::log::AboutSession;
@@ -24,13 +25,14 @@ use crate::wire::log::AboutSession;
     responses((status = 200, description = "The session.", body = Browser)))]
 pub(crate) async fn get(
     State(app): State<App>,
+    caller: Caller,
     Path(id_or_name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let include_deleted = include_deleted(&query.unwrap_or_default())?;
-    let session =
-        app.fleet.find(&id_or_name, include_deleted).await.map_err(refusal::from_fleet)?;
-    let mut response = Json(view::show(&app, &session)?).into_response();
+    let sessions = app.sessions(&caller.project);
+    let session = sessions.find(&id_or_name, include_deleted).await.map_err(refusal::from_fleet)?;
+    let mut response = Json(view::show(&app, &caller.project, &session)?).into_response();
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
 }

@@ -2,18 +2,20 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use browserd_api::ApiError;
 use browserd_api::browser::{Browser, Region, StatusFilter};
-use browserd_fleet::ListSessions;
-use browserd_rest::{Error, Result};
+use browserd_fleet::{ListSessions, SessionView};
+use browserd_rest::Result;
+use browserd_store::Row as _;
 use serde::Deserialize;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use super::{validate, view};
 use crate::app::App;
-use crate::fields::{Faults, read_bool};
-use crate::{paging, refusal};
+use crate::caller::Caller;
+use crate::fields::read_bool;
+use crate::refusal;
+use crate::resource::paging::{self, Asked};
 
 /// Which sessions to list; read by hand so that every wrong one is named.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -49,11 +51,15 @@ pub(crate) struct ListParams {
             ("x-offset" = u32, description = "The offset in force."),
             ("x-has-more" = bool, description = "Whether more follow."),
             ("x-next-offset" = u32, description = "Offset of the next page, 0 when there is none.")))))]
-pub(crate) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
     let filter = parse(&query.unwrap_or_default())?;
     let (limit, offset) = (filter.limit, filter.offset);
-    let page = app.fleet.list(filter).await.map_err(refusal::from_fleet)?;
-    let shown = page.items.iter().map(|session| view::show(&app, session));
+    let page = app.sessions(&caller.project).list(filter).await.map_err(refusal::from_fleet)?;
+    let shown = page.items.iter().map(|session| view::show(&app, &caller.project, session));
     let browsers = shown.collect::<Result<Vec<Browser>>>()?;
     Ok(paging::answer(&browsers, limit, offset, page.has_more))
 }
@@ -61,39 +67,32 @@ pub(crate) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> R
 /// Reads the query; every parameter that does not fit is named. Unknown ones are ignored, and of
 /// one given twice the last counts.
 pub(super) fn parse(query: &str) -> Result<ListSessions> {
-    let mut faults = Faults::default();
-    let mut filter = ListSessions { limit: paging::LIMIT_DEFAULT, ..ListSessions::default() };
+    let mut asked = Asked::of(SessionView::TABLE);
     let (mut status, mut include_deleted) = (None, false);
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*key {
-            "limit" => filter.limit = paging::limit(&value, &mut faults),
-            "offset" => filter.offset = paging::offset(&value, &mut faults),
+    for (parameter, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*parameter {
             "status" => match &*value {
                 "active" => status = Some(StatusFilter::Active),
                 "deleted" => status = Some(StatusFilter::Deleted),
                 "all" => status = Some(StatusFilter::All),
-                _ => faults.add("status", "must be active, deleted or all"),
+                _ => asked.faults.add("status", "must be active, deleted or all"),
             },
             "include_deleted" => {
-                include_deleted = read_bool(&key, &value, &mut faults).unwrap_or(false);
+                include_deleted = read_bool(&parameter, &value, &mut asked.faults).unwrap_or(false);
             }
-            "query" => filter.query = Some(value.into_owned()).filter(|query| !query.is_empty()),
-            "region" => filter.region = validate::region("region", &value, &mut faults),
-            key => {
-                if let Some(tag) = key.strip_prefix("tags[").and_then(|rest| rest.strip_suffix(']'))
-                {
-                    filter.tags.insert(tag.to_owned(), value.into_owned());
-                }
+            "region" => {
+                let region = validate::region("region", &value, &mut asked.faults);
+                let region = region.map(|region| ("region", region.as_str().to_owned()));
+                asked.filter.exactly = region.into_iter().collect();
             }
+            // Sessions are searched by `query` only.
+            "name" => {}
+            common => asked.read(common, &value),
         }
     }
-    if filter.tags.len() > validate::TAGS_MAX {
-        faults.add("tags", format!("at most {} can be asked for", validate::TAGS_MAX));
-    }
-    filter.status =
+    asked.filter.status =
         status.unwrap_or(if include_deleted { StatusFilter::All } else { StatusFilter::Active });
-    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-    Ok(filter)
+    asked.finish()
 }
 
 #[cfg(test)]
@@ -106,7 +105,7 @@ mod tests {
     fn nothing_asked_is_the_default() {
         let filter = parse("").unwrap();
         assert_eq!((filter.limit, filter.offset, filter.status), (20, 0, StatusFilter::Active));
-        assert!(filter.tags.is_empty() && filter.query.is_none() && filter.region.is_none());
+        assert!(filter.tags.is_empty() && filter.query.is_none() && filter.exactly.is_empty());
     }
 
     #[test]
@@ -118,7 +117,7 @@ mod tests {
         .unwrap();
         assert_eq!((filter.limit, filter.offset, filter.status), (100, 40, StatusFilter::Deleted));
         assert_eq!(filter.query.as_deref(), Some("Bot"));
-        assert_eq!(filter.region, Some(Region::EuWest));
+        assert_eq!(filter.exactly, [("region", "eu-west".to_owned())]);
         assert_eq!(filter.tags["team"], "a b");
         assert_eq!(filter.tags["env"], "x=y");
         assert_eq!(parse("include_deleted=true").unwrap().status, StatusFilter::All);

@@ -5,7 +5,6 @@ mod delete;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod get;
-pub(crate) mod ignored;
 mod list;
 mod services;
 mod update;
@@ -19,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::config::ServerConfig;
+use crate::resource::ignored;
 
 /// All routes of the resource, with their document.
 pub(crate) fn routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
@@ -31,11 +30,6 @@ pub(crate) fn routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<Ap
         .routes(routes!(get::get, delete::delete, update::update))
         .layer(DefaultBodyLimit::max(json_limit));
     create.merge(rest)
-}
-
-/// The same with the default limits, for the document alone.
-pub(crate) fn documented() -> OpenApiRouter<App> {
-    routes(ServerConfig::CREATE_BODY_LIMIT, ServerConfig::JSON_BODY_LIMIT)
 }
 
 /// A JSON body before it is checked; an absent one asks for nothing.

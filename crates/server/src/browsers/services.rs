@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use browserd_api::browser::{Location, LocationRequest, Viewport};
 use browserd_api::profiles::ProfileInUse;
-use browserd_api::{ApiError, ErrorCode, ProxyId};
+use browserd_api::{ApiError, ErrorCode, ProjectId, ProxyId};
 use browserd_fleet::{
     ChangeServices, LiveSession, ProfileChoice, ProxyChoice, SessionView, StepError,
 };
@@ -20,25 +20,29 @@ use super::validate::NO_PROFILE;
 use super::view;
 use crate::app::App;
 use crate::relay::Call;
+use crate::replays::Replays;
 use crate::{profiles, proxies};
 
 /// How long the guest may take for a change: it waits up to 30 s for a Chromium that is starting again,
 /// and pages take up to 20 s to see another location.
 const CHANGED_WITHIN: Duration = Duration::from_secs(55);
 
-/// The services of this server.
-pub(super) struct Services(App);
+/// The services of this server to one project.
+pub(super) struct Services {
+    app: App,
+    project: ProjectId,
+}
 
 impl Services {
-    pub(super) fn new(app: &App) -> Arc<Self> {
-        Arc::new(Self(app.clone()))
+    pub(super) fn new(app: &App, project: &ProjectId) -> Arc<Self> {
+        Arc::new(Self { app: app.clone(), project: project.clone() })
     }
 
     /// Has the guest do something at one of its internal routes. It counts as use of the session.
     async fn tell(&self, session: &LiveSession, path: &str, body: &Value) -> Result<(), StepError> {
         let _activity = session.activity();
         let call = Call::new(Method::POST, path, CHANGED_WITHIN).json(body);
-        match self.0.guests.call(session, call).await {
+        match self.app.guests.call(session, call).await {
             Ok(_) => Ok(()),
             Err(error) => Err(error.step(session).await),
         }
@@ -52,7 +56,8 @@ fn refusal(Error(refusal): Error) -> ApiError {
 #[async_trait]
 impl ChangeServices for Services {
     async fn may_resize(&self, session: &SessionView) -> Result<(), ApiError> {
-        let replays = self.0.fleet.store().replays(&session.id).await;
+        let replays = self.app.mine::<Replays>(&self.project);
+        let replays = replays.rows().of_session(&session.id).await;
         let replays = replays.map_err(Error::internal).map_err(refusal)?;
         match replays.iter().find(|replay| replay.end.is_none()) {
             None => Ok(()),
@@ -65,7 +70,7 @@ impl ChangeServices for Services {
     }
 
     async fn route(&self, choice: &ProxyChoice) -> Result<(Option<ProxyId>, Route), ApiError> {
-        proxies::route(&self.0, choice).await.map_err(refusal)
+        proxies::route(&self.app, &self.project, choice).await.map_err(refusal)
     }
 
     async fn profile(
@@ -75,12 +80,12 @@ impl ChangeServices for Services {
     ) -> Result<ProfileRow, ApiError> {
         let why = match &session.config.profile {
             Some(_) => Some("the session has a profile already; create another session"),
-            None if self.0.config.headless_shell && session.config.headless => Some(NO_PROFILE),
+            None if self.app.config.headless_shell && session.config.headless => Some(NO_PROFILE),
             None => None,
         };
         match why {
             Some(why) => Err(ApiError::field("profile", why)),
-            None => profiles::take(&self.0, choice).await.map_err(refusal),
+            None => profiles::take(&self.app, &self.project, choice).await.map_err(refusal),
         }
     }
 
@@ -91,7 +96,7 @@ impl ChangeServices for Services {
         save_changes: bool,
     ) -> Result<ProfileInUse, StepError> {
         let _activity = session.activity();
-        profiles::load(&self.0, session, profile, save_changes).await
+        profiles::load(&self.app, session, profile, save_changes).await
     }
 
     async fn resize(&self, session: &LiveSession, viewport: Viewport) -> Result<(), StepError> {
@@ -103,7 +108,7 @@ impl ChangeServices for Services {
         session: &LiveSession,
         location: LocationRequest,
     ) -> Result<(), StepError> {
-        let Location { timezone, locale, .. } = view::location(&self.0, location);
+        let Location { timezone, locale, .. } = view::location(&self.app, location);
         let body = json!({ "timezone": timezone, "locale": locale });
         self.tell(session, "/internal/location", &body).await
     }

@@ -10,6 +10,7 @@ use super::services::Services;
 use super::validate::UpdateBrowser;
 use super::{Unchecked, ignored, validate, view};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::refusal;
 use crate::wire::log::AboutSession;
 
@@ -28,13 +29,15 @@ use crate::wire::log::AboutSession;
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
 pub(crate) async fn update(
     State(app): State<App>,
+    caller: Caller,
     Path(id_or_name): Path<String>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let (change, unknown) = validate::update(&body)?;
-    let changed = app.fleet.change(&id_or_name, change, Services::new(&app)).await;
+    let services = Services::new(&app, &caller.project);
+    let changed = app.sessions(&caller.project).change(&id_or_name, change, services).await;
     let session = changed.map_err(refusal::from_fleet)?;
-    let browser: Browser = view::show(&app, &session)?;
+    let browser: Browser = view::show(&app, &caller.project, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.extensions_mut().insert(AboutSession(session.id));

@@ -1,10 +1,10 @@
 //! A session as clients see it.
 
-use browserd_api::Timestamp;
 use browserd_api::browser::{
     Browser, Location, LocationRequest, LocationSource, Usage, UsageStatus,
 };
 use browserd_api::profiles::Profile;
+use browserd_api::{ProjectId, Timestamp};
 use browserd_fleet::SessionView;
 use browserd_rest::Error;
 
@@ -12,11 +12,16 @@ use crate::app::App;
 use crate::relay;
 use crate::{cdp, webdriver};
 
-/// Shows a session. Only one that clients can use gets a token, and with it URLs that lead
+/// Shows a session of a project. Only one that clients can use gets a token, and with it URLs that lead
 /// somewhere: not while it is being created, and not once it has ended.
-pub(crate) fn show(app: &App, session: &SessionView) -> Result<Browser, Error> {
-    let usable = session.ended.is_none() && app.fleet.live(session.id.as_str()).is_ok();
-    let jwt = usable.then(|| app.tokens.sign(&session.id, session.created_at)).transpose()?;
+pub(crate) fn show(
+    app: &App,
+    project: &ProjectId,
+    session: &SessionView,
+) -> Result<Browser, Error> {
+    let usable = session.ended.is_none() && app.sessions(project).live(session.id.as_str()).is_ok();
+    let sign = || app.tokens.sign(project, &session.id, session.created_at);
+    let jwt = usable.then(sign).transpose()?;
     let token = jwt.as_ref().map_or_else(String::new, |jwt| format!("?jwt={jwt}"));
     let (http, ws) = (&app.public.http, &app.public.ws);
     let config = session.config.clone();

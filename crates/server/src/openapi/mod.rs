@@ -18,9 +18,7 @@ use utoipa::openapi::{Info, License, ObjectBuilder, OpenApi, OpenApiBuilder, Ref
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::config::ServerConfig;
-use crate::{
-    browsers, cdp, contract, docs, metrics, profiles, proxies, replays, status, webdriver,
-};
+use crate::{cdp, contract, docs, metrics, profiles, replays, router, status, webdriver};
 
 /// Name of the scheme for API keys.
 const KEY: &str = "apiKey";
@@ -125,13 +123,10 @@ pub(crate) fn built(guest: &OpenApi) -> OpenApi {
         ))
         .build();
     for routes in [
-        browsers::documented(),
-        replays::routes(ServerConfig::JSON_BODY_LIMIT),
+        router::resources(ServerConfig::CREATE_BODY_LIMIT, ServerConfig::JSON_BODY_LIMIT),
         replays::view_routes(),
         cdp::routes(),
         webdriver::routes(),
-        profiles::routes(ServerConfig::JSON_BODY_LIMIT),
-        proxies::routes(ServerConfig::JSON_BODY_LIMIT),
         status::routes(),
         metrics::routes(),
         docs::routes(),

@@ -1,18 +1,17 @@
 //! `POST /profiles`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use browserd_api::profiles::Profile;
 use browserd_api::{ProfileId, Timestamp};
 use browserd_rest::{Optional, Result};
 use browserd_store::ProfileRow;
-use http::StatusCode;
 
 use super::validate::{self, CreateProfile};
-use super::{kept, refused, show};
+use super::{Profiles, kept};
 use crate::app::App;
-use crate::browsers::{Unchecked, ignored};
+use crate::browsers::Unchecked;
+use crate::resource::{Mine, created};
 
 /// Create a profile
 ///
@@ -25,6 +24,7 @@ use crate::browsers::{Unchecked, ignored};
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
 pub(crate) async fn create(
     State(app): State<App>,
+    mine: Mine<Profiles>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let (name, unknown) = validate::read(&body, false)?;
@@ -37,11 +37,6 @@ pub(crate) async fn create(
         last_used_at: None,
         saved: None,
     };
-    if let Err(error) = app.fleet.store().profiles().insert(&row).await {
-        let name = row.name.unwrap_or_default();
-        return Err(refused(&app, &name, &name, error).await);
-    }
-    let mut response = (StatusCode::CREATED, Json(show(row))).into_response();
-    ignored::name_in_header(response.headers_mut(), &unknown);
-    Ok(response)
+    mine.insert(&row).await?;
+    Ok(created::<Profiles>(row, &unknown))
 }

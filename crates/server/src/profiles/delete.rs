@@ -1,12 +1,12 @@
 //! `DELETE /profiles/{id_or_name}`.
 
 use axum::extract::{Path, State};
-use browserd_rest::{Error, Result};
+use browserd_rest::Result;
 use http::StatusCode;
 
-use super::{find, kept, key, not_found};
+use super::{Profiles, kept, key};
 use crate::app::App;
-use browserd_store::StoreError;
+use crate::resource::Mine;
 
 /// Delete a profile
 ///
@@ -16,15 +16,12 @@ use browserd_store::StoreError;
     responses((status = 204, description = "The profile is gone.")))]
 pub(crate) async fn delete(
     State(app): State<App>,
+    mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
-    let id = find(&app, &id_or_name).await?.id;
-    let saved = app.fleet.store().profiles().delete(&id).await.map_err(|error| match error {
-        StoreError::NotFound => not_found(&id_or_name),
-        other => Error::internal(other),
-    })?;
-    if let Some(saved) = saved {
-        kept(&app)?.remove(&key(&id, &saved)?).await;
+    let row = mine.delete(&id_or_name).await?;
+    if let Some(saved) = row.saved {
+        kept(&app)?.remove(&key(mine.project(), &row.id, &saved)?).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }

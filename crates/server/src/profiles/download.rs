@@ -17,8 +17,9 @@ use tokio_util::io::{ReaderStream, SyncIoBridge};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use super::{find, kept, key};
+use super::{Profiles, kept, key};
 use crate::app::App;
+use crate::resource::Mine;
 
 /// An archive is sent in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
@@ -50,13 +51,14 @@ pub(crate) enum ProfileFormat {
         (status = 202, description = "Nothing has been saved yet.")))]
 pub(crate) async fn download(
     State(app): State<App>,
+    mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let format = format(&query.unwrap_or_default())?;
-    let row = find(&app, &id_or_name).await?;
+    let row = mine.find(&id_or_name).await?;
     let Some(saved) = row.saved else { return Ok(StatusCode::ACCEPTED.into_response()) };
-    let reader = kept(&app)?.read(&key(&row.id, &saved)?, saved.bytes).await?;
+    let reader = kept(&app)?.read(&key(mine.project(), &row.id, &saved)?, saved.bytes).await?;
     let (body, kind, extension) = match format {
         ProfileFormat::TarZst => {
             let stream = ReaderStream::with_capacity(reader, PIECE);

@@ -1,12 +1,12 @@
 //! `GET /profiles/{id_or_name}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use browserd_api::profiles::Profile;
 use browserd_rest::Result;
 
-use super::{find, show};
-use crate::app::App;
+use super::Profiles;
+use crate::resource::{Mine, Shown as _};
 
 /// Get a profile
 ///
@@ -15,8 +15,8 @@ use crate::app::App;
     params(("id_or_name" = String, Path, description = "Id or name of the profile.")),
     responses((status = 200, description = "The profile.", body = Profile)))]
 pub(crate) async fn get(
-    State(app): State<App>,
+    mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,
 ) -> Result<Json<Profile>> {
-    Ok(Json(show(find(&app, &id_or_name).await?)))
+    Ok(Json(Profiles::show(mine.find(&id_or_name).await?)))
 }

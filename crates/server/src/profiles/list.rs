@@ -1,13 +1,13 @@
 //! `GET /profiles`.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::response::Response;
 use browserd_api::profiles::Profile;
-use browserd_rest::{Error, Result};
+use browserd_rest::Result;
 
-use super::show;
-use crate::app::App;
-use crate::paging::{self, ListParams};
+use super::Profiles;
+use crate::resource::Mine;
+use crate::resource::paging::ListParams;
 
 /// List profiles
 ///
@@ -19,10 +19,6 @@ use crate::paging::{self, ListParams};
             ("x-offset" = u32, description = "The offset in force."),
             ("x-has-more" = bool, description = "Whether more follow."),
             ("x-next-offset" = u32, description = "Offset of the next page, 0 when there is none.")))))]
-pub(crate) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response> {
-    let filter = paging::filter(&query.unwrap_or_default())?;
-    let listed = app.fleet.store().profiles().list(&filter).await;
-    let (rows, more) = listed.map_err(Error::internal)?;
-    let profiles: Vec<Profile> = rows.into_iter().map(show).collect();
-    Ok(paging::answer(&profiles, filter.limit, filter.offset, more))
+pub(crate) async fn list(mine: Mine<Profiles>, RawQuery(query): RawQuery) -> Result<Response> {
+    mine.list(query.as_deref()).await
 }

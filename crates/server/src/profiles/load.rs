@@ -11,7 +11,7 @@ use browserd_store::ProfileRow;
 use http::Method;
 use tokio_util::io::ReaderStream;
 
-use super::{kept, key};
+use super::{Profiles, kept, key};
 use crate::app::App;
 use crate::relay::Call;
 
@@ -28,7 +28,8 @@ pub(crate) async fn load(
     save_changes: bool,
 ) -> Result<ProfileInUse, StepError> {
     if let Some(saved) = &row.saved {
-        let reader = async { kept(app)?.read(&key(&row.id, saved)?, saved.bytes).await };
+        let key = || key(session.project(), &row.id, saved);
+        let reader = async { kept(app)?.read(&key()?, saved.bytes).await };
         let unread = |Error(refusal)| StepError { refusal, maybe_done: false };
         let archive = ReaderStream::with_capacity(reader.await.map_err(unread)?, PIECE);
         let call = Call::new(Method::PUT, "/internal/profile", LOADED_WITHIN).body(
@@ -41,7 +42,7 @@ pub(crate) async fn load(
         }
     }
     // One that is deleted meanwhile was there when it was asked for.
-    let _ = app.fleet.store().profiles().used(&row.id, Timestamp::now()).await;
+    let _ = app.mine::<Profiles>(session.project()).rows().used(&row.id, Timestamp::now()).await;
     let ProfileRow { id, name, created_at, .. } = row;
     Ok(ProfileInUse { id, name, created_at, save_changes })
 }

@@ -11,7 +11,7 @@ use browserd_api::profiles::ProfileInUse;
 use browserd_api::{ProfileId, Timestamp};
 use browserd_fleet::{LiveSession, ProfileSaver};
 use browserd_rest::Error;
-use browserd_store::{BlobKey, BlobReader, Blobs, Saved, Store, StoreError};
+use browserd_store::{BlobKey, BlobReader, Blobs, ProfileRow, Saved, Store, StoreError};
 use http::Method;
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
@@ -114,7 +114,8 @@ impl Profiles {
 
     /// Has the guest hand out the state, keeps it, and lets it take the place of what was there.
     async fn keep(&self, session: &LiveSession, id: &ProfileId) -> Result<(), SaveError> {
-        let profiles = self.store().profiles();
+        let project = session.project();
+        let profiles = self.store().rows::<ProfileRow>(project);
         if profiles.by_id(id).await?.is_none() {
             tracing::info!(profile = %id, "a profile was deleted and is not saved");
             return Ok(());
@@ -124,13 +125,13 @@ impl Profiles {
         // Its own, so that readers of the one before it are not disturbed.
         let version = ProfileId::generate().to_string();
         let mut saved = Saved { version, bytes: 0 };
-        let new = key(id, &saved).map_err(SaveError::Other)?;
+        let new = key(project, id, &saved).map_err(SaveError::Other)?;
         let mut archive = StreamReader::new(Box::pin(archive));
         saved.bytes = self.blobs().put(&new, &mut archive, ARCHIVE_LIMIT).await?;
         match profiles.saved(id, Timestamp::now(), &saved).await {
             Ok(None) => Ok(()),
             Ok(Some(before)) => {
-                self.remove(&key(id, &before).map_err(SaveError::Other)?).await;
+                self.remove(&key(project, id, &before).map_err(SaveError::Other)?).await;
                 Ok(())
             }
             Err(error) => {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use browserd_store::{BlobKey, StoreError};
+use browserd_store::{BlobKey, ProfileRow, StoreError};
 
 use super::key;
 use super::save::Profiles;
@@ -27,8 +27,8 @@ impl Profiles {
     }
 
     async fn remove_strays(&self) -> Result<(), SweepError> {
-        for archive in self.blobs().keys(BlobKey::PROFILES).await? {
-            if !self.is_kept(&archive).await? {
+        for archive in self.blobs().keys(BlobKey::PROJECTS).await? {
+            if archive.is_profile() && !self.is_kept(&archive).await? {
                 tracing::info!(
                     key = archive.as_str(),
                     "no profile has this archive; it is removed"
@@ -41,9 +41,10 @@ impl Profiles {
 
     /// Whether a profile has this archive.
     async fn is_kept(&self, archive: &BlobKey) -> Result<bool, StoreError> {
-        let Some(id) = archive.profile_id() else { return Ok(false) };
-        let saved = self.store().profiles().by_id(&id).await?.and_then(|row| row.saved);
-        Ok(saved.is_some_and(|saved| key(&id, &saved).is_ok_and(|key| key == *archive)))
+        let Some((project, id)) = archive.profile_id() else { return Ok(false) };
+        let row = self.store().rows::<ProfileRow>(&project).by_id(&id).await?;
+        let saved = row.and_then(|row| row.saved);
+        Ok(saved.is_some_and(|saved| key(&project, &id, &saved).is_ok_and(|key| key == *archive)))
     }
 }
 
@@ -51,8 +52,8 @@ impl Profiles {
 mod tests {
     use std::sync::Arc;
 
-    use browserd_api::{ProfileId, Timestamp};
-    use browserd_store::{Blobs, DiskBlobs, ProfileRow, Saved, SqliteStore, Store};
+    use browserd_api::{ProfileId, ProjectId, Timestamp};
+    use browserd_store::{Blobs, DiskBlobs, Saved, SqliteStore, Store};
 
     use super::*;
 
@@ -62,7 +63,10 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
         let blobs: Arc<dyn Blobs> = Arc::new(DiskBlobs::open(folder.path().to_owned()).unwrap());
         let put = async |key: &BlobKey| blobs.put(key, &mut &b"x"[..], 1).await.unwrap();
-        let archive = |id: &ProfileId, version: &str| BlobKey::profile(id, version).unwrap();
+        let project = ProjectId::generate();
+        let profiles = store.rows::<ProfileRow>(&project);
+        let archive =
+            |id: &ProfileId, version: &str| BlobKey::profile(&project, id, version).unwrap();
         let (saved, unsaved) = (ProfileId::generate(), ProfileId::generate());
         for id in [&saved, &unsaved] {
             let row = ProfileRow {
@@ -73,24 +77,26 @@ mod tests {
                 last_used_at: None,
                 saved: None,
             };
-            store.profiles().insert(&row).await.unwrap();
+            profiles.insert(&row).await.unwrap();
         }
         let now = Saved { version: "now".into(), bytes: 1 };
-        store.profiles().saved(&saved, Timestamp::now(), &now).await.unwrap();
-        let (kept, replay) = (archive(&saved, "now"), BlobKey::new("replays/a.mp4").unwrap());
+        profiles.saved(&saved, Timestamp::now(), &now).await.unwrap();
+        let (kept, replay) =
+            (archive(&saved, "now"), BlobKey::new("projects/a/replays/a.mp4").unwrap());
         put(&kept).await;
         put(&replay).await;
         let strays = [
             archive(&saved, "before"),
             archive(&unsaved, "now"),
             archive(&ProfileId::generate(), "now"),
-            BlobKey::new("profiles/nobody").unwrap(),
+            BlobKey::new(format!("projects/{project}/profiles/nobody")).unwrap(),
+            BlobKey::profile(&ProjectId::default(), &saved, "now").unwrap(),
         ];
         for stray in &strays {
             put(stray).await;
         }
 
-        Profiles::new(store, Arc::clone(&blobs)).sweep().await;
+        Profiles::new(Arc::clone(&store), Arc::clone(&blobs)).sweep().await;
         for stray in &strays {
             assert_eq!(blobs.size(stray).await.unwrap(), None, "{stray:?}");
         }

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{changed, find, show, status};
+use super::{Proxies, status};
 use crate::app::App;
+use crate::resource::{Mine, Shown as _, refused};
 
 /// What to check a proxy with.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -37,11 +38,12 @@ const URL_LIMIT: usize = 2048;
     responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy)))]
 pub(crate) async fn check(
     State(app): State<App>,
+    mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
     Optional(body): Optional<CheckProxy>,
 ) -> Result<Json<Proxy>> {
     let asked = body.url.filter(|url| !url.is_empty()).map(|url| read(&url)).transpose()?;
-    let row = find(&app, &id_or_name).await?;
+    let row = mine.find(&id_or_name).await?;
     let url = asked.as_ref().unwrap_or(&app.config.proxy_check_url);
     let why = match probe(&app.config.egress, &row.upstream, url).await {
         Ok(()) => None,
@@ -55,10 +57,10 @@ pub(crate) async fn check(
     };
     let (at, available) = (Timestamp::now(), why.is_none());
     let mut proxy = if asked.is_some() {
-        show(row)
+        Proxies::show(row)
     } else {
-        let checked = app.fleet.store().proxies().checked(&row.id, at, available).await;
-        show(checked.map_err(changed(&id_or_name))?)
+        let checked = mine.rows().checked(&row.id, at, available).await;
+        Proxies::show(checked.map_err(|error| refused::<Proxies>(error, &id_or_name, None))?)
     };
     proxy.status = Some(status(available));
     proxy.last_checked = Some(at);

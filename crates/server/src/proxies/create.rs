@@ -1,18 +1,14 @@
 //! `POST /proxies`.
 
-use axum::Json;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use browserd_api::proxies::Proxy;
 use browserd_api::{ProxyId, Timestamp};
-use browserd_rest::{Error, Result};
+use browserd_rest::Result;
 use browserd_store::ProxyRow;
-use http::StatusCode;
 use serde_json::Value;
 
-use super::{show, validate};
-use crate::app::App;
-use crate::browsers::ignored;
+use super::{Proxies, validate};
+use crate::resource::{Mine, created};
 use validate::CreateProxy;
 
 /// Create a proxy
@@ -28,14 +24,12 @@ use validate::CreateProxy;
     responses((status = 201, description = "The proxy.", body = Proxy,
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
 pub(crate) async fn create(
-    State(app): State<App>,
+    mine: Mine<Proxies>,
     browserd_rest::Json(body): browserd_rest::Json<Value>,
 ) -> Result<Response> {
     let (name, upstream, unknown) = validate::create(&body)?;
     let (id, created_at) = (ProxyId::generate(), Timestamp::now());
     let row = ProxyRow { id, name, upstream, created_at, checked: None };
-    app.fleet.store().proxies().insert(&row).await.map_err(Error::internal)?;
-    let mut response = (StatusCode::CREATED, Json(show(row))).into_response();
-    ignored::name_in_header(response.headers_mut(), &unknown);
-    Ok(response)
+    mine.insert(&row).await?;
+    Ok(created::<Proxies>(row, &unknown))
 }

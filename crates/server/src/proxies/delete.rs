@@ -4,8 +4,9 @@ use axum::extract::{Path, State};
 use browserd_rest::{Error, Result};
 use http::StatusCode;
 
-use super::{changed, find};
+use super::Proxies;
 use crate::app::App;
+use crate::resource::{Mine, refused};
 
 /// Delete a proxy
 ///
@@ -16,16 +17,18 @@ use crate::app::App;
     responses((status = 204, description = "The proxy is gone, and nothing goes through it any more.")))]
 pub(crate) async fn delete(
     State(app): State<App>,
+    mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
-    let row = find(&app, &id_or_name).await?;
+    let row = mine.find(&id_or_name).await?;
     // In a task of its own: a client that hangs up meanwhile must not leave sessions going through it.
     let deleting = tokio::spawn(async move {
         // First, so that nobody takes it any more; who has it by now, or is just getting it, is found.
-        app.fleet.store().proxies().delete(&row.id).await?;
+        mine.rows().delete(&row.id).await?;
         app.fleet.close_proxy(&row.id).await;
         Ok(())
     });
-    deleting.await.map_err(Error::internal)?.map_err(changed(&id_or_name))?;
+    let deleted = deleting.await.map_err(Error::internal)?;
+    deleted.map_err(|error| refused::<Proxies>(error, &id_or_name, None))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,12 +1,12 @@
 //! `GET /proxies/{id_or_name}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use browserd_api::proxies::Proxy;
 use browserd_rest::Result;
 
-use super::{find, show};
-use crate::app::App;
+use super::Proxies;
+use crate::resource::{Mine, Shown as _};
 
 /// Get a proxy
 ///
@@ -15,8 +15,8 @@ use crate::app::App;
     params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
     responses((status = 200, description = "The proxy.", body = Proxy)))]
 pub(crate) async fn get(
-    State(app): State<App>,
+    mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
 ) -> Result<Json<Proxy>> {
-    Ok(Json(show(find(&app, &id_or_name).await?)))
+    Ok(Json(Proxies::show(mine.find(&id_or_name).await?)))
 }

@@ -15,15 +15,16 @@ mod validate;
 
 use axum::extract::DefaultBodyLimit;
 use browserd_api::proxies::{CustomProxy, Proxy, ProxyStatus, ProxyType};
-use browserd_api::{ErrorCode, ProxyId};
+use browserd_api::{ErrorCode, ProjectId, ProxyId};
 use browserd_fleet::ProxyChoice;
 use browserd_protocol::Route;
-use browserd_rest::{Error, Result};
-use browserd_store::{ListFilter, ProxyRow, StoreError};
+use browserd_rest::Result;
+use browserd_store::ProxyRow;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::resource::{Resource, Shown};
 
 /// All routes of the resource, with their document.
 pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
@@ -34,79 +35,54 @@ pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(json_limit))
 }
 
-/// The proxy that a session asks for, and the egress route through it.
-pub(crate) async fn route(app: &App, choice: &ProxyChoice) -> Result<(Option<ProxyId>, Route)> {
+/// Proxies as a resource.
+pub(crate) enum Proxies {}
+
+impl Resource for Proxies {
+    type Row = ProxyRow;
+    const ONE: &'static str = "proxy";
+    const MANY: &'static str = "proxies";
+    const NOT_FOUND: ErrorCode = ErrorCode::ProxyNotFound;
+    const AMBIGUOUS: ErrorCode = ErrorCode::AmbiguousProxyName;
+}
+
+/// The proxy that a session of a project asks for, and the egress route through it.
+pub(crate) async fn route(
+    app: &App,
+    project: &ProjectId,
+    choice: &ProxyChoice,
+) -> Result<(Option<ProxyId>, Route)> {
+    let mine = app.mine::<Proxies>(project);
     let row = match choice {
         ProxyChoice::Direct => return Ok((None, Route::Direct)),
-        ProxyChoice::Id(id) => find(app, id.as_str()).await?,
-        ProxyChoice::Name(name) => named(app, name).await?.ok_or_else(|| not_found(name))?,
+        ProxyChoice::Id(id) => mine.find(id.as_str()).await?,
+        ProxyChoice::Name(name) => mine.named(name).await?,
     };
     Ok((Some(row.id), Route::Upstream(Box::new(row.upstream))))
 }
 
-/// The proxy with this id, or the one with this name.
-async fn find(app: &App, id_or_name: &str) -> Result<ProxyRow> {
-    let proxies = app.fleet.store().proxies();
-    if let Ok(id) = id_or_name.parse()
-        && let Some(row) = proxies.by_id(&id).await.map_err(Error::internal)?
-    {
-        return Ok(row);
-    }
-    named(app, id_or_name).await?.ok_or_else(|| not_found(id_or_name))
-}
+impl Shown for Proxies {
+    type Body = Proxy;
 
-/// The one proxy with this name.
-async fn named(app: &App, name: &str) -> Result<Option<ProxyRow>> {
-    let filter = ListFilter { name: Some(name.to_owned()), limit: 1, ..ListFilter::default() };
-    let listed = app.fleet.store().proxies().list(&filter).await;
-    let (mut rows, more) = listed.map_err(Error::internal)?;
-    if more {
-        return Err(Error::new(
-            ErrorCode::AmbiguousProxyName,
-            format!("several proxies are called {:?}; say the id", shown(name)),
-        ));
-    }
-    Ok(rows.pop())
-}
-
-pub(crate) fn not_found(id_or_name: &str) -> Error {
-    Error::new(
-        ErrorCode::ProxyNotFound,
-        format!("no proxy has the id or name {:?}; GET /proxies lists them", shown(id_or_name)),
-    )
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(64).collect()
-}
-
-/// What came of a change to a proxy that was just there.
-fn changed(id_or_name: &str) -> impl Fn(StoreError) -> Error + '_ {
-    move |error| match error {
-        StoreError::NotFound => not_found(id_or_name),
-        other => Error::internal(other),
-    }
-}
-
-/// A proxy as clients see it.
-fn show(row: ProxyRow) -> Proxy {
-    let upstream = row.upstream;
-    Proxy {
-        id: row.id,
-        name: row.name,
-        kind: ProxyType::Custom,
-        protocol: upstream.protocol,
-        bypass_hosts: upstream.bypass_hosts,
-        config: CustomProxy {
-            host: upstream.host,
-            port: upstream.port,
-            username: upstream.username,
-            has_password: upstream.password.is_some(),
-            has_ca_bundle: false,
-        },
-        status: row.checked.map(|(_, available)| status(available)),
-        last_checked: row.checked.map(|(at, _)| at),
-        unavailable_because: None,
+    fn show(row: ProxyRow) -> Proxy {
+        let upstream = row.upstream;
+        Proxy {
+            id: row.id,
+            name: row.name,
+            kind: ProxyType::Custom,
+            protocol: upstream.protocol,
+            bypass_hosts: upstream.bypass_hosts,
+            config: CustomProxy {
+                host: upstream.host,
+                port: upstream.port,
+                username: upstream.username,
+                has_password: upstream.password.is_some(),
+                has_ca_bundle: false,
+            },
+            status: row.checked.map(|(_, available)| status(available)),
+            last_checked: row.checked.map(|(at, _)| at),
+            unavailable_because: None,
+        }
     }
 }
 

@@ -1,16 +1,14 @@
 //! `PATCH /proxies/{id_or_name}`.
 
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::Path;
+use axum::response::Response;
 use browserd_api::proxies::Proxy;
 use browserd_rest::Result;
 use serde_json::Value;
 
 use super::validate::UpdateProxy;
-use super::{changed, find, show, validate};
-use crate::app::App;
-use crate::browsers::ignored;
+use super::{Proxies, validate};
+use crate::resource::{Mine, changed};
 
 /// Rename a proxy
 ///
@@ -21,14 +19,11 @@ use crate::browsers::ignored;
     responses((status = 200, description = "The proxy after the change.", body = Proxy,
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
 pub(crate) async fn update(
-    State(app): State<App>,
+    mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
     browserd_rest::Json(body): browserd_rest::Json<Value>,
 ) -> Result<Response> {
     let (name, unknown) = validate::update(&body)?;
-    let id = find(&app, &id_or_name).await?.id;
-    let renamed = app.fleet.store().proxies().rename(&id, name.as_deref()).await;
-    let mut response = Json(show(renamed.map_err(changed(&id_or_name))?)).into_response();
-    ignored::name_in_header(response.headers_mut(), &unknown);
-    Ok(response)
+    let row = mine.update(&id_or_name, |row| row.name.clone_from(&name)).await?;
+    Ok(changed::<Proxies>(row, &unknown))
 }

@@ -38,6 +38,7 @@ use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::token::TokenSession;
 use crate::tunnel::{self, Inside, Kind, WebSocketRequest};
 use crate::wire::linger::Whole;
@@ -54,14 +55,15 @@ const RAW: &str = "/curl/raw";
 pub(crate) const GUEST_HOST: &str = "guest.session";
 
 /// `/browsers/{id_or_name}/…` with an API key.
-pub(crate) async fn by_key(State(app): State<App>, request: Request) -> Response {
+pub(crate) async fn by_key(State(app): State<App>, caller: Caller, request: Request) -> Response {
     let relayed = async {
         let rest = request.uri().path().strip_prefix("/browsers/").unwrap_or_default();
         let (id_or_name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let id_or_name = percent_decode_str(id_or_name).decode_utf8().map_err(|_| {
             Error::new(ErrorCode::BadRequest, "the id or name in the path is not UTF-8")
         })?;
-        let session = app.fleet.live(&id_or_name).map_err(refusal::from_fleet)?;
+        let session =
+            app.sessions(&caller.project).live(&id_or_name).map_err(refusal::from_fleet)?;
         let target = query::join(path, request.uri().query().unwrap_or_default());
         forward(&app, &session, &target, request, None).await
     };

@@ -3,15 +3,17 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use browserd_api::ErrorCode;
+use browserd_api::{ErrorCode, ProjectId};
 use browserd_rest::{Error, Result};
 use browserd_store::{BlobKey, ReplayRow};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio_util::io::ReaderStream;
 
 use super::range::{Part, asked};
-use super::{RETRY_AFTER, find, recordings, session};
+use super::{RETRY_AFTER, Replays, find, recordings, session};
 use crate::app::App;
+use crate::caller::Caller;
+use crate::resource::Mine;
 use crate::wire::log::AboutSession;
 
 /// A file is sent in pieces of so many bytes.
@@ -29,14 +31,16 @@ const PIECE: usize = 128 << 10;
         (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>)))]
 pub(super) async fn download(
     State(app): State<App>,
+    caller: Caller,
+    mine: Mine<Replays>,
     Path((id_or_name, replay_id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let session = session(&app, &id_or_name).await?;
-    let row = find(&app, &session, &replay_id).await?;
+    let session = session(&app, &caller, &id_or_name).await?;
+    let row = find(&mine, &session, &replay_id).await?;
     let mut response = match row.end {
         None => later(),
-        Some(_) => file(&app, &row, &headers).await?,
+        Some(_) => file(&app, mine.project(), &row, &headers).await?,
     };
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
@@ -51,9 +55,14 @@ pub(super) fn later() -> Response {
     response
 }
 
-/// A finished recording, or the part of it that `asks` for.
-pub(super) async fn file(app: &App, row: &ReplayRow, asks: &HeaderMap) -> Result<Response> {
-    let (blobs, key) = (&recordings(app)?.blobs, BlobKey::replay(&row.id));
+/// A finished recording of a project, or the part of it that `asks` for.
+pub(super) async fn file(
+    app: &App,
+    project: &ProjectId,
+    row: &ReplayRow,
+    asks: &HeaderMap,
+) -> Result<Response> {
+    let (blobs, key) = (&recordings(app)?.blobs, BlobKey::replay(project, &row.id));
     let size = blobs.size(&key).await.map_err(Error::internal)?;
     let Some(size) = size.filter(|size| *size > 0) else {
         return Err(Error::new(

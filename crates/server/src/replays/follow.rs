@@ -2,8 +2,8 @@
 
 use std::io;
 
-use browserd_api::Timestamp;
 use browserd_api::replays::ReplayEndReason;
+use browserd_api::{ProjectId, Timestamp};
 use browserd_fleet::LiveSession;
 use browserd_fleet::local::{RESCUED, rescued};
 use browserd_protocol::replay::{Ended, SLACK};
@@ -11,7 +11,7 @@ use browserd_store::{BlobKey, ReplayEnd, ReplayRow};
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 
-use super::guest;
+use super::{Replays, guest};
 use crate::app::App;
 use crate::config::Recordings;
 
@@ -36,7 +36,7 @@ async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: 
     if let Ok(said) = guest::end(app, session, &row.id).await {
         match fetch(app, recordings, session, row).await {
             Ok(size_bytes) => {
-                record(app, row, ended_as(&said, size_bytes)).await;
+                record(app, session.project(), row, ended_as(&said, size_bytes)).await;
                 guest::delete(app, session, &row.id).await;
                 return;
             }
@@ -53,12 +53,12 @@ async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: 
         Timestamp::now()
     };
     session.wait_gone().await;
-    let size_bytes = adopt(recordings, row).await;
+    let size_bytes = adopt(recordings, session.project(), row).await;
     let end = match ended {
         Some(said) => ended_as(&said, size_bytes),
         None => ReplayEnd { finished_at, reason: ReplayEndReason::SessionEnded, size_bytes },
     };
-    record(app, row, end).await;
+    record(app, session.project(), row, end).await;
 }
 
 /// What the guest said of an end; its times are bounded by ours.
@@ -76,7 +76,7 @@ async fn fetch(
     let file = guest::file(app, session, &row.id).await.map_err(io::Error::other)?;
     let mut file = StreamReader::new(Box::pin(file));
     let limit = recordings.limit_bytes.saturating_add(SLACK);
-    let key = BlobKey::replay(&row.id);
+    let key = BlobKey::replay(session.project(), &row.id);
     tokio::select! {
         size = recordings.blobs.put(&key, &mut file, limit) => size,
         _ = session.wait_end() => Err(io::Error::other("the session has ended")),
@@ -84,8 +84,8 @@ async fn fetch(
 }
 
 /// Keeps what was moved out of the session's folder; answers its size, 0 when there is nothing.
-async fn adopt(recordings: &Recordings, row: &ReplayRow) -> u64 {
-    let key = BlobKey::replay(&row.id);
+async fn adopt(recordings: &Recordings, project: &ProjectId, row: &ReplayRow) -> u64 {
+    let key = BlobKey::replay(project, &row.id);
     let path = rescued(&recordings.state_dir, &row.session_id, &row.id);
     let limit = recordings.limit_bytes.saturating_add(SLACK);
     match recordings.blobs.adopt(&key, &path, limit).await {
@@ -97,9 +97,9 @@ async fn adopt(recordings: &Recordings, row: &ReplayRow) -> u64 {
     }
 }
 
-async fn record(app: &App, row: &ReplayRow, end: ReplayEnd) {
+async fn record(app: &App, project: &ProjectId, row: &ReplayRow, end: ReplayEnd) {
     tracing::info!(replay = %row.id, reason = ?end.reason, bytes = end.size_bytes, "recording ended");
-    if let Err(error) = app.fleet.store().end_replay(&row.id, &end).await {
+    if let Err(error) = app.mine::<Replays>(project).rows().end(&row.id, &end).await {
         tracing::error!(replay = %row.id, %error, "a recording's end could not be recorded");
     }
     app.replays.ended.notify_one();
@@ -109,32 +109,35 @@ async fn record(app: &App, row: &ReplayRow, end: ReplayEnd) {
 /// those of sessions that are gone are ended with what is left of them.
 pub(crate) async fn settle(app: &App) {
     let Some(recordings) = &app.config.recordings else { return };
-    let open = match app.fleet.store().open_replays().await {
+    let open = match app.fleet.store().everywhere::<ReplayRow>().open().await {
         Ok(open) => open,
         Err(error) => {
             tracing::error!(%error, "open recordings could not be looked for");
             return;
         }
     };
-    for row in open {
-        if let Ok(live) = app.fleet.live(row.session_id.as_str()) {
+    for (project, row) in open {
+        let sessions = app.sessions(&project);
+        if let Ok(live) = sessions.live(row.session_id.as_str()) {
             spawn(app, live, row);
             continue;
         }
-        let session = app.fleet.store().session(&row.session_id).await.ok().flatten();
+        let session = sessions.find(row.session_id.as_str(), true).await.ok();
         let ended_at = session.and_then(|session| session.ended.map(|(at, ..)| at));
         let end = ReplayEnd {
             finished_at: ended_at.unwrap_or_else(Timestamp::now),
             reason: ReplayEndReason::SessionEnded,
-            size_bytes: adopt(recordings, &row).await,
+            size_bytes: adopt(recordings, &project, &row).await,
         };
-        record(app, &row, end).await;
+        record(app, &project, &row, end).await;
     }
     // Whatever else was moved out belongs to no recording anyone knows.
+    let active = app.fleet.active();
     let Ok(left) = std::fs::read_dir(recordings.state_dir.join(RESCUED)) else { return };
     for file in left.flatten() {
         let running = file.file_name().to_str().is_some_and(|name| {
-            name.split('.').next().is_some_and(|session| app.fleet.live(session).is_ok())
+            let session = name.split('.').next();
+            active.iter().any(|id| session == Some(id.as_str()))
         });
         if !running && let Err(error) = std::fs::remove_file(file.path()) {
             tracing::warn!(%error, "a file of no recording is still there");

@@ -6,8 +6,10 @@ use axum::response::{IntoResponse, Response};
 use browserd_api::replays::Replay;
 use browserd_rest::{Error, Result};
 
-use super::{session, show};
+use super::{Replays, session, show};
 use crate::app::App;
+use crate::caller::Caller;
+use crate::resource::Mine;
 use crate::wire::log::AboutSession;
 
 /// List recordings
@@ -18,11 +20,14 @@ use crate::wire::log::AboutSession;
     responses((status = 200, description = "The recordings.", body = Vec<Replay>)))]
 pub(super) async fn list(
     State(app): State<App>,
+    caller: Caller,
+    mine: Mine<Replays>,
     Path(id_or_name): Path<String>,
 ) -> Result<Response> {
-    let session = session(&app, &id_or_name).await?;
-    let rows = app.fleet.store().replays(&session.id).await.map_err(Error::internal)?;
-    let replays = rows.iter().map(|row| show(&app, row)).collect::<Result<Vec<Replay>>>()?;
+    let session = session(&app, &caller, &id_or_name).await?;
+    let rows = mine.rows().of_session(&session.id).await.map_err(Error::internal)?;
+    let shown = rows.iter().map(|row| show(&app, mine.project(), row));
+    let replays = shown.collect::<Result<Vec<Replay>>>()?;
     let mut response = Json(replays).into_response();
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use browserd_api::replays::Replay;
-use browserd_api::{ErrorCode, ReplayId};
+use browserd_api::{ErrorCode, ProjectId, ReplayId};
 use browserd_fleet::SessionView;
 use browserd_rest::{Error, Result};
 use browserd_store::ReplayRow;
@@ -37,8 +37,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::config::Recordings;
 use crate::refusal;
+use crate::resource::{Mine, Resource, repeated};
 
 pub(crate) use follow::settle;
 pub(crate) use retention::keep;
@@ -92,34 +94,41 @@ fn recordings(app: &App) -> Result<&Recordings> {
     })
 }
 
-/// A session, running or not.
-async fn session(app: &App, id_or_name: &str) -> Result<SessionView> {
-    app.fleet.find(id_or_name, true).await.map_err(refusal::from_fleet)
+impl Resource for Replays {
+    type Row = ReplayRow;
+    const ONE: &'static str = "recording";
+    const MANY: &'static str = "replays";
+    const NOT_FOUND: ErrorCode = ErrorCode::ReplayNotFound;
+
+    fn not_found(id: &str) -> Error {
+        Error::new(
+            Self::NOT_FOUND,
+            format!(
+                "this session has no recording {:?} (any more: they are removed some time after their \
+                 end); GET /browsers/{{id_or_name}}/replays lists them",
+                repeated(id)
+            ),
+        )
+    }
+}
+
+/// A session of the caller's, running or not.
+async fn session(app: &App, caller: &Caller, id_or_name: &str) -> Result<SessionView> {
+    app.sessions(&caller.project).find(id_or_name, true).await.map_err(refusal::from_fleet)
 }
 
 /// A recording of a session.
-async fn find(app: &App, session: &SessionView, id: &str) -> Result<ReplayRow> {
+async fn find(mine: &Mine<Replays>, session: &SessionView, id: &str) -> Result<ReplayRow> {
     let row = match id.parse() {
-        Ok(id) => app.fleet.store().replay(&session.id, &id).await.map_err(Error::internal)?,
+        Ok(id) => mine.rows().of_session_by_id(&session.id, &id).await.map_err(Error::internal)?,
         Err(_) => None,
     };
-    row.ok_or_else(|| no_replay(id))
+    row.ok_or_else(|| Replays::not_found(id))
 }
 
-fn no_replay(id: &str) -> Error {
-    let id: String = id.chars().take(64).collect();
-    Error::new(
-        ErrorCode::ReplayNotFound,
-        format!(
-            "this session has no recording {id:?} (any more: they are removed some time after their \
-             end); GET /browsers/{{id_or_name}}/replays lists them"
-        ),
-    )
-}
-
-/// A recording as clients see it.
-fn show(app: &App, row: &ReplayRow) -> Result<Replay> {
-    let jwt = app.tokens.sign_replay(&row.session_id, &row.id)?;
+/// A recording of a project as clients see it.
+fn show(app: &App, project: &ProjectId, row: &ReplayRow) -> Result<Replay> {
+    let jwt = app.tokens.sign_replay(project, &row.session_id, &row.id)?;
     let end = row.end.as_ref();
     Ok(Replay {
         replay_id: row.id.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::Timestamp;
-use browserd_store::{BlobKey, Blobs, Store};
+use browserd_store::{BlobKey, Blobs, ReplayRow, Store, StoreError};
 
 use crate::app::App;
 use crate::config::Retention;
@@ -48,12 +48,12 @@ impl Sweeper {
     /// will be too old.
     async fn sweep(&self, now: Timestamp) -> Result<Option<Duration>, String> {
         loop {
-            let looked = self.store.ended_replays(BATCH).await;
+            let looked = self.store.everywhere::<ReplayRow>().ended(BATCH).await;
             let (rows, mut bytes) = looked.map_err(|error| error.to_string())?;
             if rows.is_empty() {
                 return Ok(None);
             }
-            for row in rows {
+            for (project, row) in rows {
                 let Some(end) = &row.end else { continue };
                 let left = self.retention.age.map(|age| left(end.finished_at, age, now));
                 let too_much = self.retention.bytes.is_some_and(|most| bytes > most);
@@ -62,10 +62,12 @@ impl Sweeper {
                     return Ok(left);
                 }
                 // The row last: should this be interrupted, it is found again.
-                let removed = self.blobs.delete(&BlobKey::replay(&row.id)).await;
+                let removed = self.blobs.delete(&BlobKey::replay(&project, &row.id)).await;
                 removed.map_err(|error| error.to_string())?;
-                let removed = self.store.delete_replay(&row.id).await;
-                removed.map_err(|error| error.to_string())?;
+                match self.store.rows::<ReplayRow>(&project).delete(&row.id).await {
+                    Ok(_) | Err(StoreError::NotFound) => {}
+                    Err(error) => return Err(error.to_string()),
+                }
                 let why = if too_old { "age" } else { "size of all" };
                 tracing::info!(replay = %row.id, session_id = %row.session_id, why, "recording removed");
                 bytes = bytes.saturating_sub(end.size_bytes);
@@ -84,8 +86,8 @@ fn left(ended: Timestamp, age: Duration, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use browserd_api::replays::ReplayEndReason;
-    use browserd_api::{ReplayId, SessionId};
-    use browserd_store::{DiskBlobs, ReplayEnd, ReplayRow, SqliteStore};
+    use browserd_api::{ProjectId, ReplayId, SessionId};
+    use browserd_store::{DiskBlobs, ReplayEnd, SqliteStore};
 
     use super::*;
 
@@ -101,7 +103,8 @@ mod tests {
         retention: Retention,
         hours: impl IntoIterator<Item = i64>,
     ) -> (Sweeper, Vec<ReplayRow>) {
-        let store = SqliteStore::in_memory().await.unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
+        let project = ProjectId::default();
         let blobs = DiskBlobs::open(folder.path().to_owned()).unwrap();
         let mut rows = Vec::new();
         for at in hours {
@@ -116,19 +119,21 @@ mod tests {
                 started_at: hour(0),
                 end: Some(end),
             };
-            store.insert_replay(&row).await.unwrap();
-            blobs.put(&BlobKey::replay(&row.id), &mut &[0u8; 10][..], 10).await.unwrap();
+            store.rows(&project).insert(&row).await.unwrap();
+            blobs.put(&BlobKey::replay(&project, &row.id), &mut &[0u8; 10][..], 10).await.unwrap();
             rows.push(row);
         }
-        (Sweeper { store: Arc::new(store), blobs: Arc::new(blobs), retention }, rows)
+        (Sweeper { store, blobs: Arc::new(blobs), retention }, rows)
     }
 
     /// Which of `rows` are there, blob and row.
     async fn there(sweeper: &Sweeper, rows: &[ReplayRow]) -> Vec<bool> {
-        let mut all = Vec::new();
+        let (mut all, project) = (Vec::new(), ProjectId::default());
+        let kept = sweeper.store.rows::<ReplayRow>(&project);
         for row in rows {
-            let blob = sweeper.blobs.size(&BlobKey::replay(&row.id)).await.unwrap().is_some();
-            let found = sweeper.store.replay(&row.session_id, &row.id).await.unwrap().is_some();
+            let blob =
+                sweeper.blobs.size(&BlobKey::replay(&project, &row.id)).await.unwrap().is_some();
+            let found = kept.by_id(&row.id).await.unwrap().is_some();
             assert_eq!(blob, found, "a blob and its row go together");
             all.push(found);
         }
@@ -175,7 +180,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let retention = Retention { age: Some(HOUR), bytes: None };
         let (sweeper, rows) = with(&folder, retention, [1]).await;
-        sweeper.blobs.delete(&BlobKey::replay(&rows[0].id)).await.unwrap();
+        sweeper.blobs.delete(&BlobKey::replay(&ProjectId::default(), &rows[0].id)).await.unwrap();
         assert_eq!(sweeper.sweep(hour(2)).await, Ok(None));
         assert_eq!(there(&sweeper, &rows).await, [false]);
     }

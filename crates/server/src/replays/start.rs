@@ -13,8 +13,9 @@ use browserd_rest::{Error, Optional, Result};
 use browserd_store::ReplayRow;
 use http::StatusCode;
 
-use super::{follow, guest, recordings, show};
+use super::{Replays, follow, guest, recordings, show};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::refusal;
 use crate::wire::log::AboutSession;
 
@@ -38,16 +39,18 @@ use crate::wire::log::AboutSession;
     responses((status = 201, description = "The recording is under way.", body = Replay)))]
 pub(super) async fn start(
     State(app): State<App>,
+    caller: Caller,
     Path(id_or_name): Path<String>,
     Optional(body): Optional<StartReplay>,
 ) -> Result<Response> {
-    let session = app.fleet.live(&id_or_name).map_err(refusal::from_fleet)?;
+    let session = app.sessions(&caller.project).live(&id_or_name).map_err(refusal::from_fleet)?;
     let order = order(&body, recordings(&app)?.limit_bytes)?;
     // In a task of its own: a client that hangs up meanwhile must not leave a recording behind that
     // nobody knows of.
     let beginning = app.replays.tasks.spawn(begin(app.clone(), session.clone(), order));
     let row = beginning.await.map_err(Error::internal)??;
-    let mut response = (StatusCode::CREATED, Json(show(&app, &row)?)).into_response();
+    let mut response =
+        (StatusCode::CREATED, Json(show(&app, &caller.project, &row)?)).into_response();
     response.extensions_mut().insert(AboutSession(session.id().clone()));
     Ok(response)
 }
@@ -64,9 +67,9 @@ async fn begin(app: App, session: LiveSession, order: Order) -> Result<ReplayRow
         started_at: started.started_at,
         end: None,
     };
-    if let Err(error) = app.fleet.store().insert_replay(&row).await {
+    if let Err(error) = app.mine::<Replays>(session.project()).insert(&row).await {
         guest::delete(&app, &session, &row.id).await;
-        return Err(Error::internal(error));
+        return Err(error);
     }
     follow::spawn(&app, session, row.clone());
     Ok(row)

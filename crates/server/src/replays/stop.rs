@@ -7,8 +7,10 @@ use axum::response::{IntoResponse, Response};
 use browserd_rest::Result;
 use http::StatusCode;
 
-use super::{find, guest, session};
+use super::{Replays, find, guest, session};
 use crate::app::App;
+use crate::caller::Caller;
+use crate::resource::Mine;
 use crate::wire::log::AboutSession;
 
 /// How long a client waits for the file to be finished; below the 60 s after which the official
@@ -26,16 +28,18 @@ const FINISHED_WITHIN: Duration = Duration::from_secs(40);
     responses((status = 200, description = "The recording has ended.")))]
 pub(super) async fn stop(
     State(app): State<App>,
+    caller: Caller,
+    mine: Mine<Replays>,
     Path((id_or_name, replay_id)): Path<(String, String)>,
 ) -> Result<Response> {
-    let session = session(&app, &id_or_name).await?;
-    let row = find(&app, &session, &replay_id).await?;
+    let session = session(&app, &caller, &id_or_name).await?;
+    let row = find(&mine, &session, &replay_id).await?;
     if row.end.is_none() {
-        if let Ok(live) = app.fleet.live(session.id.as_str()) {
+        if let Ok(live) = app.sessions(&caller.project).live(session.id.as_str()) {
             let stopped = guest::stop(&app, &live, &row.id).await;
             // One that has just ended, or whose session has, is stopped all the same.
             if let (Err(error), None) = (stopped, live.ended())
-                && find(&app, &session, &replay_id).await?.end.is_none()
+                && find(&mine, &session, &replay_id).await?.end.is_none()
             {
                 return Err(error.refusal(&live).await);
             }

@@ -7,9 +7,10 @@ use browserd_rest::{Error, Result};
 use http::{HeaderMap, HeaderValue, header};
 use url::form_urlencoded;
 
-use super::{download, no_replay};
+use super::{Replays, download};
 use crate::app::App;
 use crate::query;
+use crate::resource::Resource as _;
 use crate::wire::log::AboutSession;
 
 /// Where it is.
@@ -37,17 +38,18 @@ pub(super) async fn view(
     headers: HeaderMap,
 ) -> Result<Response> {
     let (jwt, rest) = query::take_jwt(&query.unwrap_or_default());
-    let (session, replay) =
+    let (project, session, replay) =
         jwt.and_then(|jwt| app.tokens.check_replay(&jwt)).ok_or_else(refused)?;
     let other = form_urlencoded::parse(rest.as_bytes())
         .find(|(name, value)| name == "replay_id" && value.as_ref() != replay.as_str());
     if let Some((_, other)) = other {
-        return Err(no_replay(&other));
+        return Err(Replays::not_found(&other));
     }
-    let row = app.fleet.store().replay(&session, &replay).await.map_err(Error::internal)?;
-    let row = row.ok_or_else(|| no_replay(replay.as_str()))?;
+    let mine = app.mine::<Replays>(&project);
+    let row = mine.rows().of_session_by_id(&session, &replay).await.map_err(Error::internal)?;
+    let row = row.ok_or_else(|| Replays::not_found(replay.as_str()))?;
     let mut response = match row.end {
-        Some(_) => download::file(&app, &row, &headers).await?,
+        Some(_) => download::file(&app, &project, &row, &headers).await?,
         None => {
             let mut response = download::later();
             *response.body_mut() = NOT_YET.into();

@@ -7,13 +7,26 @@ use browserd_api::ErrorCode;
 use browserd_rest::Error;
 use http::{HeaderMap, header};
 
-use crate::app::App;
+use crate::caller::Permissions;
+use crate::keys::ApiKeys;
 
-/// Lets a request pass that has a valid API key. One answer for a missing, malformed and wrong one.
-pub(crate) async fn require_key(State(app): State<App>, request: Request, next: Next) -> Response {
-    match bearer(request.headers()) {
-        Some(key) if app.keys.contains(key) => next.run(request).await,
-        _ => Error::new(
+/// Lets a request pass that has a valid API key, and says whose it is: the request and the response have
+/// the [`crate::caller::Caller`] as an extension. One answer for a missing, malformed and wrong key.
+pub(crate) async fn require_key(
+    State(keys): State<ApiKeys>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match bearer(request.headers()).and_then(|key| keys.caller(key)) {
+        Some(caller) => {
+            // Every key may do everything in its project. One that may do less is to be refused here.
+            let Permissions::All = caller.permissions;
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(caller);
+            response
+        }
+        None => Error::new(
             ErrorCode::Unauthorized,
             "the API key is missing or not valid; send it as Authorization: Bearer <key>",
         )

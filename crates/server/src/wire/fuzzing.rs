@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
+use browserd_api::ProjectId;
 use http::{HeaderValue, header};
 
 use super::{auth, log, project};
@@ -23,7 +24,7 @@ pub(crate) fn client_headers(data: &[u8]) {
         HeaderValue::from_str(&id).unwrap();
         assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{id}\""));
     }
-    if let Some(name) = project::unknown(request.headers()) {
+    if let Some(name) = project::unknown(request.headers(), &ProjectId::default()) {
         assert!(request.headers().contains_key(name));
     }
     if tunnel::asks(request.headers()) {

@@ -1,7 +1,8 @@
 //! Request ids and the access log.
 //!
 //! A line has the method, the route's template, the status, the time to the response's head and the
-//! session. It never has a path or query as sent, because those hold session tokens, and never a key.
+//! session, and the id of the caller's key and project. It never has a path or query as sent, because those
+//! hold session tokens, and never a key.
 
 use std::time::Instant;
 
@@ -12,6 +13,8 @@ use browserd_api::{ErrorCode, SessionId};
 use http::{HeaderName, HeaderValue};
 use tracing::Instrument as _;
 use uuid::Uuid;
+
+use crate::caller::Caller;
 
 /// Carries the request's id both ways.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,6 +40,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     if let Some(value) = value {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    let caller = response.extensions().get::<Caller>();
     tracing::info!(
         target: "browserd::access",
         request_id = %id,
@@ -46,6 +50,8 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         code = response.extensions().get::<ErrorCode>().map_or("", |code| code.as_str()),
         duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         session = response.extensions().get::<AboutSession>().map_or("", |about| about.0.as_str()),
+        key = caller.map_or("", |caller| &*caller.key),
+        project = caller.map_or("", |caller| caller.project.as_str()),
         "request"
     );
     response

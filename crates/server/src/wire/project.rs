@@ -1,18 +1,23 @@
-//! Project scope. There is one project, the default one: naming it explicitly is the same as naming
-//! none, and every other name is unknown.
+//! Project scope. A key acts in one project: naming it explicitly is the same as naming none, and every
+//! other name is unknown to it.
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use browserd_api::ErrorCode;
+use browserd_api::{ErrorCode, ProjectId};
 use browserd_rest::Error;
 use http::HeaderMap;
 
+use crate::caller::Caller;
+
 const HEADERS: [&str; 2] = ["x-kernel-project", "x-kernel-project-id"];
 
-/// Refuses requests that name a project other than the default one.
-pub(crate) async fn require_default(request: Request, next: Next) -> Response {
-    match unknown(request.headers()) {
+/// What the project that is always there is called.
+const DEFAULT: &[u8] = b"default";
+
+/// Refuses requests that name a project other than the caller's.
+pub(crate) async fn require_own(caller: Caller, request: Request, next: Next) -> Response {
+    match unknown(request.headers(), &caller.project) {
         None => next.run(request).await,
         Some(header) => Error::new(
             ErrorCode::ProjectNotFound,
@@ -22,11 +27,15 @@ pub(crate) async fn require_default(request: Request, next: Next) -> Response {
     }
 }
 
-pub(super) fn unknown(headers: &HeaderMap) -> Option<&'static str> {
+/// The header that names a project other than `own`.
+pub(super) fn unknown(headers: &HeaderMap, own: &ProjectId) -> Option<&'static str> {
+    let named = |value: &[u8]| {
+        value == own.as_str().as_bytes() || own.is_default() && value.eq_ignore_ascii_case(DEFAULT)
+    };
     HEADERS.into_iter().find(|name| {
         headers.get_all(*name).iter().any(|value| {
             let value = value.as_bytes().trim_ascii();
-            !value.is_empty() && !value.eq_ignore_ascii_case(b"default")
+            !value.is_empty() && !named(value)
         })
     })
 }
@@ -38,12 +47,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_default_project_exists() {
+    fn a_caller_knows_its_own_project_only() {
+        let (default, other) = (ProjectId::default(), ProjectId::generate());
         let mut headers = HeaderMap::new();
-        assert_eq!(unknown(&headers), None);
-        headers.insert("x-kernel-project", HeaderValue::from_static("default"));
-        assert_eq!(unknown(&headers), None);
+        assert_eq!(unknown(&headers, &default), None);
+        assert_eq!(unknown(&headers, &other), None);
+        headers.insert("x-kernel-project", HeaderValue::from_static("Default"));
+        assert_eq!(unknown(&headers, &default), None);
+        assert_eq!(unknown(&headers, &other), Some("x-kernel-project"));
+        let id = HeaderValue::from_str(other.as_str()).unwrap();
+        headers.insert("x-kernel-project", id.clone());
+        headers.insert("x-kernel-project-id", id);
+        assert_eq!(unknown(&headers, &other), None);
+        assert_eq!(unknown(&headers, &default), Some("x-kernel-project"));
         headers.insert("x-kernel-project-id", HeaderValue::from_static("proj_1"));
-        assert_eq!(unknown(&headers), Some("x-kernel-project-id"));
+        assert_eq!(unknown(&headers, &other), Some("x-kernel-project-id"));
     }
 }

@@ -6,15 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_api::{ProjectId, SessionId};
 use browserd_fleet::{
-    BrowserStream, ByteStream, CommandError, Fleet, FleetOptions, Headroom, Instance, Runtime,
-    RuntimeEvent, StartError, Urgency,
+    BrowserStream, ByteStream, CommandError, Fleet, FleetOptions, Headroom, Instance, ProjectFleet,
+    Runtime, RuntimeEvent, StartError, Urgency,
 };
 use browserd_protocol::Route;
-use browserd_server::{ApiKeys, Server, ServerConfig, TokenSecret};
-use browserd_store::SqliteStore;
+use browserd_server::{
+    ApiKey, ApiKeys, Permissions, Profiles, Recordings, Retention, Server, ServerConfig,
+    TokenSecret,
+};
+use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -26,12 +29,20 @@ use crate::client::{Answer, Client};
 use crate::guest;
 
 pub(crate) const KEY: &str = "sk_test";
+/// A key of another project.
+pub(crate) const OTHER_KEY: &str = "sk_other";
 
 /// A running server and its insides.
 pub(crate) struct House {
     pub(crate) client: Client,
     pub(crate) runtime: Arc<FakeRuntime>,
-    pub(crate) fleet: Fleet,
+    /// The sessions of [`KEY`]'s project.
+    pub(crate) fleet: ProjectFleet,
+    /// The project of [`OTHER_KEY`].
+    pub(crate) other: ProjectId,
+    /// Where files are kept.
+    pub(crate) blobs: Arc<dyn Blobs>,
+    _kept: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<io::Result<()>>,
 }
@@ -50,9 +61,9 @@ impl House {
             offered: Offered::default(),
             routes: Arc::default(),
         });
-        let store = Arc::new(SqliteStore::in_memory().await.unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
         let fleet = Fleet::start(
-            store,
+            Arc::clone(&store),
             Arc::clone(&runtime) as Arc<dyn Runtime>,
             FleetOptions::cold(places),
         )
@@ -64,13 +75,31 @@ impl House {
         let mut config =
             ServerConfig::new(url, TokenSecret::new(Box::new([7; 32])), guest::document());
         config.shutdown_grace = std::time::Duration::from_secs(5);
-        let keys = ApiKeys::new([ApiKeys::hash(KEY.as_bytes())]);
+        let kept = tempfile::tempdir().unwrap();
+        let blobs: Arc<dyn Blobs> = Arc::new(DiskBlobs::open(kept.path().join("blobs")).unwrap());
+        config.profiles = Some(Profiles::new(Arc::clone(&store), Arc::clone(&blobs)));
+        config.recordings = Some(Recordings {
+            blobs: Arc::clone(&blobs),
+            state_dir: kept.path().to_owned(),
+            limit_bytes: 1 << 20,
+            retention: Retention::default(),
+        });
+        let key = |key: &str, project| ApiKey {
+            id: key.to_owned(),
+            hash: ApiKeys::hash(key.as_bytes()),
+            project,
+            permissions: Permissions::All,
+        };
+        let other = ProjectId::generate();
+        let keys = ApiKeys::new([key(KEY, ProjectId::default()), key(OTHER_KEY, other.clone())]);
         let server = Server::new(config, fleet.clone(), keys);
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(server.serve(listener, async {
             let _ = stopped.await;
         }));
-        Self { client: Client::new(address), runtime, fleet, stop: Some(stop), served }
+        let fleet = fleet.project(&ProjectId::default());
+        let client = Client::new(address);
+        Self { client, runtime, fleet, other, blobs, _kept: kept, stop: Some(stop), served }
     }
 
     /// A new session, as the API shows it.
@@ -78,6 +107,11 @@ impl House {
         let answer = self.post("/browsers", &json!({"headless": true})).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
+    }
+
+    /// Asks in another project than the other methods.
+    pub(crate) async fn elsewhere(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.client.call(method, path, Some(OTHER_KEY), body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

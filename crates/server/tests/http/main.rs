@@ -6,6 +6,7 @@ mod chromium;
 mod client;
 mod guest;
 mod house;
+mod projects;
 mod relay;
 mod sessions;
 mod wire;

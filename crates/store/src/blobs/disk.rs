@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use browserd_api::ProjectId;
 use rustix::fs::{Mode, OFlags};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use super::key::{PROFILES, REPLAYS};
 use super::{BlobKey, BlobReader, Blobs};
 
 /// Where files are until they are whole; keys have no part that begins with a dot.
@@ -33,6 +35,7 @@ impl DiskBlobs {
         for left in std::fs::read_dir(&unfinished)? {
             std::fs::remove_file(left?.path())?;
         }
+        move_below_projects(&folder)?;
         Ok(Self { folder, next: Arc::default() })
     }
 
@@ -58,6 +61,28 @@ impl DiskBlobs {
 
 fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Moves what was kept before there were projects to the default one's, where keys say it is. Should this
+/// be interrupted, the next one goes on.
+fn move_below_projects(folder: &Path) -> io::Result<()> {
+    for kind in [REPLAYS, PROFILES] {
+        let from = folder.join(kind);
+        let entries = match std::fs::read_dir(&from) {
+            Ok(entries) => entries,
+            Err(error) if absent(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        let to = folder.join(BlobKey::PROJECTS).join(ProjectId::DEFAULT).join(kind);
+        make_folder(&to)?;
+        for entry in entries {
+            let entry = entry?;
+            std::fs::rename(entry.path(), to.join(entry.file_name()))?;
+        }
+        File::open(&to)?.sync_all()?;
+        std::fs::remove_dir(&from)?;
+    }
+    Ok(())
 }
 
 /// Removes an unfinished file unless it was named.
@@ -203,6 +228,8 @@ fn absent(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use browserd_api::{ProfileId, ReplayId};
+
     use super::*;
     use crate::conformance;
 
@@ -238,5 +265,26 @@ mod tests {
         std::fs::write(unfinished.join("7"), "half").unwrap();
         drop(DiskBlobs::open(folder.path().to_owned()).unwrap());
         assert_eq!(std::fs::read_dir(&unfinished).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_before_there_were_projects_is_the_default_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let (project, replay, profile) =
+            (ProjectId::default(), ReplayId::generate(), ProfileId::generate());
+        let archives = path.join("profiles").join(profile.as_str());
+        std::fs::create_dir_all(&archives).unwrap();
+        std::fs::write(archives.join("v.tar.zst"), "state").unwrap();
+        std::fs::create_dir(path.join("replays")).unwrap();
+        std::fs::write(path.join(format!("replays/{replay}.mp4")), "film").unwrap();
+        // Twice: there is nothing to move any more then.
+        for _ in 0..2 {
+            let blobs = DiskBlobs::open(path.clone()).unwrap();
+            let archive = BlobKey::profile(&project, &profile, "v").unwrap();
+            assert_eq!(blobs.size(&archive).await.unwrap(), Some(5));
+            assert_eq!(blobs.size(&BlobKey::replay(&project, &replay)).await.unwrap(), Some(4));
+            assert!(!path.join("replays").exists() && !path.join("profiles").exists());
+        }
     }
 }

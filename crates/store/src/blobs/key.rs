@@ -1,6 +1,10 @@
 //! Names of blobs.
 
-use browserd_api::{ProfileId, ReplayId};
+use browserd_api::{ProfileId, ProjectId, ReplayId};
+
+/// Folders of a project.
+pub(super) const REPLAYS: &str = "replays";
+pub(super) const PROFILES: &str = "profiles";
 
 /// Why a text is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +22,8 @@ impl BlobKey {
     /// Longest key, bytes.
     pub const LIMIT: usize = 512;
 
-    /// The folder of what was saved of profiles.
-    pub const PROFILES: &str = "profiles";
+    /// The folder of what belongs to projects, each in a folder of its own.
+    pub const PROJECTS: &str = "projects";
 
     /// Checks a text.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidKey> {
@@ -39,21 +43,36 @@ impl BlobKey {
 
     /// Of a recording.
     #[must_use]
-    pub fn replay(replay: &ReplayId) -> Self {
-        Self(format!("replays/{replay}.mp4"))
+    pub fn replay(project: &ProjectId, replay: &ReplayId) -> Self {
+        Self(format!("{}/{project}/{REPLAYS}/{replay}.mp4", Self::PROJECTS))
     }
 
     /// Of what was saved of a profile.
     #[must_use]
-    pub fn profile(profile: &ProfileId, version: &str) -> Option<Self> {
-        Self::new(format!("{}/{profile}/{version}.tar.zst", Self::PROFILES)).ok()
+    pub fn profile(project: &ProjectId, profile: &ProfileId, version: &str) -> Option<Self> {
+        let folder = format!("{}/{project}/{PROFILES}", Self::PROJECTS);
+        Self::new(format!("{folder}/{profile}/{version}.tar.zst")).ok()
     }
 
-    /// The profile of which this was saved; none: it is another blob's.
+    /// Whether this is among what was saved of profiles.
     #[must_use]
-    pub fn profile_id(&self) -> Option<ProfileId> {
-        let below = self.0.strip_prefix(Self::PROFILES)?.strip_prefix('/')?;
-        below.split_once('/')?.0.parse().ok()
+    pub fn is_profile(&self) -> bool {
+        self.parts().is_some_and(|(_, kind, _)| kind == PROFILES)
+    }
+
+    /// The profile of which this was saved, and its project; none: it is another blob's.
+    #[must_use]
+    pub fn profile_id(&self) -> Option<(ProjectId, ProfileId)> {
+        let (project, _, rest) = self.parts().filter(|(_, kind, _)| *kind == PROFILES)?;
+        Some((project.parse().ok()?, rest.split_once('/')?.0.parse().ok()?))
+    }
+
+    /// Project, kind and what follows.
+    fn parts(&self) -> Option<(&str, &str, &str)> {
+        let below = self.0.strip_prefix(Self::PROJECTS)?.strip_prefix('/')?;
+        let (project, below) = below.split_once('/')?;
+        let (kind, rest) = below.split_once('/')?;
+        Some((project, kind, rest))
     }
 
     /// The text.
@@ -76,16 +95,24 @@ mod tests {
             assert_eq!(BlobKey::new(bad), Err(InvalidKey), "{bad}");
         }
         assert!(BlobKey::new("a".repeat(BlobKey::LIMIT + 1)).is_err());
-        let replay = BlobKey::replay(&ReplayId::generate());
-        assert_eq!(replay.profile_id(), None);
+        let replay = BlobKey::replay(&ProjectId::default(), &ReplayId::generate());
+        assert!(replay.profile_id().is_none() && !replay.is_profile());
         assert_eq!(BlobKey::new(replay.as_str()), Ok(replay));
     }
 
     #[test]
     fn a_key_tells_whose_it_is() {
-        let id = ProfileId::generate();
-        assert_eq!(BlobKey::profile(&id, "v").unwrap().profile_id(), Some(id.clone()));
-        for other in [format!("profiles/{id}"), format!("others/{id}/v"), "profiles/x/v".into()] {
+        let (project, id) = (ProjectId::generate(), ProfileId::generate());
+        let key = BlobKey::profile(&project, &id, "v").unwrap();
+        assert_eq!(key.profile_id(), Some((project.clone(), id.clone())));
+        assert!(key.is_profile());
+        for other in [
+            format!("profiles/{id}/v"),
+            format!("projects/{project}/profiles/{id}"),
+            format!("projects/{project}/profiles/x/v"),
+            format!("projects/x/profiles/{id}/v"),
+            format!("projects/{project}/others/{id}/v"),
+        ] {
             assert_eq!(BlobKey::new(other).unwrap().profile_id(), None);
         }
     }

@@ -1,10 +1,13 @@
 //! API keys.
 
-use super::at;
+use browserd_api::ProjectId;
+
+use super::{at, default_project};
 use crate::{ApiKeyRow, Store};
 
 pub(super) async fn keys_come_back_and_double_hashes_do_not(store: &dyn Store) {
-    assert_eq!(store.api_keys().await.expect("the store answers"), []);
+    let everywhere = store.everywhere::<ApiKeyRow>();
+    assert_eq!(everywhere.all().await.expect("the store answers"), []);
     let key = |id: &str, byte: u8, age| ApiKeyRow {
         id: id.to_owned(),
         name: format!("key {id}"),
@@ -13,7 +16,15 @@ pub(super) async fn keys_come_back_and_double_hashes_do_not(store: &dyn Store) {
     };
     let (first, second) = (key("b", 0, 1), key("a", 0xff, 2));
     for row in [&first, &second, &key("c", 0, 3), &first] {
-        store.insert_api_key(row).await.expect("adding a known hash is no error");
+        let mine = store.rows(default_project());
+        mine.insert(row).await.expect("adding a known hash is no error");
     }
-    assert_eq!(store.api_keys().await.expect("the store answers"), [first, second]);
+    let other = ProjectId::generate();
+    let third = key("d", 1, 4);
+    store.rows(&other).insert(&third).await.expect("it is new");
+    let mine = |row| (ProjectId::default(), row);
+    assert_eq!(
+        everywhere.all().await.expect("the store answers"),
+        [mine(first), mine(second), (other, third)]
+    );
 }

@@ -3,17 +3,17 @@
 use browserd_api::ProxyId;
 use browserd_api::browser::{EndReason, Region, StatusFilter};
 
-use super::{at, insert, named, running, tags};
-use crate::{SessionFilter, SessionRow, Store};
+use super::{at, insert, named, running, sessions, tags};
+use crate::{Filter, SessionRow, Store};
 
-async fn list(store: &dyn Store, filter: SessionFilter) -> (Vec<SessionRow>, bool) {
-    store.list_sessions(&filter).await.expect("the store answers")
+async fn list(store: &dyn Store, filter: Filter) -> (Vec<SessionRow>, bool) {
+    sessions(store).list(&filter).await.expect("the store answers")
 }
 
 /// Asserts that a filter shows exactly these, in this order.
-async fn assert_shows(store: &dyn Store, filter: SessionFilter, expected: &[&SessionRow]) {
+async fn assert_shows(store: &dyn Store, filter: Filter, expected: &[&SessionRow]) {
     let said = format!("{filter:?}");
-    let (rows, more) = list(store, SessionFilter { limit: 100, ..filter }).await;
+    let (rows, more) = list(store, Filter { limit: 100, ..filter }).await;
     let shown: Vec<_> = rows.iter().map(|row| (&row.id, &row.name)).collect();
     let expected: Vec<_> = expected.iter().map(|row| (&row.id, &row.name)).collect();
     assert_eq!(shown, expected, "{said}");
@@ -26,7 +26,7 @@ pub(super) async fn pages_follow_without_gap_or_overlap(store: &dyn Store) {
         insert(store, row).await;
     }
     // Newest first; equal times have some order, the same on every page.
-    let (all, more) = list(store, SessionFilter { limit: 7, ..Default::default() }).await;
+    let (all, more) = list(store, Filter { limit: 7, ..Default::default() }).await;
     assert!(!more, "exactly as many as asked for are no reason to say more follow");
     assert!(all.is_sorted_by(|a, b| a.created_at >= b.created_at));
     let mut seen = all.clone();
@@ -38,8 +38,7 @@ pub(super) async fn pages_follow_without_gap_or_overlap(store: &dyn Store) {
         let mut paged = Vec::new();
         loop {
             let offset = u32::try_from(paged.len()).expect("seven");
-            let (page, more) =
-                list(store, SessionFilter { limit, offset, ..Default::default() }).await;
+            let (page, more) = list(store, Filter { limit, offset, ..Default::default() }).await;
             assert!(page.len() <= limit as usize);
             paged.extend(page);
             assert_eq!(more, paged.len() < all.len(), "limit {limit} offset {offset}");
@@ -49,11 +48,11 @@ pub(super) async fn pages_follow_without_gap_or_overlap(store: &dyn Store) {
         }
         assert_eq!(paged, all, "limit {limit}");
     }
-    let beyond = SessionFilter { limit: 5, offset: 7, ..Default::default() };
+    let beyond = Filter { limit: 5, offset: 7, ..Default::default() };
     assert_eq!(list(store, beyond).await, (Vec::new(), false));
-    let far = SessionFilter { limit: u32::MAX, offset: u32::MAX, ..Default::default() };
+    let far = Filter { limit: u32::MAX, offset: u32::MAX, ..Default::default() };
     assert_eq!(list(store, far).await, (Vec::new(), false));
-    let none = SessionFilter { limit: 0, ..Default::default() };
+    let none = Filter { limit: 0, ..Default::default() };
     assert_eq!(list(store, none).await, (Vec::new(), true));
 }
 
@@ -62,14 +61,14 @@ pub(super) async fn status_selects(store: &dyn Store) {
     let ended = SessionRow { ended: Some((at(9), EndReason::Crashed, None)), ..running(2) };
     insert(store, &runs).await;
     insert(store, &ended).await;
-    let by = |status| SessionFilter { status, ..Default::default() };
+    let by = |status| Filter { status, ..Default::default() };
     assert_shows(store, by(StatusFilter::Active), &[&runs]).await;
     assert_shows(store, by(StatusFilter::Deleted), &[&ended]).await;
     assert_shows(store, by(StatusFilter::All), &[&ended, &runs]).await;
 }
 
-fn query(text: &str) -> SessionFilter {
-    SessionFilter { query: Some(text.to_owned()), ..Default::default() }
+fn query(text: &str) -> Filter {
+    Filter { query: Some(text.to_owned()), ..Default::default() }
 }
 
 pub(super) async fn query_is_part_of_the_name_or_the_whole_id(store: &dyn Store) {
@@ -123,7 +122,7 @@ pub(super) async fn tags_must_all_match_exactly(store: &dyn Store) {
     for row in [&both, &one, &odd, &bare] {
         insert(store, row).await;
     }
-    let by = |pairs: &[(&str, &str)]| SessionFilter { tags: tags(pairs), ..Default::default() };
+    let by = |pairs: &[(&str, &str)]| Filter { tags: tags(pairs), ..Default::default() };
     assert_shows(store, by(&[("team", "growth")]), &[&one, &both]).await;
     assert_shows(store, by(&[("team", "growth"), ("env", "prod")]), &[&both]).await;
     assert_shows(store, by(&[("team", "growth"), ("missing", "x")]), &[]).await;
@@ -139,6 +138,10 @@ pub(super) async fn tags_must_all_match_exactly(store: &dyn Store) {
     assert_shows(store, by(&[("zero", "a")]), &[]).await;
 }
 
+fn region(region: Region) -> Vec<(&'static str, String)> {
+    vec![("region", region.as_str().to_owned())]
+}
+
 pub(super) async fn region_selects(store: &dyn Store) {
     let mut rows: Vec<SessionRow> = Vec::new();
     for (age, region) in (0..).zip(Region::ALL) {
@@ -148,7 +151,7 @@ pub(super) async fn region_selects(store: &dyn Store) {
         rows.push(row);
     }
     for row in &rows {
-        let by = SessionFilter { region: Some(row.config.region), ..Default::default() };
+        let by = Filter { exactly: region(row.config.region), ..Default::default() };
         assert_shows(store, by, &[row]).await;
     }
 }
@@ -165,15 +168,16 @@ pub(super) async fn filters_add_up(store: &dyn Store) {
     for row in [&wanted, &untagged, &unnamed, &runs] {
         insert(store, row).await;
     }
-    let filter = SessionFilter {
+    let filter = Filter {
         status: StatusFilter::Deleted,
+        name: None,
         query: Some("REP".to_owned()),
         tags: tags(&[("k", "v")]),
-        region: Some(Region::UsEast),
+        exactly: region(Region::UsEast),
         limit: 0,
         offset: 0,
     };
     assert_shows(store, filter.clone(), &[&wanted]).await;
-    let elsewhere = SessionFilter { region: Some(Region::EuWest), ..filter };
+    let elsewhere = Filter { exactly: region(Region::EuWest), ..filter };
     assert_shows(store, elsewhere, &[]).await;
 }

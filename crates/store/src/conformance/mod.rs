@@ -21,6 +21,8 @@ mod names;
 mod profiles;
 mod proxies;
 mod replays;
+mod rows;
+mod samples;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -28,11 +30,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
-use browserd_api::{SessionId, Timestamp};
+use std::sync::LazyLock;
 
-use crate::{SessionPatch, SessionRow, Store};
+use browserd_api::{ProjectId, SessionId, Timestamp};
+
+use crate::{ApiKeyRow, ProfileRow, ProxyRow, ReplayRow, Rows, SessionPatch, SessionRow, Store};
 
 pub use blobs::check_blobs;
+pub use rows::{Sample, rows};
 
 /// Runs every check, each against an empty store of its own.
 ///
@@ -43,6 +48,11 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = Arc<dyn Store>>,
 {
+    rows::<SessionRow, _, _>(&empty).await;
+    rows::<ReplayRow, _, _>(&empty).await;
+    rows::<ProfileRow, _, _>(&empty).await;
+    rows::<ProxyRow, _, _>(&empty).await;
+    rows::<ApiKeyRow, _, _>(&empty).await;
     sessions::a_row_comes_back_as_it_went_in(&*empty().await).await;
     sessions::an_id_is_used_once(&*empty().await).await;
     sessions::what_is_not_there_is_none(&*empty().await).await;
@@ -104,6 +114,16 @@ fn rename(name: Option<&str>) -> SessionPatch {
     SessionPatch { name: Some(name.map(str::to_owned)), ..SessionPatch::default() }
 }
 
+/// The project that is always there.
+fn default_project() -> &'static ProjectId {
+    static DEFAULT: LazyLock<ProjectId> = LazyLock::new(ProjectId::default);
+    &DEFAULT
+}
+
+fn sessions(store: &dyn Store) -> Rows<'_, SessionRow> {
+    store.rows(default_project())
+}
+
 fn at(age: i64) -> Timestamp {
     Timestamp::from_micros(1_700_000_000_000_000 + age)
 }
@@ -113,9 +133,9 @@ fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 async fn insert(store: &dyn Store, row: &SessionRow) {
-    store.insert_session(row).await.expect("the row is new and its name free");
+    sessions(store).insert(row).await.expect("the row is new and its name free");
 }
 
 async fn read(store: &dyn Store, id: &SessionId) -> SessionRow {
-    store.session(id).await.expect("the store answers").expect("the row is there")
+    sessions(store).by_id(id).await.expect("the store answers").expect("the row is there")
 }

@@ -6,8 +6,8 @@ use browserd_api::{ProfileId, ProxyId, SessionId};
 
 use serde_json::json;
 
-use super::{at, insert, named, read, rename, running, tags};
-use crate::{SessionPatch, SessionRow, Store, StoreError};
+use super::{at, insert, named, read, rename, running, sessions, tags};
+use crate::{Filter, SessionPatch, SessionRow, Store, StoreError};
 
 pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
     let policy = json!({"URLBlocklist": ["*"], "nested": {"a": [1, 2.5, null, "é\u{0}"]}});
@@ -40,8 +40,8 @@ pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
         insert(store, row).await;
         assert_eq!(&read(store, &row.id).await, row);
     }
-    let (rows, _) = store
-        .list_sessions(&crate::SessionFilter { limit: 10, ..Default::default() })
+    let (rows, _) = sessions(store)
+        .list(&Filter { limit: 10, ..Filter::default() })
         .await
         .expect("the store answers");
     let mut shown = full;
@@ -53,18 +53,18 @@ pub(super) async fn an_id_is_used_once(store: &dyn Store) {
     let first = named(1, "first");
     insert(store, &first).await;
     let second = SessionRow { name: Some("second".to_owned()), ..first.clone() };
-    let refusal = store.insert_session(&second).await;
+    let refusal = sessions(store).insert(&second).await;
     assert!(matches!(refusal, Err(StoreError::Database(_))), "{refusal:?}");
     assert_eq!(read(store, &first.id).await, first);
 }
 
 pub(super) async fn what_is_not_there_is_none(store: &dyn Store) {
     let id = SessionId::generate();
-    assert_eq!(store.session(&id).await.expect("the store answers"), None);
-    assert_eq!(store.session_by_name("nobody").await.expect("the store answers"), None);
-    let end = store.end_session(&id, at(1), EndReason::Deleted, None).await;
+    assert_eq!(sessions(store).by_id(&id).await.expect("the store answers"), None);
+    assert_eq!(sessions(store).by_name("nobody").await.expect("the store answers"), None);
+    let end = sessions(store).end(&id, at(1), EndReason::Deleted, None).await;
     assert!(matches!(end, Err(StoreError::NotFound)), "{end:?}");
-    let update = store.update_session(&id, rename(None)).await;
+    let update = sessions(store).patch(&id, &rename(None)).await;
     assert!(matches!(update, Err(StoreError::NotFound)), "{update:?}");
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn an_update_changes_what_it_names(store: &dyn Store) {
             row.tags.clone_from(new_tags);
         }
         let patch = SessionPatch { name, tags: new_tags, ..SessionPatch::default() };
-        let answer = store.update_session(&row.id, patch).await.expect("nothing in the way");
+        let answer = sessions(store).patch(&row.id, &patch).await.expect("nothing in the way");
         assert_eq!(answer, row);
         assert_eq!(read(store, &row.id).await, row);
     };
@@ -95,8 +95,8 @@ pub(super) async fn an_update_changes_what_it_names(store: &dyn Store) {
     update(Some(Some("both")), Some(tags(&[("d", "4")]))).await;
     assert_eq!(read(store, &other.id).await, other, "other rows stay as they are");
 
-    store.end_session(&row.id, at(5), EndReason::Deleted, None).await.expect("it runs");
-    let late = store.update_session(&row.id, rename(None)).await;
+    sessions(store).end(&row.id, at(5), EndReason::Deleted, None).await.expect("it runs");
+    let late = sessions(store).patch(&row.id, &rename(None)).await;
     assert!(
         matches!(late, Err(StoreError::NotFound)),
         "an ended session does not change: {late:?}"
@@ -136,7 +136,7 @@ pub(super) async fn settings_change_one_by_one(store: &dyn Store) {
         if let Some(proxy) = &patch.proxy {
             row.config.proxy.clone_from(proxy);
         }
-        let answer = store.update_session(&row.id, patch).await.expect("nothing in the way");
+        let answer = sessions(store).patch(&row.id, &patch).await.expect("nothing in the way");
         assert_eq!(answer, row);
         assert_eq!(read(store, &row.id).await, row);
     };
@@ -171,14 +171,14 @@ pub(super) async fn the_first_end_stands(store: &dyn Store) {
     for reason in REASONS {
         let row = running(1);
         insert(store, &row).await;
-        store.end_session(&row.id, at(10), reason, Some("first")).await.expect("it runs");
-        store.end_session(&row.id, at(20), EndReason::Deleted, None).await.expect("no refusal");
+        sessions(store).end(&row.id, at(10), reason, Some("first")).await.expect("it runs");
+        sessions(store).end(&row.id, at(20), EndReason::Deleted, None).await.expect("no refusal");
         let ended = Some((at(10), reason, Some("first".to_owned())));
         assert_eq!(read(store, &row.id).await, SessionRow { ended, ..row });
     }
     let plain = running(2);
     insert(store, &plain).await;
-    store.end_session(&plain.id, at(30), EndReason::Deleted, None).await.expect("it runs");
+    sessions(store).end(&plain.id, at(30), EndReason::Deleted, None).await.expect("it runs");
     assert_eq!(read(store, &plain.id).await.ended, Some((at(30), EndReason::Deleted, None)));
 }
 
@@ -187,8 +187,10 @@ pub(super) async fn all_running_sessions_end(store: &dyn Store) {
     for row in &rows {
         insert(store, row).await;
     }
-    store.end_session(&rows[0].id, at(5), EndReason::Deleted, None).await.expect("it runs");
-    let lost = |detail| store.end_all_sessions(at(9), EndReason::HostLost, detail);
+    sessions(store).end(&rows[0].id, at(5), EndReason::Deleted, None).await.expect("it runs");
+    let lost = |detail| async move {
+        store.everywhere::<SessionRow>().end_all(at(9), EndReason::HostLost, detail).await
+    };
     assert_eq!(lost(Some("gone")).await.expect("the store answers"), 2);
     assert_eq!(lost(None).await.expect("the store answers"), 0);
     assert_eq!(read(store, &rows[0].id).await.ended, Some((at(5), EndReason::Deleted, None)));

@@ -4,13 +4,8 @@
 //! and not in `SQLite`'s busy loop; a few others read, each on its own snapshot of the
 //! write-ahead log, and are never held up by the writer.
 
-mod api_keys;
-mod decode;
-mod profiles;
-mod proxies;
-mod replays;
 mod schema;
-mod sessions;
+mod statement;
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -18,15 +13,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use browserd_api::browser::EndReason;
-use browserd_api::{ReplayId, SessionId, Timestamp};
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::{
-    ApiKeyRow, ProfileRows, ProxyRows, ReplayEnd, ReplayRow, SessionFilter, SessionPatch,
-    SessionRow, Store, StoreError,
-};
+use crate::{Change, Columns, Condition, Names, Select, Store, StoreError, Table};
 
 /// How long a write waits for another process (a backup, `sqlite3` in a shell) to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,14 +68,22 @@ impl SqliteStore {
 
     /// A fresh database in memory, gone with the store.
     pub async fn in_memory() -> Result<Self, StoreError> {
+        Self::in_memory_with("").await
+    }
+
+    /// The same with more tables, which `schema` makes: for a resource that is being tried.
+    pub async fn in_memory_with(schema: &'static str) -> Result<Self, StoreError> {
         // Every connection to `:memory:` is a database of its own: there can only be one.
+        // Nor may it be tested before a use: a query given up in that moment takes the connection with it.
         let only = SqlitePoolOptions::new()
             .max_connections(1)
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(SqliteConnectOptions::new().in_memory(true).foreign_keys(true))
             .await?;
         schema::migrator().run(&only).await?;
+        sqlx::raw_sql(schema).execute(&only).await?;
         Ok(Self { writer: only.clone(), readers: only })
     }
 
@@ -120,99 +119,113 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn insert_session(&self, row: &SessionRow) -> Result<(), StoreError> {
-        sessions::insert(self, row).await
+    async fn insert(&self, table: &'static Table, row: Columns) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        let inserted = statement::insert(table, &row).build().execute(&mut *write).await;
+        match inserted {
+            Ok(_) => Ok(write.commit().await?),
+            Err(error) => Err(taken(&mut write, table, &row, error).await?),
+        }
     }
 
-    async fn update_session(
+    async fn select(
         &self,
-        id: &SessionId,
-        patch: SessionPatch,
-    ) -> Result<SessionRow, StoreError> {
-        sessions::update(self, id, patch).await
+        table: &'static Table,
+        select: Select,
+    ) -> Result<Vec<Columns>, StoreError> {
+        let mut statement = statement::select(table, &select);
+        let found = statement.build().fetch_all(&self.readers).await?;
+        found.iter().map(|row| statement::read(table, row)).collect()
     }
 
-    async fn end_session(
+    async fn change(
         &self,
-        id: &SessionId,
-        at: Timestamp,
-        reason: EndReason,
-        detail: Option<&str>,
-    ) -> Result<(), StoreError> {
-        sessions::end(self, id, at, reason, detail).await
+        table: &'static Table,
+        wanted: Vec<Condition>,
+        change: Change<'_>,
+    ) -> Result<Option<Columns>, StoreError> {
+        let mut write = self.begin().await?;
+        let select = Select { wanted, limit: Some(1), ..Select::default() };
+        let mut statement = statement::select(table, &select);
+        let Some(old) = statement.build().fetch_optional(&mut *write).await? else {
+            return Ok(None);
+        };
+        let old = statement::read(table, &old)?;
+        let new = change(&old)?;
+        let Some(mut statement) = statement::update(table, &old, &new) else {
+            return Ok(Some(new));
+        };
+        let updated = statement.build().execute(&mut *write).await;
+        match updated {
+            Ok(_) => {
+                write.commit().await?;
+                Ok(Some(new))
+            }
+            Err(error) => Err(taken(&mut write, table, &new, error).await?),
+        }
     }
 
-    async fn end_all_sessions(
+    async fn change_all(
         &self,
-        at: Timestamp,
-        reason: EndReason,
-        detail: Option<&str>,
+        table: &'static Table,
+        wanted: Vec<Condition>,
+        set: Columns,
     ) -> Result<u64, StoreError> {
-        sessions::end_all(self, at, reason, detail).await
+        let mut write = self.begin().await?;
+        let mut statement = statement::update_all(table, &wanted, &set);
+        let changed = statement.build().execute(&mut *write).await?.rows_affected();
+        write.commit().await?;
+        Ok(changed)
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Option<SessionRow>, StoreError> {
-        sessions::by_id(&self.readers, id).await
-    }
-
-    async fn session_by_name(&self, name: &str) -> Result<Option<SessionRow>, StoreError> {
-        sessions::by_name(&self.readers, name).await
-    }
-
-    async fn list_sessions(
+    async fn remove(
         &self,
-        filter: &SessionFilter,
-    ) -> Result<(Vec<SessionRow>, bool), StoreError> {
-        sessions::list(&self.readers, filter).await
+        table: &'static Table,
+        wanted: Vec<Condition>,
+    ) -> Result<Option<Columns>, StoreError> {
+        let mut write = self.begin().await?;
+        let mut statement = statement::delete(table, &wanted);
+        let gone = statement.build().fetch_optional(&mut *write).await?;
+        write.commit().await?;
+        gone.map(|row| statement::read(table, &row)).transpose()
     }
 
-    async fn insert_replay(&self, row: &ReplayRow) -> Result<(), StoreError> {
-        replays::insert(self, row).await
+    async fn total(&self, table: &'static Table, column: &'static str) -> Result<u64, StoreError> {
+        let mut statement = statement::total(table, column);
+        // A float: sizes are what they are said to be, and may be too many for an integer.
+        let total: f64 = statement.build_query_scalar().fetch_one(&self.readers).await?;
+        Ok(total as u64)
     }
+}
 
-    async fn end_replay(&self, id: &ReplayId, end: &ReplayEnd) -> Result<(), StoreError> {
-        replays::end(self, id, end).await
+/// Turns a violation of a unique index into who has the name. The failed statement left the
+/// transaction, and with it the lock, in place: the holder cannot have gone meanwhile.
+async fn taken(
+    write: &mut Transaction<'static, Sqlite>,
+    table: &'static Table,
+    row: &Columns,
+    error: sqlx::Error,
+) -> Result<StoreError, StoreError> {
+    /// `SQLITE_CONSTRAINT_UNIQUE`; a second row with one id would be `..._PRIMARYKEY`.
+    const UNIQUE: &str = "2067";
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    if code.is_none_or(|code| code != UNIQUE) {
+        return Ok(error.into());
     }
-
-    async fn replay(
-        &self,
-        session: &SessionId,
-        id: &ReplayId,
-    ) -> Result<Option<ReplayRow>, StoreError> {
-        replays::by_id(&self.readers, session, id).await
+    let mut wanted: Vec<_> =
+        ["project_id", "name"].map(|column| Condition::Is(column, row.get(column).clone())).into();
+    if table.names == Names::UniqueWhileOpen {
+        wanted.extend(table.ended_at.map(Condition::Empty));
     }
-
-    async fn replays(&self, session: &SessionId) -> Result<Vec<ReplayRow>, StoreError> {
-        replays::of_session(&self.readers, session).await
-    }
-
-    async fn open_replays(&self) -> Result<Vec<ReplayRow>, StoreError> {
-        replays::open(&self.readers).await
-    }
-
-    async fn ended_replays(&self, most: u32) -> Result<(Vec<ReplayRow>, u64), StoreError> {
-        replays::ended(&self.readers, most).await
-    }
-
-    async fn delete_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
-        replays::delete(self, id).await
-    }
-
-    fn proxies(&self) -> &dyn ProxyRows {
-        self
-    }
-
-    fn profiles(&self) -> &dyn ProfileRows {
-        self
-    }
-
-    async fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
-        api_keys::insert(self, row).await
-    }
-
-    async fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
-        api_keys::all(&self.readers).await
-    }
+    let select = Select { wanted, limit: Some(1), ..Select::default() };
+    let mut statement = statement::select(table, &select);
+    let holder = statement.build().fetch_optional(&mut **write).await?;
+    Ok(match holder {
+        Some(holder) => {
+            StoreError::Taken { existing: statement::read(table, &holder)?.text("id")?.to_owned() }
+        }
+        None => error.into(),
+    })
 }
 
 #[cfg(test)]

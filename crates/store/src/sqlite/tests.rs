@@ -3,17 +3,28 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use browserd_api::browser::StatusFilter;
+use browserd_api::browser::{EndReason, StatusFilter};
+use browserd_api::{ProjectId, SessionId, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 use super::*;
-use crate::conformance;
+use crate::{ApiKeyRow, Filter, ProfileRow, ProxyRow, ReplayRow, Rows, SessionRow, conformance};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+fn sessions(store: &SqliteStore) -> Rows<'_, SessionRow> {
+    static PROJECT: LazyLock<ProjectId> = LazyLock::new(ProjectId::default);
+    (store as &dyn Store).rows(&PROJECT)
+}
+
+async fn keys(store: &SqliteStore) -> Vec<ApiKeyRow> {
+    let keys = (store as &dyn Store).everywhere::<ApiKeyRow>().all().await.unwrap();
+    keys.into_iter().map(|(_, key)| key).collect()
 }
 
 fn row(name: &str) -> SessionRow {
@@ -56,15 +67,15 @@ async fn rows_outlive_the_store() {
     let kept = row("kept");
     // Closed properly once, dropped once: a crash leaves the write-ahead log behind.
     let store = SqliteStore::open(&path).await.unwrap();
-    store.insert_session(&kept).await.unwrap();
+    sessions(&store).insert(&kept).await.unwrap();
     store.close().await;
     let store = SqliteStore::open(&path).await.unwrap();
     let second = row("second");
-    store.insert_session(&second).await.unwrap();
+    sessions(&store).insert(&second).await.unwrap();
     drop(store);
     let store = SqliteStore::open(&path).await.unwrap();
-    assert_eq!(store.session(&kept.id).await.unwrap(), Some(kept));
-    assert_eq!(store.session(&second.id).await.unwrap(), Some(second));
+    assert_eq!(sessions(&store).by_id(&kept.id).await.unwrap(), Some(kept));
+    assert_eq!(sessions(&store).by_id(&second.id).await.unwrap(), Some(second));
 }
 
 #[tokio::test]
@@ -74,7 +85,7 @@ async fn only_the_owner_may_read_the_files() {
     std::fs::write(&path, "").unwrap();
     std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     let store = SqliteStore::open(&path).await.unwrap();
-    store.insert_session(&row("x")).await.unwrap();
+    sessions(&store).insert(&row("x")).await.unwrap();
     let mut seen = 0;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -130,13 +141,16 @@ async fn schema_of(connection: &mut SqliteConnection) -> Vec<(String, String)> {
 /// A database as version 1 wrote it, history and rows included.
 const VERSION_1: &str = include_str!("../../tests/version_1.sql");
 
-#[tokio::test]
-async fn an_upgraded_schema_equals_a_fresh_one() {
-    let folder = folder();
+/// The same of version 4, the last one without projects.
+const VERSION_4: &str = include_str!("../../tests/version_4.sql");
+
+/// Opens a database that an earlier version wrote, and checks that nothing tells it from a fresh one but its
+/// rows.
+async fn upgraded(folder: &TempDir, written: &'static str) -> SqliteStore {
     let path = folder.path().join("old.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut old = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::raw_sql(VERSION_1).execute(&mut old).await.unwrap();
+    sqlx::raw_sql(written).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
 
     let upgraded = SqliteStore::open(&path).await.unwrap();
@@ -145,9 +159,15 @@ async fn an_upgraded_schema_equals_a_fresh_one() {
         schema_of(&mut upgraded.writer.acquire().await.unwrap()).await,
         schema_of(&mut fresh.writer.acquire().await.unwrap()).await
     );
-    // Its rows are read as what they were.
-    let filter = SessionFilter { status: StatusFilter::All, limit: 10, ..SessionFilter::default() };
-    let (rows, more) = upgraded.list_sessions(&filter).await.unwrap();
+    upgraded
+}
+
+#[tokio::test]
+async fn rows_of_the_first_version_are_read_as_what_they_were() {
+    let folder = folder();
+    let upgraded = upgraded(&folder, VERSION_1).await;
+    let filter = Filter { status: StatusFilter::All, limit: 10, ..Filter::default() };
+    let (rows, more) = sessions(&upgraded).list(&filter).await.unwrap();
     assert!(!more);
     let names: Vec<_> = rows.iter().map(|row| row.name.as_deref()).collect();
     assert_eq!(names, [Some("Nightly"), None]);
@@ -155,7 +175,44 @@ async fn an_upgraded_schema_equals_a_fresh_one() {
     let (ended_at, reason, detail) = rows[1].ended.clone().unwrap();
     assert_eq!(ended_at, Timestamp::from_micros(1_790_000_060_000_000));
     assert_eq!((reason, detail.as_deref()), (EndReason::TimedOut, Some("no activity for 60 s")));
-    assert_eq!(upgraded.api_keys().await.unwrap()[0].hash, [0xab; 32]);
+    assert_eq!(keys(&upgraded).await[0].hash, [0xab; 32]);
+}
+
+#[tokio::test]
+async fn rows_from_before_projects_are_the_default_ones() {
+    let folder = folder();
+    let upgraded = upgraded(&folder, VERSION_4).await;
+    let (store, default) = (&upgraded as &dyn Store, ProjectId::default());
+    let filter = Filter { status: StatusFilter::All, limit: 10, ..Filter::default() };
+
+    let (listed, _) = sessions(&upgraded).list(&filter).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let nightly = sessions(&upgraded).find("Nightly").await.unwrap().unwrap();
+    assert_eq!(nightly.config.profile.unwrap().name.as_deref(), Some("shop-1"));
+    let replays = store.rows::<ReplayRow>(&default).of_session(&nightly.id).await.unwrap();
+    assert_eq!(replays.len(), 2);
+    assert_eq!(replays[0].end.as_ref().unwrap().size_bytes, 4096);
+    assert_eq!(replays[1].end, None);
+    let proxies = store.rows::<ProxyRow>(&default);
+    let (listed, _) = proxies.list(&filter).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let proxy = proxies.by_id(&"n8b2kq0w5v7yx3mz1c6jtdhr".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((proxy.upstream.host.as_str(), proxy.upstream.port), ("proxy.example", 1080));
+    assert_eq!(proxy.checked, Some((Timestamp::from_micros(1_790_000_200_000_000), true)));
+    let profiles = store.rows::<ProfileRow>(&default);
+    assert_eq!(profiles.list(&filter).await.unwrap().0.len(), 2);
+    let profile = profiles.find("shop-1").await.unwrap().unwrap();
+    assert_eq!(profile.saved.as_ref().unwrap().bytes, 77);
+    assert_eq!(profile.saved.as_ref().unwrap().version, "v7yx3mz1c6jtdhrn8b2kq0w5");
+    assert_eq!(keys(&upgraded).await[0].hash, [0xab; 32]);
+
+    // None of it is another project's, and its names are free there.
+    let other = ProjectId::generate();
+    assert_eq!(store.rows::<SessionRow>(&other).find("Nightly").await.unwrap(), None);
+    assert_eq!(store.rows::<ProfileRow>(&other).list(&filter).await.unwrap().0, []);
+    let twin = ProfileRow { id: browserd_api::ProfileId::generate(), ..profile };
+    assert!(matches!(profiles.insert(&twin).await, Err(StoreError::Taken { .. })));
+    store.rows(&other).insert(&twin).await.unwrap();
 }
 
 #[tokio::test]
@@ -180,7 +237,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 async fn a_row_of_another_world_is_named() {
     let store = SqliteStore::in_memory().await.unwrap();
     let good = row("good");
-    store.insert_session(&good).await.unwrap();
+    sessions(&store).insert(&good).await.unwrap();
     for damage in [
         "UPDATE sessions SET config = '{}'",
         "UPDATE sessions SET config = 'no json'",
@@ -188,7 +245,7 @@ async fn a_row_of_another_world_is_named() {
         "UPDATE sessions SET ended_at = 1, end_reason = 'abducted'",
     ] {
         sqlx::query(AssertSqlSafe(damage)).execute(&store.writer).await.unwrap();
-        match store.session(&good.id).await {
+        match sessions(&store).by_id(&good.id).await {
             Err(StoreError::Corrupt { id, .. }) => assert_eq!(id, good.id.as_str()),
             other => panic!("{damage}: {other:?}"),
         }
@@ -205,7 +262,7 @@ fn hold_the_lock() {
         let options = SqliteConnectOptions::new().filename(path);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         let mut write = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        sqlx::query("INSERT INTO api_keys VALUES ('other', 'other', zeroblob(32), 1)")
+        sqlx::query("INSERT INTO api_keys (id, name, hash, created_at) VALUES ('other', 'other', zeroblob(32), 1)")
             .execute(&mut *write)
             .await
             .unwrap();
@@ -248,16 +305,16 @@ async fn another_process_lock_is_waited_for() {
     let path = folder.path().join("browserd.db");
     let store = SqliteStore::open(&path).await.unwrap();
     let before = row("before");
-    store.insert_session(&before).await.unwrap();
+    sessions(&store).insert(&before).await.unwrap();
 
     let mut other = OtherProcess::lock(&path);
     // Reading goes on meanwhile, and does not see what is not committed.
-    assert_eq!(store.session(&before.id).await.unwrap().as_ref(), Some(&before));
-    assert_eq!(store.api_keys().await.unwrap(), []);
+    assert_eq!(sessions(&store).by_id(&before.id).await.unwrap().as_ref(), Some(&before));
+    assert!(keys(&store).await.is_empty());
     let during = row("during");
     let write = tokio::spawn({
         let (store, during) = (store.clone(), during.clone());
-        async move { store.insert_session(&during).await }
+        async move { sessions(&store).insert(&during).await }
     });
     // The write has the only connection to write with: it has begun.
     while store.writer.num_idle() > 0 {
@@ -267,8 +324,8 @@ async fn another_process_lock_is_waited_for() {
     drop(other.0.stdin.take());
     assert!(other.0.wait().unwrap().success());
     write.await.unwrap().unwrap();
-    assert_eq!(store.session(&during.id).await.unwrap(), Some(during));
-    assert_eq!(store.api_keys().await.unwrap().len(), 1);
+    assert_eq!(sessions(&store).by_id(&during.id).await.unwrap(), Some(during));
+    assert_eq!(keys(&store).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -279,12 +336,12 @@ async fn another_process_that_keeps_or_loses_the_lock_is_survived() {
     let wanted = row("wanted");
 
     let other = OtherProcess::lock(&path);
-    let refusal = store.insert_session(&wanted).await.unwrap_err();
+    let refusal = sessions(&store).insert(&wanted).await.unwrap_err();
     assert!(matches!(refusal, StoreError::Database(_)), "{refusal:?}");
-    assert_eq!(store.session(&wanted.id).await.unwrap(), None);
+    assert_eq!(sessions(&store).by_id(&wanted.id).await.unwrap(), None);
     drop(other); // SIGKILL, with its transaction open
 
-    store.insert_session(&wanted).await.unwrap();
-    assert_eq!(store.session(&wanted.id).await.unwrap(), Some(wanted));
-    assert_eq!(store.api_keys().await.unwrap(), [], "what was not committed is not there");
+    sessions(&store).insert(&wanted).await.unwrap();
+    assert_eq!(sessions(&store).by_id(&wanted.id).await.unwrap(), Some(wanted));
+    assert_eq!(keys(&store).await, [], "what was not committed is not there");
 }

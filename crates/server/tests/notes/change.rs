@@ -1,0 +1,47 @@
+//! `PATCH /notes/{id_or_name}` and `DELETE /notes/{id_or_name}`.
+
+use axum::extract::Path;
+use axum::response::Response;
+use browserd_rest::Result;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::Notes;
+use super::wire::{Note, WriteNote};
+use crate::resource::{Mine, changed};
+
+/// Change a note
+#[utoipa::path(patch, path = "/notes/{id_or_name}", operation_id = "notes.update", tag = "notes",
+    params(("id_or_name" = String, Path, description = "Id or name of the note.")),
+    request_body(content = WriteNote, description = "What changes."),
+    responses((status = 200, description = "The note after the change.", body = Note)))]
+pub(super) async fn update(
+    mine: Mine<Notes>,
+    Path(id_or_name): Path<String>,
+    browserd_rest::Json(body): browserd_rest::Json<Value>,
+) -> Result<Response> {
+    let asked = WriteNote::read(&body)?;
+    let row = mine
+        .update(&id_or_name, |row| {
+            if asked.name.is_some() {
+                row.name.clone_from(&asked.name);
+            }
+            if let Some(text) = &asked.text {
+                row.text.clone_from(text);
+            }
+        })
+        .await?;
+    Ok(changed::<Notes>(row, &asked.ignored))
+}
+
+/// Delete a note
+#[utoipa::path(delete, path = "/notes/{id_or_name}", operation_id = "notes.delete", tag = "notes",
+    params(("id_or_name" = String, Path, description = "Id or name of the note.")),
+    responses((status = 204, description = "The note is gone.")))]
+pub(super) async fn delete(
+    mine: Mine<Notes>,
+    Path(id_or_name): Path<String>,
+) -> Result<StatusCode> {
+    mine.delete(&id_or_name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

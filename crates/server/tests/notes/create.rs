@@ -1,0 +1,31 @@
+//! `POST /notes`.
+
+use axum::response::Response;
+use browserd_api::Timestamp;
+use browserd_rest::Result;
+use serde_json::Value;
+
+use super::Notes;
+use super::row::NoteRow;
+use super::wire::{Note, NoteId, WriteNote};
+use crate::resource::{Mine, created};
+
+/// Create a note
+#[utoipa::path(post, path = "/notes", operation_id = "notes.create", tag = "notes",
+    request_body(content = WriteNote, description = "What it says."),
+    responses((status = 201, description = "The note.", body = Note)))]
+pub(super) async fn create(
+    mine: Mine<Notes>,
+    browserd_rest::Json(body): browserd_rest::Json<Value>,
+) -> Result<Response> {
+    let asked = WriteNote::read(&body)?;
+    let row = NoteRow {
+        id: NoteId::generate(),
+        name: asked.name,
+        text: asked.text.unwrap_or_default(),
+        tags: asked.team.map(|team| ("team".to_owned(), team)).into_iter().collect(),
+        created_at: Timestamp::now(),
+    };
+    mine.insert(&row).await?;
+    Ok(created::<Notes>(row, &asked.ignored))
+}
