@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Flags every Chromium gets.
 const ALWAYS: &[&str] = &[
-    // Nobody sits in front of it to answer.
+    // There is no user in front of it to answer.
     "--no-first-run",
     "--no-default-browser-check",
     "--disable-default-apps",
@@ -18,7 +18,7 @@ const ALWAYS: &[&str] = &[
     "--noerrdialogs",
     // No keyring runs in a session.
     "--password-store=basic",
-    // Requests nobody asked for. Component updates are asked for in spite of these; the gateway
+    // Requests that no client asked for. Component updates are asked for in spite of these; the gateway
     // refuses them. --disable-background-networking is not among them: it would stop the
     // installation of extensions by policy, which is asked for; what else it stops, a policy does.
     "--disable-component-update",
@@ -39,10 +39,10 @@ const ALWAYS: &[&str] = &[
     // new context takes. HttpsUpgrades would ask for https:// first where a client said http://.
     // Names of features change: check them with every new Chromium.
     "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess,HttpsUpgrades",
-    // UDP has no way out of a session; without this, pages that offer HTTP/3 wait for it first.
+    // UDP does not leave a session; without this, pages that offer HTTP/3 wait for it first.
     "--disable-quic",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
-    // A session that stands by, or waits to be somebody's, is frozen: to watchdogs that looks as if
+    // A suspended session, or a ready one that waits for its client, is frozen: to watchdogs that looks as if
     // something hung, and they would end it when it goes on.
     "--disable-gpu-watchdog",
     "--disable-hang-monitor",

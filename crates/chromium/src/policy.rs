@@ -165,8 +165,8 @@ pub fn languages(tag: &str) -> Vec<u8> {
 /// The contents of [`EXTENSIONS_FILE`]: extensions that are to be there, each an id and the address of
 /// its update manifest. Chromium asks no other address for them, whatever their own manifests say.
 #[must_use]
-pub fn extensions<'a>(forced: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
-    let settings: Map<String, Value> = forced
+pub fn extensions<'a>(installed: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let settings: Map<String, Value> = installed
         .into_iter()
         .map(|(id, update_url)| {
             let setting = json!({

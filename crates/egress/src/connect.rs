@@ -86,7 +86,7 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A destination, the way it was reached and the address that was dialled for it: all a policy needs
+/// A destination, the route it was reached by and the address that was dialled for it: all a policy needs
 /// to judge it again.
 #[derive(Debug, Clone)]
 pub(crate) struct Reached {
@@ -100,9 +100,9 @@ impl Reached {
         self.goes_as(policy) && self.dialled.allowed_by(policy)
     }
 
-    /// Whether a policy would have it go the same way, if it may at all.
+    /// Whether a policy would use the same route for it, if it may be reached at all.
     pub(crate) fn goes_as(&self, policy: &Policy) -> bool {
-        policy.way(&self.dest).is_ok_and(|now| now == self.through.as_ref())
+        policy.proxy_for(&self.dest).is_ok_and(|now| now == self.through.as_ref())
     }
 }
 
@@ -146,7 +146,7 @@ impl Connector {
         dest: &Destination,
         purpose: Purpose,
     ) -> Result<Opened, Refusal> {
-        let Some(proxy) = policy.way(dest)?.cloned() else {
+        let Some(proxy) = policy.proxy_for(dest)?.cloned() else {
             let (stream, dialled) = self.dial(policy, dest).await?;
             let reached = Reached { dest: dest.clone(), through: None, dialled };
             let (stream, early) = (Stream::Bare(stream), Bytes::new());

@@ -37,7 +37,7 @@ use crate::refusal::{Malformed, Refusal};
 use crate::stream::Stream;
 use crate::tunnel;
 
-/// How often a connection is opened whose way changes meanwhile.
+/// How often a connection is opened whose route changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
 /// What a client is answered: an origin's answer or one of ours.
@@ -54,7 +54,7 @@ pub(crate) enum Tunnel {
     Connected {
         /// The client's socket, once freed from HTTP.
         client: OnUpgrade,
-        /// The way to the destination.
+        /// The route to the destination.
         upstream: Stream,
         /// What came over it already.
         early: Bytes,
@@ -198,7 +198,7 @@ impl Client {
             if opened.reached.goes_as(&self.shared.policy.borrow()) {
                 break;
             }
-            // It is another way by now: that one is tried.
+            // The route has changed: the new one is tried.
         }
         Err(Refusal::Blocked(dest.clone()))
     }

@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     turned_away: Arc<Semaphore>,
 }
 
-/// A session's way out. Clones share policy and limits.
+/// A session's egress gateway. Clones share policy and limits.
 #[derive(Clone)]
 pub struct Gateway {
     shared: Arc<Shared>,
@@ -82,11 +82,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// Takes another way out. New requests go it at once; open connections that went another way
+    /// Takes another egress route. New requests use it at once; open connections over another route
     /// are closed, since whatever keeps one open would go on using it.
     ///
     /// # Errors
-    /// Names what is wrong with the proxy; the way in force stays.
+    /// Names what is wrong with the proxy; the route in force stays.
     pub fn set_route(&self, route: &Route) -> Result<(), ProxyError> {
         let policy = self.shared.policy.borrow().with_route(route)?;
         self.shared.policy.send_replace(Arc::new(policy));
@@ -97,21 +97,29 @@ impl Gateway {
     /// connection it accepted.
     pub async fn serve(&self, listener: TcpListener) {
         if let Err(error) = bound_buffers(&listener, self.shared.connector.limits.socket_buffer) {
-            warn!(%error, "egress gateway's sockets keep the system's buffers");
+            warn!(
+                %error,
+                "the egress gateway could not limit its socket buffers and keeps the system's sizes; \
+                 nothing needs to be done"
+            );
         }
         let mut clients = JoinSet::new();
         let mut backoff = Backoff::default();
         loop {
             while clients.try_join_next().is_some() {}
             // Taken before accepting: a client that cannot even be told no waits in the backlog.
-            let Ok(place) = Arc::clone(&self.shared.turned_away).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&self.shared.turned_away).acquire_owned().await else {
                 return;
             };
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     if let Some(pause) = backoff.after(&error) {
-                        warn!(%error, "egress gateway cannot accept");
+                        warn!(
+                            %error,
+                            "the egress gateway cannot accept a connection and will try again; if this \
+                             goes on, the limit of open files is too low"
+                        );
                         // Whatever is short may come back when a client leaves.
                         tokio::select! {
                             Some(_) = clients.join_next() => {}
@@ -125,7 +133,7 @@ impl Gateway {
             let shared = Arc::clone(&self.shared);
             match Arc::clone(&self.shared.connections).try_acquire_owned() {
                 Ok(taken) => {
-                    drop(place);
+                    drop(permit);
                     clients.spawn(async move {
                         connection::serve(shared, stream).await;
                         drop(taken);
@@ -134,7 +142,7 @@ impl Gateway {
                 Err(_) => {
                     clients.spawn(async move {
                         connection::turn_away(shared, stream).await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
             }

@@ -1,4 +1,4 @@
-//! A session's only way out: an HTTP proxy that decides what may be reached.
+//! A session's only route to the network: an HTTP proxy that decides what may be reached.
 //!
 //! It runs in the session's shim. Its listener's socket lives in the session's network namespace,
 //! which has a loopback and nothing else; its own connections are dialled from the host's

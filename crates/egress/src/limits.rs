@@ -24,7 +24,7 @@ pub struct Limits {
     /// How long an origin may stay silent between the last byte of the request and its answer.
     pub answer: Duration,
     /// How long a tunnel with one direction closed may move no byte. With both directions open
-    /// there is no limit: a quiet WebSocket is not a dead one, and a session may be asleep.
+    /// there is no limit: a quiet WebSocket is not a dead one, and a session may be suspended.
     pub half_closed: Duration,
     /// Buffers of a client's socket in the kernel, each way, bytes; the kernel doubles it for its
     /// own bookkeeping.

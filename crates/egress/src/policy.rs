@@ -6,7 +6,7 @@
 //!                    │ Refusal                                    │ none left: Blocked
 //! ```
 //!
-//! Before that, `Policy::way` says which way a destination goes: directly, where the above is
+//! Before that, `Policy::proxy_for` says by which route a destination is reached: directly, where the above is
 //! decided here, or through a proxy, which looks names up itself.
 //!
 //! An address is judged once more when the policy changes ([`Policy::admit`] again), which is what
@@ -79,7 +79,7 @@ pub enum Ask {
 
 /// A parsed [`Route`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Way {
+enum EgressRoute {
     #[default]
     Direct,
     Through(Arc<Proxy>),
@@ -90,7 +90,7 @@ enum Way {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     entries: Vec<Entry>,
-    way: Way,
+    route: EgressRoute,
 }
 
 impl Policy {
@@ -111,7 +111,7 @@ impl Policy {
                 .map_err(|problem| PolicyError { entry: shorten(text), problem })
         };
         let entries = entries.iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { entries, way: Way::Direct })
+        Ok(Self { entries, route: EgressRoute::Direct })
     }
 
     /// The same policy with another route.
@@ -119,18 +119,18 @@ impl Policy {
     /// # Errors
     /// Names what is wrong with the proxy.
     pub fn with_route(&self, route: &Route) -> Result<Self, ProxyError> {
-        let way = match route {
-            Route::Direct => Way::Direct,
-            Route::Upstream(upstream) => Way::Through(Arc::new(Proxy::parse(upstream)?)),
-            Route::Closed => Way::Closed,
+        let route = match route {
+            Route::Direct => EgressRoute::Direct,
+            Route::Upstream(upstream) => EgressRoute::Through(Arc::new(Proxy::parse(upstream)?)),
+            Route::Closed => EgressRoute::Closed,
         };
-        Ok(Self { entries: self.entries.clone(), way })
+        Ok(Self { entries: self.entries.clone(), route })
     }
 
     /// The same policy with the route of `other`.
     #[must_use]
     pub(crate) fn routed_as(self, other: &Self) -> Self {
-        Self { way: other.way.clone(), ..self }
+        Self { route: other.route.clone(), ..self }
     }
 
     /// The proxy a destination is reached through; none: directly. What is private by its address or
@@ -138,11 +138,11 @@ impl Policy {
     ///
     /// # Errors
     /// The refusal, when nothing may leave, or not to this port or name.
-    pub(crate) fn way(&self, dest: &Destination) -> Result<Option<&Arc<Proxy>>, Refusal> {
-        let proxy = match &self.way {
-            Way::Direct => return Ok(None),
-            Way::Closed => return Err(Refusal::NoProxy(dest.clone())),
-            Way::Through(proxy) => proxy,
+    pub(crate) fn proxy_for(&self, dest: &Destination) -> Result<Option<&Arc<Proxy>>, Refusal> {
+        let proxy = match &self.route {
+            EgressRoute::Direct => return Ok(None),
+            EgressRoute::Closed => return Err(Refusal::NoProxy(dest.clone())),
+            EgressRoute::Through(proxy) => proxy,
         };
         let private = match &dest.host {
             Host::Address(ip) => scope(*ip) != Scope::Public,

@@ -61,7 +61,7 @@ pub async fn probe(
     };
     let dest = Destination::parse(url.authority(), Some(default_port));
     let dest = dest.map_err(|bad| ProbeError::Url(bad.0))?;
-    if policy.way(&dest).map_err(ProbeError::Refused)?.is_none() {
+    if policy.proxy_for(&dest).map_err(ProbeError::Refused)?.is_none() {
         return Err(ProbeError::Url(
             "must be a URL that is reached through the proxy: a public host, and none it bypasses",
         ));

@@ -183,7 +183,11 @@ impl Proxy {
         let config = tls().map_err(|()| denied(Denial::Untrusted))?;
         let secured = TlsConnector::from(config).connect(name, stream).await;
         secured.map(|stream| Stream::Tls(Box::new(stream))).map_err(|error| {
-            tracing::warn!(%error, "the TLS of an upstream proxy");
+            tracing::warn!(
+                %error,
+                proxy = %self.at,
+                "TLS with the upstream proxy failed; this host must trust the proxy's certificate"
+            );
             denied(Denial::Untrusted)
         })
     }
@@ -260,12 +264,18 @@ fn tls() -> Result<Arc<ClientConfig>, ()> {
     let config = CONFIG.get_or_init(|| {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "an authority of this host");
+            tracing::warn!(
+                %error,
+                "a certificate in this host's trust store cannot be read and is left out"
+            );
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
-            tracing::error!("this host trusts no authority: https proxies cannot be used");
+            tracing::error!(
+                "this host trusts no certificate authority, so https upstream proxies cannot be used; \
+                 install the CA certificates of the distribution"
+            );
             return None;
         }
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

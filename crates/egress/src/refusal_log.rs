@@ -22,12 +22,12 @@ pub(crate) struct RefusalLog {
 struct State {
     tokens: u32,
     refilled: Instant,
-    unsaid: u64,
+    left_out: u64,
 }
 
 impl RefusalLog {
     pub(crate) fn new() -> Self {
-        let state = State { tokens: BURST, refilled: Instant::now(), unsaid: 0 };
+        let state = State { tokens: BURST, refilled: Instant::now(), left_out: 0 };
         Self { state: Mutex::new(state) }
     }
 
@@ -37,18 +37,18 @@ impl RefusalLog {
         let dest = refusal.destination().map(ToString::to_string).unwrap_or_default();
         if let Refusal::BrowserService(_) = refusal {
             // Every browser asks, all the time.
-            debug!(code, dest, "egress refused");
+            debug!(code, dest, "the egress gateway refused a request");
             return;
         }
         match self.state.lock().take(Instant::now()) {
-            Some(unsaid) => info!(code, dest, unsaid, "egress refused"),
-            None => debug!(code, dest, "egress refused"),
+            Some(left_out) => info!(code, dest, left_out, "the egress gateway refused a request"),
+            None => debug!(code, dest, "the egress gateway refused a request"),
         }
     }
 }
 
 impl State {
-    /// Takes a token; answers how many lines went unsaid before this one.
+    /// Takes a token; answers how many lines were left out before this one.
     fn take(&mut self, now: Instant) -> Option<u64> {
         let earned = now.duration_since(self.refilled).as_millis() / EVERY.as_millis();
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);
@@ -57,11 +57,11 @@ impl State {
             self.tokens = self.tokens.saturating_add(earned).min(BURST);
         }
         let Some(left) = self.tokens.checked_sub(1) else {
-            self.unsaid += 1;
+            self.left_out += 1;
             return None;
         };
         self.tokens = left;
-        Some(std::mem::take(&mut self.unsaid))
+        Some(std::mem::take(&mut self.left_out))
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn lines_are_bounded_and_counted() {
         let start = Instant::now();
-        let mut state = State { tokens: 2, refilled: start, unsaid: 0 };
+        let mut state = State { tokens: 2, refilled: start, left_out: 0 };
         let said: Vec<_> = (0..5).map(|_| state.take(start)).collect();
         assert_eq!(said, [Some(0), Some(0), None, None, None]);
         assert_eq!(state.take(start + EVERY), Some(3));

@@ -49,7 +49,7 @@ impl Resolver for SystemResolver {
                     .await
                     .map(|addrs| addrs.map(|addr| addr.ip()).collect());
                 drop(slot);
-                // The caller may be gone; nobody else wants the answer.
+                // The caller may be gone; then the answer is dropped.
                 answer.send(found).ok();
             });
             answered.await.map_err(io::Error::other)?

@@ -5,7 +5,7 @@
 //! until that is gone.
 //!
 //! ```text
-//!   both open ──one side ends──▶ half closed ──other side ends, or silence too long──▶ closed
+//!   both open ──one side ends──▶ half closed ──other side ends, or nothing sent for too long──▶ closed
 //!       └────────────── reading fails on either side ──▶ reset both ──▶ closed
 //! ```
 

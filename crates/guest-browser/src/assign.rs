@@ -8,7 +8,7 @@ use super::{Browser, ResizeError};
 impl Browser {
     /// Takes over a client's wishes; a start page is on its way when this answers.
     pub async fn assign(&self, to: Assignment) -> Result<(), ResizeError> {
-        if self.standing.viewport() != to.viewport {
+        if self.desired_state.viewport() != to.viewport {
             self.resize(to.viewport).await?;
         }
         if to.kiosk_mode {

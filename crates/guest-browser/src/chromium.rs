@@ -21,9 +21,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 
-use super::forced;
+use super::desired_state::DesiredState;
 use super::logs::{Logs, pump};
-use super::standing::Standing;
+use super::policy_extensions;
 
 /// Links that tie a profile to a running Chromium; after a crash they stay.
 const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
@@ -54,34 +54,34 @@ pub(super) enum NotReady {
 /// Starts Chromium on the session's profile.
 pub(super) fn start(
     session: &Session,
-    standing: &Standing,
+    desired_state: &DesiredState,
     leaf: Option<&Leaf>,
     logs: &Logs,
 ) -> io::Result<Chromium> {
     prepare_profile(session)?;
     let location = session.location.get();
     location.plant(&session.places.etc)?;
-    forced::plant(&session.places.etc, &standing.forced())?;
+    policy_extensions::plant(&session.places.etc, &desired_state.policy_extensions())?;
     let (commands_theirs, commands) = pipe_with(PipeFlags::CLOEXEC)?;
     let (answers, answers_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
     let (output, output_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-    let mut launch = launch(session, standing, &location.locale)?;
+    let mut launch = launch(session, desired_state, &location.locale)?;
     launch.extra_fds = vec![(commands_theirs, 3), (answers_theirs, 4)];
     launch.stdout = Input::Fd(output_theirs.try_clone()?);
     launch.stderr = Input::Fd(output_theirs);
     launch.cgroup = leaf.map(|leaf| leaf.dir().try_clone_to_owned()).transpose()?;
-    // Before the start: what fails after it would leave a Chromium nobody attends to.
+    // Before the start: what fails after it would leave a Chromium without a supervisor.
     let cdp = Cdp::over(commands, answers)?;
     let child = session.children.start(&launch).map_err(io::Error::other)?;
     // Closes our copies of Chromium's ends, so that its end is the pipes' end.
     drop(launch);
-    let (announced, last_words) = listen(output, logs, standing.complaints().clone());
+    let (announced, last_words) = listen(output, logs, desired_state.complaints().clone());
     Ok(Chromium { locale: location.locale.into(), child, cdp, announced, last_words })
 }
 
-fn launch(session: &Session, standing: &Standing, locale: &str) -> io::Result<Launch> {
+fn launch(session: &Session, desired_state: &DesiredState, locale: &str) -> io::Result<Launch> {
     let spec = &session.spec;
-    let viewport = standing.viewport();
+    let viewport = desired_state.viewport();
     let program = CString::new(spec.browser().as_os_str().as_bytes())?;
     let mut launch = Launch::new(program);
     let languages = locale::accept_languages(locale);
@@ -94,7 +94,7 @@ fn launch(session: &Session, standing: &Standing, locale: &str) -> io::Result<La
         engine,
         width: viewport.width,
         height: viewport.height,
-        kiosk: standing.kiosk(),
+        kiosk: desired_state.kiosk(),
         memory: spec.config.memory.bytes(),
         user_data_dir: &session.places.user_data,
         proxy: Some(inside::PROXY_ADDR),
@@ -163,8 +163,8 @@ fn listen(
             && let Some(sender) = sender.take()
         {
             let _ = sender.send(endpoint);
-        } else if let Some(complaint) = forced::complaint(line) {
-            // Mostly nobody listens.
+        } else if let Some(complaint) = policy_extensions::complaint(line) {
+            // Usually there is no listener.
             let _ = complaints.send(complaint);
         } else if !NOISE.iter().any(|noise| line.windows(noise.len()).any(|part| part == *noise)) {
             let words = String::from_utf8_lossy(&line[..line.len().min(400)]);

@@ -15,11 +15,10 @@
 //! Owns Chromium's processes, its log files and the pipe. One task does it all; others read the
 //! state, or wait for the next running browser with [`Browser::connect`].
 
-mod ages;
 mod assign;
 mod chromium;
+mod desired_state;
 mod evaluate;
-mod forced;
 mod formats;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -27,13 +26,14 @@ pub mod fuzzing;
 mod lines;
 mod logs;
 mod memory_watch;
+mod open_order;
 mod page_order;
+mod policy_extensions;
 mod randr;
 mod relocate;
 mod resize;
 mod restarts;
 mod retire;
-mod standing;
 mod start_page;
 mod storage;
 mod supervisor;
@@ -57,14 +57,14 @@ use tokio_util::task::TaskTracker;
 
 use formats::Formats;
 
-pub use ages::Ages;
-pub use forced::{ForceError, Forced};
+pub use desired_state::DesiredState;
 pub use logs::{Logs, pump};
+pub use open_order::OpenOrder;
 pub use page_order::PageOrder;
+pub use policy_extensions::{PolicyExtension, PolicyInstallError};
 pub use relocate::RelocateError;
 pub use resize::ResizeError;
 pub use retire::RetireError;
-pub use standing::Standing;
 pub use storage::{ReleaseError, release as release_storage};
 
 /// How long a request waits for a browser that is starting.
@@ -116,11 +116,11 @@ pub enum NoBrowser {
 pub struct Browser {
     state: watch::Receiver<BrowserState>,
     stop: CancellationToken,
-    /// Chromium is not started again, and that it ends is nobody's loss.
+    /// Chromium is not started again, and its end is not reported as lost.
     retired: CancellationToken,
     tasks: TaskTracker,
     logs: Arc<Logs>,
-    standing: Arc<Standing>,
+    desired_state: Arc<DesiredState>,
     /// Display of the X server, in a headful session.
     display: Option<String>,
     /// One change of size at a time.
@@ -128,7 +128,7 @@ pub struct Browser {
     /// One change of location at a time, and what it needs kept up.
     relocating: Arc<tokio::sync::Mutex<Option<Formats>>>,
     /// The order of pages, where it tells which one is in front.
-    ages: Option<Ages>,
+    open_order: Option<OpenOrder>,
     session: Arc<Session>,
 }
 
@@ -145,8 +145,8 @@ impl Browser {
             let watch = memory_watch::watch(limit, session.children.clone(), shim.clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
         }
-        let ages = session.spec.runs_shell().then(Ages::default);
-        let standing = Arc::new(Standing::new(&session.spec.config));
+        let open_order = session.spec.runs_shell().then(OpenOrder::default);
+        let desired_state = Arc::new(DesiredState::new(&session.spec.config));
         let display = (!session.spec.config.headless)
             .then(|| browserd_guest_session::environment::display(&session));
         let supervisor = supervisor::Supervisor {
@@ -154,10 +154,10 @@ impl Browser {
             shim,
             publish,
             logs: Arc::clone(&logs),
-            standing: Arc::clone(&standing),
+            desired_state: Arc::clone(&desired_state),
             stop: stop.clone(),
             retired: retired.clone(),
-            ages: ages.clone(),
+            open_order: open_order.clone(),
         };
         tasks.spawn(supervisor.run());
         let (resizing, relocating) = (Arc::default(), Arc::default());
@@ -167,11 +167,11 @@ impl Browser {
             retired,
             tasks,
             logs,
-            standing,
+            desired_state,
             display,
             resizing,
             relocating,
-            ages,
+            open_order,
             session,
         }
     }
@@ -184,8 +184,8 @@ impl Browser {
 
     /// The order of its pages, where it tells which one is in front.
     #[must_use]
-    pub fn ages(&self) -> Option<Ages> {
-        self.ages.clone()
+    pub fn open_order(&self) -> Option<OpenOrder> {
+        self.open_order.clone()
     }
 
     /// What it is doing, now and from now on.
@@ -272,8 +272,8 @@ impl Browser {
 
     /// What holds for every Chromium of the session.
     #[must_use]
-    pub fn standing(&self) -> &Arc<Standing> {
-        &self.standing
+    pub fn desired_state(&self) -> &Arc<DesiredState> {
+        &self.desired_state
     }
 
     /// The log files of the session's programs.

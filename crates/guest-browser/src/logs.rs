@@ -11,7 +11,7 @@ use tokio::net::unix::pipe;
 
 use super::lines::Lines;
 
-/// Size at which a log file is set aside as `NAME.1`, replacing the one before, bytes.
+/// Size at which a log file is renamed to `NAME.1`, replacing the one before, bytes.
 const ROTATE_AT: u64 = 4 << 20;
 
 /// The folder of log files, and the guest's own log in it.
@@ -24,7 +24,11 @@ impl Logs {
     /// Makes the folder if it is not there yet.
     pub(crate) fn new(dir: PathBuf) -> Self {
         if let Err(error) = std::fs::create_dir_all(&dir) {
-            tracing::warn!(path = %dir.display(), %error, "no folder for logs");
+            tracing::warn!(
+                path = %dir.display(),
+                %error,
+                "the folder for the session's log files cannot be made; what its programs write is lost"
+            );
         }
         let guest = Mutex::new(LogFile::new(dir.join("guest.log")));
         Self { dir, guest }
@@ -60,7 +64,11 @@ impl LogFile {
     pub fn write_line(&mut self, line: &[u8]) {
         let result = self.try_write(line);
         if let (Err(error), false) = (&result, self.failed) {
-            tracing::warn!(path = %self.path.display(), %error, "a log file cannot be written");
+            tracing::warn!(
+                path = %self.path.display(),
+                %error,
+                "a log file in the session cannot be written; lines are dropped until it can"
+            );
         }
         self.failed = result.is_err();
     }
@@ -105,7 +113,7 @@ pub async fn pump(output: OwnedFd, mut log: LogFile, mut look: impl FnMut(&[u8])
     let output = match pipe::Receiver::from_owned_fd(output) {
         Ok(output) => output,
         Err(error) => {
-            tracing::error!(%error, "a program's output cannot be read");
+            tracing::error!(%error, "a program's output cannot be read; it runs without a log");
             return;
         }
     };

@@ -8,7 +8,7 @@ use browserd_chromium::cdp::{Cdp, CdpError};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::Ages;
+use super::OpenOrder;
 
 /// Pages asked at most, the newest.
 const ASKED: usize = 64;
@@ -33,20 +33,20 @@ pub struct PageOrder {
     /// Ids of targets, the oldest first.
     known: Vec<String>,
     patience: Duration,
-    ages: Option<Ages>,
+    open_order: Option<OpenOrder>,
 }
 
 impl PageOrder {
     /// Knows none yet. A page may take `patience` to answer whether it is in front.
     #[must_use]
     pub fn new(patience: Duration) -> Self {
-        Self { known: Vec::new(), patience, ages: None }
+        Self { known: Vec::new(), patience, open_order: None }
     }
 
-    /// Takes the newest page for the one in front, where there are ages to tell.
+    /// Takes the newest page for the one in front, where the order of opening is kept.
     #[must_use]
-    pub fn by_age(self, ages: Option<Ages>) -> Self {
-        Self { ages, ..self }
+    pub fn by_open_order(self, open_order: Option<OpenOrder>) -> Self {
+        Self { open_order, ..self }
     }
 
     /// A page has opened: it is the newest.
@@ -90,8 +90,8 @@ impl PageOrder {
         if let [] | [_] = &self.known[..] {
             return Ok(self.known.first().cloned());
         }
-        if let Some(ages) = &self.ages {
-            return Ok(ages.newest(&self.known).cloned());
+        if let Some(open_order) = &self.open_order {
+            return Ok(open_order.newest(&self.known).cloned());
         }
         let (newest, patience) = (self.known.iter().rev().take(ASKED), self.patience);
         let asked = newest.map(|page| async move { (page, ask(cdp, page, patience).await) });
@@ -120,7 +120,7 @@ async fn ask(cdp: &Cdp, page: &str, patience: Duration) -> Front {
     }
 }
 
-/// The page in front, asked once, or the newest, where there are ages to tell; none when there is no
+/// The page in front, asked once, or the newest, where the order of opening is kept; none when there is no
 /// page.
 ///
 /// # Errors
@@ -128,9 +128,9 @@ async fn ask(cdp: &Cdp, page: &str, patience: Duration) -> Front {
 /// When Chromium does not tell which pages there are.
 pub(crate) async fn page_in_front(
     cdp: &Cdp,
-    ages: Option<Ages>,
+    open_order: Option<OpenOrder>,
 ) -> Result<Option<String>, CdpError> {
-    PageOrder::new(Duration::from_secs(1)).by_age(ages).in_front(cdp, None).await
+    PageOrder::new(Duration::from_secs(1)).by_open_order(open_order).in_front(cdp, None).await
 }
 
 #[cfg(test)]
@@ -242,8 +242,8 @@ mod tests {
     async fn the_newest_where_all_show() {
         let pages = [("c", Is(1)), ("a", Is(2)), ("b", Is(2)), ("d", Gone)];
         let (chromium, cdp) = Chromium::with(&pages);
-        let ages = Ages::of(&["a", "gone", "b", "c"]);
-        let mut order = order().by_age(Some(ages));
+        let open_order = OpenOrder::of(&["a", "gone", "b", "c"]);
+        let mut order = order().by_open_order(Some(open_order));
         assert_eq!(order.in_front(&cdp, None).await.unwrap().as_deref(), Some("d"), "unheard of");
         let pages = &pages[..3];
         chromium.set(pages);

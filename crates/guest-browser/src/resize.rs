@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::page_order::page_in_front;
-use super::{Ages, Browser, NoBrowser, randr};
+use super::{Browser, NoBrowser, OpenOrder, randr};
 
 /// Why the size is what it was.
 #[derive(Debug, thiserror::Error)]
@@ -71,20 +71,20 @@ impl Browser {
     /// client gave a size of their own keep it, except that of the tab in front.
     pub async fn resize(&self, to: Viewport) -> Result<(), ResizeError> {
         let _one = self.resizing.lock().await;
-        let (most_width, most_height) = self.standing.screen();
+        let (most_width, most_height) = self.desired_state.screen();
         if self.display.is_some() && (to.width > most_width || to.height > most_height) {
             return Err(ResizeError::TooLarge(most_width, most_height));
         }
         let running = self.running().await?;
-        let before = self.standing.viewport();
+        let before = self.desired_state.viewport();
         match &self.display {
             Some(display) => randr::set(display.clone(), to.width, to.height)
                 .await
                 .map_err(ResizeError::Screen)?,
             None => resize_headless_screen(&running.cdp, to).await?,
         }
-        self.standing.keep_viewport(to);
-        for (front, window) in windows(&running.cdp, self.ages()).await? {
+        self.desired_state.keep_viewport(to);
+        for (front, window) in windows(&running.cdp, self.open_order()).await? {
             let bounds = &window.bounds;
             let filled = (bounds.width, bounds.height) == (before.width, before.height);
             let fills = (bounds.width, bounds.height) == (to.width, to.height);
@@ -95,7 +95,7 @@ impl Browser {
                 resize_window(&running.cdp, &window, to).await?;
             }
         }
-        self.standing.tell_resized();
+        self.desired_state.tell_resized();
         Ok(())
     }
 }
@@ -105,9 +105,9 @@ impl Browser {
     /// Chromium of the session.
     pub async fn enter_kiosk(&self) -> Result<(), ResizeError> {
         let _one = self.resizing.lock().await;
-        self.standing.keep_kiosk(true);
+        self.desired_state.keep_kiosk(true);
         let cdp = self.running().await?.cdp;
-        for (_, window) in windows(&cdp, self.ages()).await? {
+        for (_, window) in windows(&cdp, self.open_order()).await? {
             set_bounds(&cdp, &window, json!({ "windowState": "fullscreen" })).await?;
         }
         Ok(())
@@ -125,9 +125,12 @@ async fn resize_headless_screen(cdp: &Cdp, to: Viewport) -> Result<(), CdpError>
 }
 
 /// Every window with tabs, and whether the tab in front is in it.
-async fn windows(cdp: &Cdp, ages: Option<Ages>) -> Result<Vec<(bool, Window)>, CdpError> {
+async fn windows(
+    cdp: &Cdp,
+    open_order: Option<OpenOrder>,
+) -> Result<Vec<(bool, Window)>, CdpError> {
     let mut windows = BTreeMap::new();
-    let active = page_in_front(cdp, ages).await?;
+    let active = page_in_front(cdp, open_order).await?;
     for page in cdp.pages().await? {
         let params = json!({ "targetId": page.target_id });
         match cdp.call::<_, Window>(None, "Browser.getWindowForTarget", params).await {

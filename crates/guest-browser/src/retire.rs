@@ -50,7 +50,7 @@ impl Browser {
             self.logs.event("chromium did not close in time and is killed");
             self.stop.cancel();
             if tokio::time::timeout(KILLED_WITHIN, self.stopped()).await.is_err() {
-                tracing::warn!("Chromium is still there after it was killed");
+                tracing::warn!("Chromium was killed to save its profile and has not ended yet");
             }
         }
         Ok(cookies)
@@ -59,7 +59,7 @@ impl Browser {
     /// Waits until Chromium is gone for good.
     async fn stopped(&self) {
         let mut state = self.state.clone();
-        // An error means that nobody starts it any more, which is the same.
+        // An error means that its supervisor is gone, so it is not started again: the same.
         let _ = state.wait_for(|state| matches!(state, BrowserState::Stopped(_))).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The page a client wants to see first. Its failure is nobody's failure: the log tells of it.
+//! The page a client wants to see first. If it does not load, the session goes on and the log says why.
 //!
 //! Whoever asks for it is answered when Chromium has chosen the tab and is on its way there: a client
 //! that is answered may open a tab or send one elsewhere at once, and nothing of ours comes after it.
@@ -36,7 +36,7 @@ async fn open_in_front(browser: &Browser, url: &str, begins: oneshot::Sender<()>
         Ok(running) => running.cdp,
         Err(error) => return failed(browser.logs(), &error.to_string()),
     };
-    let page = match page_in_front(&cdp, browser.ages()).await {
+    let page = match page_in_front(&cdp, browser.open_order()).await {
         Ok(Some(page)) => Ok(page),
         Ok(None) => cdp.open_page("about:blank").await,
         Err(error) => Err(error),

@@ -1,7 +1,7 @@
 //! Making Chromium let go of the storage it has open.
 //!
 //! Local Storage is open from the start, in a process of its own. When that process is killed Chromium
-//! starts another, which opens Local Storage when it is next used; nobody is told, and pages go on. What
+//! starts another, which opens Local Storage when it is next used; no client is told, and pages go on. What
 //! is put in its place meanwhile is what pages then find.
 
 use std::io;

@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Ages;
+use super::OpenOrder;
 use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Life, Restarts};
 use super::{
-    BrowserState, Running, Standing, forced, randr, start_page, window_manager, xserver, zygote,
+    BrowserState, DesiredState, Running, policy_extensions, randr, start_page, window_manager,
+    xserver, zygote,
 };
 
 /// How long a start may take; many at once on a small machine take seconds.
@@ -36,12 +37,12 @@ pub(super) struct Supervisor {
     pub(super) shim: ShimLine,
     pub(super) publish: watch::Sender<BrowserState>,
     pub(super) logs: Arc<Logs>,
-    pub(super) standing: Arc<Standing>,
+    pub(super) desired_state: Arc<DesiredState>,
     pub(super) stop: CancellationToken,
     /// Chromium is to end for good, and by itself.
     pub(super) retired: CancellationToken,
     /// Follows the order of pages, where it tells which one is in front.
-    pub(super) ages: Option<Ages>,
+    pub(super) open_order: Option<OpenOrder>,
 }
 
 /// How one life of Chromium ended.
@@ -73,7 +74,7 @@ impl Supervisor {
                 break "the session is ending".to_owned();
             }
             if self.retired.is_cancelled() {
-                self.logs.event(&format!("chromium {}, as its profile is saved", end.detail));
+                self.logs.event(&format!("chromium {} because its profile is saved", end.detail));
                 break RETIRED.to_owned();
             }
             let delay = match restarts.ended(end.life) {
@@ -83,7 +84,7 @@ impl Supervisor {
                     break end.detail;
                 }
             };
-            self.logs.event(&format!("chromium {}, restarting", end.detail));
+            self.logs.event(&format!("chromium {}; restarting it", end.detail));
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = self.stop.cancelled() => break "the session is ending".to_owned(),
@@ -103,14 +104,17 @@ impl Supervisor {
         match self.session.leaves.as_ref()?.create(&format!("chromium-{generation}")) {
             Ok(leaf) => Some(leaf),
             Err(error) => {
-                tracing::warn!(%error, "no cgroup for Chromium; its process group must do");
+                tracing::warn!(
+                    %error,
+                    "no cgroup could be made for Chromium; it is killed by its process group instead"
+                );
                 None
             }
         }
     }
 
     async fn give_up(&self, lasting: &Lasting, detail: &str) {
-        self.logs.event(&format!("chromium {detail}, giving up"));
+        self.logs.event(&format!("chromium {detail}; giving up, the session ends"));
         let (reason, detail) = if lasting.was_ready {
             (EndReason::Crashed, format!("Chromium cannot be kept running: it {detail}"))
         } else {
@@ -130,7 +134,8 @@ impl Supervisor {
         }
         lasting.generation += 1;
         let leaf = self.make_leaf(lasting.generation);
-        let started = chromium::start(&self.session, &self.standing, leaf.as_ref(), &self.logs);
+        let started =
+            chromium::start(&self.session, &self.desired_state, leaf.as_ref(), &self.logs);
         let mut chromium = match started {
             Ok(chromium) => chromium,
             Err(error) => {
@@ -199,11 +204,14 @@ impl Supervisor {
             detail = &mut gone => return (detail, None),
             () = restored => {}
         }
-        if let Some(ages) = &self.ages
-            && let Err(error) = ages.follow(&chromium.cdp).await
+        if let Some(open_order) = &self.open_order
+            && let Err(error) = open_order.follow(&chromium.cdp).await
         {
             // Gone already, most likely; else any page is as good as another.
-            tracing::warn!(%error, "the order of pages is not known");
+            tracing::warn!(
+                %error,
+                "pages of this Chromium cannot be followed; the one in front may not be the newest"
+            );
         }
         let since = Instant::now();
         let generation = lasting.generation;
@@ -227,13 +235,16 @@ impl Supervisor {
 
     /// Gives a Chromium what clients gave the one before.
     async fn restore(&self, cdp: &Cdp) {
-        for folder in self.standing.extensions() {
+        for folder in self.desired_state.extensions() {
             if let Err(error) = cdp.load_extension(&folder).await {
-                self.logs.event(&format!("an extension was not loaded again: {error}"));
+                self.logs
+                    .event(&format!("after the restart an extension could not be loaded: {error}"));
             }
         }
-        if let Err(error) = forced::restored(cdp, &self.standing).await {
-            self.logs.event(&format!("extensions by policy are not all there again: {error}"));
+        if let Err(error) = policy_extensions::restored(cdp, &self.desired_state).await {
+            self.logs.event(&format!(
+                "after the restart policy-installed extensions are missing: {error}"
+            ));
         }
     }
 
@@ -266,12 +277,12 @@ impl Supervisor {
             if x_server.exit.borrow().is_none() {
                 return Ok(());
             }
-            self.logs.event("the X server ended, restarting it");
+            self.logs.event("the X server ended; restarting it");
             xserver::forget_dead(&self.session);
         }
         lasting.x_server = None;
-        let viewport = self.standing.viewport();
-        let start = xserver::start(&self.session, self.standing.screen(), &self.logs);
+        let viewport = self.desired_state.viewport();
+        let start = xserver::start(&self.session, self.desired_state.screen(), &self.logs);
         let x_server = tokio::select! {
             started = start => started?,
             () = self.stop.cancelled() => return Err(io::ErrorKind::Interrupted.into()),
@@ -280,7 +291,9 @@ impl Supervisor {
         let display = environment::display(&self.session);
         randr::set(display, viewport.width, viewport.height).await?;
         if let Err(error) = window_manager::start(environment::display(&self.session)).await {
-            self.logs.event(&format!("windows may miss a pixel of the screen: {error}"));
+            self.logs.event(&format!(
+                "the window manager did not start; windows may be a pixel too small: {error}"
+            ));
         }
         Ok(())
     }
@@ -303,7 +316,7 @@ impl Supervisor {
             }
         };
         if tokio::time::timeout(CLEAR_WITHIN, gone).await.is_err() {
-            tracing::warn!("processes of an ended Chromium are still there");
+            tracing::warn!("Chromium ended; some of its processes were killed and are still there");
         }
     }
 }
@@ -357,7 +370,10 @@ fn kill_group(pid: i32) {
 fn remove(leaf: Option<&Leaf>) {
     match leaf.map(Leaf::remove) {
         None | Some(Ok(true)) => {}
-        other => tracing::warn!(?other, "an ended Chromium's cgroup is still there"),
+        other => tracing::warn!(
+            ?other,
+            "Chromium ended and its cgroup is still there; it goes when the session ends"
+        ),
     }
 }
 

@@ -20,7 +20,9 @@ pub(super) async fn ended(chromium: i32) {
     let zygotes = children.into_iter().filter(|pid| procfs::has_argument(*pid, ZYGOTE));
     let watched: Vec<_> = zygotes.filter_map(|pid| watch(Pid::from_raw(pid)?).ok()).collect();
     if watched.is_empty() {
-        tracing::warn!("no zygote of Chromium's is found; the end of one will not be noticed");
+        tracing::warn!(
+            "Chromium's zygote process was not found; if it dies alone, Chromium is not restarted"
+        );
         return std::future::pending().await;
     }
     // The descriptor of a process can be read from once it has ended.

@@ -66,7 +66,7 @@ impl Computer {
         let device = if session.spec.config.headless {
             Device::Headless(Box::new(page::Pages::new(browser)))
         } else {
-            Device::Headful(x11::Display::new(session.places.display, browser.standing()))
+            Device::Headful(x11::Display::new(session.places.display, browser.desired_state()))
         };
         let hand = Mutex::new(Hand::new(device));
         Self(Arc::new(Inner { hand, waiting: Arc::new(Semaphore::new(turn::WAITING)) }))

@@ -40,7 +40,7 @@ impl Computer {
         });
         match task.await {
             Ok(Some(outcome)) => outcome,
-            // Nobody is there to read it.
+            // The reader is gone.
             Ok(None) => Err(Error::new(ErrorCode::BadRequest, "the client has gone")),
             Err(error) => Err(Error::internal(error)),
         }

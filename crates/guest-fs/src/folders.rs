@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::owner::Owner;
 use super::place;
 
-/// Permissions of folders nobody named permissions for.
+/// Default permissions of folders.
 pub(crate) const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// Folders that were made on the way; they go again, last first, unless kept.

@@ -8,8 +8,8 @@
 //! ```text
 //!  path ─▶ Given ─▶ Place (folder open, name)         no magic links, nothing in /proc
 //!           400        │
-//!  body ─▶ Draft beside it ─▶ put: one rename          dropped before: nothing is left
-//!  archive ─▶ spooled draft ─▶ Staging folder ─▶ merged into its place
+//!  body ─▶ AtomicWrite ─▶ put: one rename          dropped before: nothing is left
+//!  archive ─▶ spooled file ─▶ Staging folder ─▶ merged into its place
 //!  folder ─▶ Walk ─▶ zip or tar ─▶ frames as the client reads them
 //! ```
 //!
@@ -18,12 +18,11 @@
 
 mod accounts;
 pub mod archive;
-mod aside;
+mod atomic_write;
 mod copy;
 mod create_directory;
 mod delete;
 mod download;
-mod draft;
 mod folders;
 mod form;
 #[cfg(any(test, fuzzing))]
@@ -44,6 +43,7 @@ mod refuse;
 mod routes;
 mod sink;
 mod spool;
+mod staging_dir;
 mod upload;
 mod upload_archive;
 mod walk;
@@ -58,7 +58,6 @@ use browserd_guest_session::disk::Disk;
 use browserd_rest::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use aside::Aside;
 pub use form::{HEAD_LIMIT, Idle, parts};
 pub use offers::Offers;
 pub use owner::Owner;
@@ -68,6 +67,7 @@ pub(crate) use place::{Place, file, open, through};
 pub use refuse::refuse_io;
 pub use routes::routes;
 pub use sink::pour;
+pub use staging_dir::StagingDir;
 
 /// Archives packed or unpacked at one time; each takes a thread.
 const ARCHIVES: usize = 8;

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, OFlags, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::path::Given;
-use super::{Files, Place, blocking, copy, delete, draft, place};
+use super::{Files, Place, atomic_write, blocking, copy, delete, place};
 
 /// Move or rename a file or folder.
 ///
@@ -51,7 +51,7 @@ pub(super) async fn move_path(
                 return Err(dest.wrong("is inside the folder that is to be moved"));
             }
         }
-        let name = draft::name();
+        let name = atomic_write::name();
         let copied = copy::tree(&from.dir, &from.name, &stat, &to.dir, &name, &disk).and_then(|()| {
             renameat(&to.dir, name.as_os_str(), &to.dir, to.name.as_os_str())
         });

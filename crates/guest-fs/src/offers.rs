@@ -1,4 +1,4 @@
-//! Files whose sending is left to `serve`, which takes them at the door.
+//! Files whose sending is left to `serve`, which takes them over the descriptor-passing socket.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,7 +24,7 @@ struct State {
 
 impl Offers {
     /// Offers `file`, and answers with what it can be asked for by. `None` when it is better sent
-    /// by oneself: it is of a kind `serve` does not read, or nobody takes what was offered.
+    /// by oneself: it is of a kind `serve` does not read, or `serve` does not take what was offered.
     pub(super) fn offer(&self, file: &Arc<File>) -> Option<u64> {
         if !browserd_sandbox::is_plain(file).unwrap_or(false) {
             return None;

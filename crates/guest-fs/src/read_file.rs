@@ -20,8 +20,8 @@ use super::path::Given;
 use super::range::{Version, Wanted};
 use super::{Files, blocking, place};
 
-/// Parts of at least this many bytes are left to `serve`, if it asks for that: for less, asking at the
-/// door costs more than it spares.
+/// Parts of at least this many bytes are left to `serve`, if it asks for that: for less, asking for a
+/// descriptor costs more than it spares.
 const LEFT_TO_SERVE: u64 = 1 << 20;
 
 /// Read a file.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use browserd_rest::{Error, Result};
 use rustix::fs::OFlags;
 
-use super::draft::Draft;
+use super::atomic_write::AtomicWrite;
 use super::form::Part;
 use super::path::Given;
 use super::refuse::refuse_io;
@@ -17,7 +17,7 @@ use super::{Files, blocking, place};
 
 /// A part of a form, on the session's disk, in a folder only the guest may read.
 pub(super) struct Spooled {
-    pub(super) draft: Draft,
+    pub(super) write: AtomicWrite,
     pub(super) file: Arc<File>,
     pub(super) bytes: u64,
 }
@@ -38,9 +38,9 @@ impl Files {
             let dir =
                 place::open(rustix::fs::CWD, folder.as_os_str(), OFlags::PATH | OFlags::DIRECTORY)
                     .map_err(|errno| given.refuse(errno))?;
-            Draft::new(&dir, owner).map_err(|errno| given.refuse(errno))
+            AtomicWrite::new(&dir, owner).map_err(|errno| given.refuse(errno))
         });
-        let (draft, file) = made.await?;
+        let (write, file) = made.await?;
         let file = Arc::new(file);
         let mut sink = Sink::new(Arc::clone(&file), disk);
         let mut total = 0;
@@ -49,7 +49,7 @@ impl Files {
             sink.push(bytes).await.map_err(|error| refused(&error))?;
         }
         sink.finish().await.map_err(|error| refused(&error))?;
-        Ok(Spooled { draft, file, bytes: total })
+        Ok(Spooled { write, file, bytes: total })
     }
 }
 

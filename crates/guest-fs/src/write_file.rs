@@ -12,7 +12,7 @@ use http::StatusCode;
 use http_body::Body;
 use rustix::fs::Mode;
 
-use super::draft::Draft;
+use super::atomic_write::AtomicWrite;
 use super::folders::Made;
 use super::owner::Owner;
 use super::path::{self, Given};
@@ -83,7 +83,7 @@ pub(super) async fn write_file(
 struct Writing {
     given: Given,
     file: Arc<File>,
-    draft: Draft,
+    write: AtomicWrite,
     place: Place,
     made: Made,
 }
@@ -95,8 +95,9 @@ impl Writing {
         if let Ok(stat) = place.stat() {
             super::place::regular(&given, &stat)?;
         }
-        let (draft, file) = Draft::new(&place.dir, owner).map_err(|errno| given.refuse(errno))?;
-        Ok(Self { given, file: Arc::new(file), draft, place, made })
+        let (write, file) =
+            AtomicWrite::new(&place.dir, owner).map_err(|errno| given.refuse(errno))?;
+        Ok(Self { given, file: Arc::new(file), write, place, made })
     }
 
     fn write(&self, bytes: &[Bytes]) -> Result<()> {
@@ -104,8 +105,8 @@ impl Writing {
     }
 
     fn finish(self, mode: Option<Mode>) -> Result<()> {
-        let Self { given, file, draft, place, made } = self;
-        draft.put(&file, &place, mode, false).map_err(|errno| given.refuse(errno))?;
+        let Self { given, file, write, place, made } = self;
+        write.put(&file, &place, mode, false).map_err(|errno| given.refuse(errno))?;
         made.keep();
         Ok(())
     }

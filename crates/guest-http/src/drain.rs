@@ -52,7 +52,7 @@ impl Body for Drained {
 impl Drop for Drained {
     fn drop(&mut self) {
         let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
-        // No runtime: the guest is ending, and nobody waits for an answer.
+        // No runtime: the guest is ending, and no client waits for an answer.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(tokio::time::timeout(PATIENCE, async move {
             let mut read = 0;

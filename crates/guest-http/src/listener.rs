@@ -42,7 +42,7 @@ pub async fn serve(listener: StdListener, router: Router) -> io::Result<()> {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "the API cannot accept a connection");
+                tracing::warn!(%error, "the session's API cannot accept a connection and tries again");
                 tokio::time::sleep(REST).await;
                 continue;
             }

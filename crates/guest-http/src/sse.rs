@@ -12,7 +12,7 @@ use http::HeaderValue;
 use http_body::Frame;
 use serde::Serialize;
 
-/// Silence after which a comment is sent, so that proxies keep the connection.
+/// Idle time after which a comment is sent, so that proxies keep the connection.
 pub const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// The comment.

@@ -35,7 +35,7 @@ use super::{Process, Processes, resize};
 const MESSAGE_LIMIT: usize = 1 << 20;
 /// Bytes that may wait inside the socket before the reader of the output waits too.
 const WRITE_BUFFER: usize = 256 * 1024;
-/// Silence after which a ping is sent, so that proxies keep the connection.
+/// Idle time after which a ping is sent, so that proxies keep the connection.
 const PING: Duration = Duration::from_secs(30);
 /// How long the close handshake may take.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -120,8 +120,10 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
         .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
 }
 
-/// Why a socket closes.
-struct Goodbye(CloseCode, &'static str);
+/// Why the socket is closed, for the client.
+fn close_frame(code: CloseCode, reason: &'static str) -> CloseFrame {
+    CloseFrame { code, reason: reason.into() }
+}
 
 async fn serve(process: Arc<Process>, socket: Socket) {
     let (mut sink, mut source) = socket.split();
@@ -130,13 +132,12 @@ async fn serve(process: Arc<Process>, socket: Socket) {
     let output = send_output(process.output.reader(), &mut sink);
     let feed = feed_input(&process, queue);
     let receive = receive(&process, &mut source, input);
-    let goodbye = tokio::select! {
-        goodbye = output => goodbye,
-        goodbye = receive => goodbye,
+    let frame = tokio::select! {
+        frame = output => frame,
+        frame = receive => frame,
         () = feed => None,
     };
-    let Some(Goodbye(code, reason)) = goodbye else { return };
-    let frame = CloseFrame { code, reason: reason.into() };
+    let Some(frame) = frame else { return };
     let close = async {
         if sink.send(Message::Close(Some(frame))).await.is_ok() {
             while matches!(source.next().await, Some(Ok(_))) {}
@@ -146,7 +147,7 @@ async fn serve(process: Arc<Process>, socket: Socket) {
 }
 
 /// Sends all output, then the exit.
-async fn send_output<S>(mut reader: Reader, sink: &mut S) -> Option<Goodbye>
+async fn send_output<S>(mut reader: Reader, sink: &mut S) -> Option<CloseFrame>
 where
     S: SinkExt<Message, Error = SocketError> + Unpin,
 {
@@ -164,7 +165,7 @@ where
                     let exit = serde_json::to_string(&AttachMessage::Exit { exit_code }).ok()?;
                     sink.send(Message::Text(exit.into())).await.ok()?;
                 }
-                return Some(Goodbye(CloseCode::Normal, "the process has exited"));
+                return Some(close_frame(CloseCode::Normal, "the process has exited"));
             }
             // A gap: what follows is what is still kept.
             Some(None) => {}
@@ -187,7 +188,7 @@ async fn receive<S>(
     process: &Process,
     source: &mut S,
     input: mpsc::Sender<Action>,
-) -> Option<Goodbye>
+) -> Option<CloseFrame>
 where
     S: futures_util::Stream<Item = std::result::Result<Message, SocketError>> + Unpin,
 {
@@ -202,7 +203,7 @@ where
                         Err(error) if error.0.code() == ErrorCode::ProcessExited => {}
                         Err(_) => {
                             let why = "resize: rows and cols from 1 to 65535, terminals only";
-                            return Some(Goodbye(CloseCode::Policy, why));
+                            return Some(close_frame(CloseCode::Policy, why));
                         }
                     }
                     continue;
@@ -210,13 +211,13 @@ where
                 Ok(AttachMessage::Eof) => Action::Eof,
                 _ => {
                     let why = "text messages are JSON: resize or eof";
-                    return Some(Goodbye(CloseCode::Policy, why));
+                    return Some(close_frame(CloseCode::Policy, why));
                 }
             },
             // The library answers pings and closes.
             Ok(_) => continue,
             Err(SocketError::Capacity(_)) => {
-                return Some(Goodbye(CloseCode::Size, "messages may be up to 1 MiB"));
+                return Some(close_frame(CloseCode::Size, "messages may be up to 1 MiB"));
             }
             Err(_) => return None,
         };

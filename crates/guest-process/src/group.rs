@@ -140,7 +140,7 @@ impl Groups {
         match group {
             Group::Leaf(leaf) => {
                 if let Err(error) = leaf.kill() {
-                    tracing::warn!(%error, "a leaf cgroup could not be killed");
+                    tracing::warn!(%error, "a command's cgroup could not be killed; some of its processes may go on");
                 }
             }
             Group::Tree { .. } => {
@@ -169,7 +169,9 @@ impl Groups {
                 self.lingering.lock().push(leaf);
                 self.has_lingering.notify_one();
             }
-            Err(error) => tracing::warn!(%error, "a leaf cgroup could not be removed"),
+            Err(error) => {
+                tracing::warn!(%error, "a command's cgroup could not be removed; it goes with the session");
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use browserd_api::process::{ExecRequest, SpawnRequest, SpawnResponse};
 use browserd_api::{ErrorDetail, ProcessId, Timestamp};
 use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_guest_session::Child;
-use browserd_guest_session::awake::Hold;
+use browserd_guest_session::wake_lock::WakeLock;
 use browserd_rest::{Error, Json, Result};
 use browserd_sandbox::child;
 use parking_lot::Mutex;
@@ -112,7 +112,7 @@ fn start(processes: &Processes, request: SpawnRequest, place: Place) -> Result<A
     let inner = &processes.inner;
     let size = terminal_size(&request)?;
     let mut plan = request::plan(&inner.session, &request.exec, size.is_some())?;
-    let awake = request.keep_awake.then(|| inner.session.awake.hold());
+    let wake_lock = request.keep_awake.then(|| inner.session.wake_locks.acquire());
     let ends = match size {
         Some((rows, cols)) => with_terminal(&mut plan, rows, cols),
         None => with_pipes(&mut plan),
@@ -151,7 +151,7 @@ fn start(processes: &Processes, request: SpawnRequest, place: Place) -> Result<A
         streams: ends.streams,
         timeout: plan.timeout,
         ended,
-        _awake: awake,
+        _wake_lock: wake_lock,
         _place: place,
     };
     tokio::spawn(run.follow());
@@ -234,7 +234,7 @@ struct Run {
     streams: Streams,
     timeout: Option<std::time::Duration>,
     ended: watch::Sender<Option<End>>,
-    _awake: Option<Hold>,
+    _wake_lock: Option<WakeLock>,
     _place: Place,
 }
 

@@ -13,7 +13,7 @@ use super::{next_browser, x11};
 /// Its stack, bytes: it calls nothing deep.
 const STACK: usize = 512 * 1024;
 
-/// Shows the display in `slot` until nobody looks any more.
+/// Shows the display in `slot` until there is no viewer any more.
 pub(super) async fn follow(
     browser: Browser,
     display: String,
@@ -38,14 +38,14 @@ async fn look(
     unwatched: &CancellationToken,
 ) -> bool {
     let (ended, end) = oneshot::channel();
-    let standing = Arc::clone(browser.standing());
+    let desired_state = Arc::clone(browser.desired_state());
     let started =
         pipe_with(PipeFlags::CLOEXEC).map_err(std::io::Error::from).and_then(|(hang_up, held)| {
             // A thread of its own, because the X server may be one of the session's own making that
             // never answers.
             std::thread::Builder::new().name("screen".into()).stack_size(STACK).spawn(
                 move || {
-                    let _ = ended.send(x11::capture(&display, &hang_up, &slot, &standing));
+                    let _ = ended.send(x11::capture(&display, &hang_up, &slot, &desired_state));
                 },
             )?;
             Ok(held)
@@ -53,7 +53,7 @@ async fn look(
     let _held = match started {
         Ok(held) => held,
         Err(error) => {
-            tracing::error!(%error, "the screen cannot be looked at");
+            tracing::error!(%error, "the session's screen cannot be captured: recordings and live view stay empty");
             return false;
         }
     };
@@ -61,7 +61,7 @@ async fn look(
         () = unwatched.cancelled() => false,
         end = end => {
             if let Ok(Err(error)) = end {
-                tracing::info!(%error, "the X server is gone from view");
+                tracing::info!(%error, "screen capture lost the X server and tries again when it is back");
             }
             true
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64_simd::STANDARD;
 use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId};
-use browserd_guest_browser::{Ages, Browser};
+use browserd_guest_browser::{Browser, OpenOrder};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -30,17 +30,17 @@ const REST: Duration = Duration::from_secs(1);
 /// Longest side of a picture, pixels.
 const SIDE_LIMIT: usize = 16_384;
 
-/// Shows the page in front in `slot` until nobody looks any more.
+/// Shows the page in front in `slot` until there is no viewer any more.
 pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: CancellationToken) {
     let mut generation = 0;
     while let Some(running) = next_browser(&browser, generation, &unwatched).await {
         generation = running.generation;
-        let mut resizes = browser.standing().resizes();
-        let ages = browser.ages();
+        let mut resizes = browser.desired_state().resizes();
+        let open_order = browser.open_order();
         while let Err(error) =
-            watch(&running.cdp, ages.clone(), &mut resizes, &slot, &unwatched).await
+            watch(&running.cdp, open_order.clone(), &mut resizes, &slot, &unwatched).await
         {
-            tracing::info!(%error, "the page in front is gone from view");
+            tracing::info!(%error, "screen capture lost the page in front and tries again");
             tokio::select! {
                 () = running.cdp.closed() => break,
                 () = unwatched.cancelled() => return,
@@ -53,17 +53,17 @@ pub(super) async fn follow(browser: Browser, slot: Arc<Slot>, unwatched: Cancell
     }
 }
 
-/// Looks until nobody does any more; an error when the browser refuses or goes away.
+/// Captures until there is no viewer any more; an error when the browser refuses or goes away.
 async fn watch(
     cdp: &Cdp,
-    ages: Option<Ages>,
+    open_order: Option<OpenOrder>,
     resizes: &mut watch::Receiver<()>,
     slot: &Slot,
     unwatched: &CancellationToken,
 ) -> Result<(), CdpError> {
     let mut events = cdp.events();
     let mut view = View { cdp, shown: None, pacing: Pacing::default() };
-    let mut pages = Pages::discover(cdp, ages).await?;
+    let mut pages = Pages::discover(cdp, open_order).await?;
     let mut choose = true;
     let outcome = loop {
         // To choose brings events of its own, as many as there are pages: one choice for all that is
@@ -217,7 +217,9 @@ impl View<'_> {
                 // A few milliseconds of work; the guest has one thread.
                 match tokio::task::spawn_blocking(move || decode(jpeg)).await {
                     Ok(Some(frame)) => slot.show(frame),
-                    _ => tracing::warn!("Chromium sent a picture that is none"),
+                    _ => tracing::warn!(
+                        "Chromium sent a screenshot that cannot be decoded; this frame is skipped"
+                    ),
                 }
             }
             _ => {}

@@ -47,7 +47,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// The screen of `browser`'s session; nobody looks at it yet.
+    /// The screen of `browser`'s session; there is no viewer yet.
     #[must_use]
     pub fn new(session: Arc<Session>, browser: Browser) -> Self {
         Self { session, browser, slot: Arc::default() }
@@ -80,7 +80,7 @@ impl Screen {
     }
 }
 
-/// The next Chromium after `generation`; none when there will be none, or nobody looks any more.
+/// The next Chromium after `generation`; none when there will be none, or there is no viewer any more.
 async fn next_browser(
     browser: &Browser,
     generation: u64,

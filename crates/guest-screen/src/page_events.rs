@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use browserd_chromium::cdp::{Cdp, CdpError, Event, SessionId, TargetEvent};
-use browserd_guest_browser::{Ages, PageOrder};
+use browserd_guest_browser::{OpenOrder, PageOrder};
 use serde_json::json;
 
 /// How long a page may take to say whether it is in front; meanwhile nothing is shown.
@@ -25,10 +25,13 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Asks to be told of pages, on a session of its own: what others ask for does not matter to it.
-    pub(super) async fn discover(cdp: &Cdp, ages: Option<Ages>) -> Result<Self, CdpError> {
+    pub(super) async fn discover(
+        cdp: &Cdp,
+        open_order: Option<OpenOrder>,
+    ) -> Result<Self, CdpError> {
         let session = cdp.attach_browser().await?;
         let mut pages = Self::on(session);
-        pages.order = pages.order.by_age(ages);
+        pages.order = pages.order.by_open_order(open_order);
         let params = json!({ "discover": true });
         cdp.call_raw(Some(&pages.session), "Target.setDiscoverTargets", params).await?;
         Ok(pages)

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use browserd_guest_browser::Standing;
+use browserd_guest_browser::DesiredState;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 use x11rb::connection::Connection;
@@ -37,7 +37,7 @@ pub(super) fn capture(
     display: &str,
     hang_up: &OwnedFd,
     slot: &Slot,
-    standing: &Standing,
+    desired_state: &DesiredState,
 ) -> Result<(), Failure> {
     let mut camera = Camera::set_up(display)?;
     let mut due = Instant::now();
@@ -48,7 +48,7 @@ pub(super) fn capture(
             idle = false;
         }
         if Instant::now() >= due {
-            if let Some(frame) = camera.look(standing.pointer_hidden())? {
+            if let Some(frame) = camera.look(desired_state.pointer_hidden())? {
                 slot.show(frame);
             }
             due = Instant::now() + slot.period();

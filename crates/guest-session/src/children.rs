@@ -3,7 +3,7 @@
 //! ```text
 //!  start ──▶ [table: pid → watch] ◀── SIGCHLD: wait4 until nothing more has ended
 //!                                        known pid: publish its status
-//!                                        any other: an orphan, reaped in silence
+//!                                        any other: an orphan, reaped and not reported
 //! ```
 
 use std::collections::{HashMap, HashSet};
@@ -69,7 +69,7 @@ impl Child {
     }
 }
 
-/// What is said of a child whose end nobody could learn.
+/// The status of a child whose end could not be learned.
 const LOST: ExitStatus = ExitStatus { code: 255, signal: None };
 
 type Exit = Arc<watch::Sender<Option<ExitStatus>>>;

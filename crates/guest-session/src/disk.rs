@@ -245,7 +245,9 @@ impl Inner {
         self.line.report(GuestReport::MeasureDisk { question }).await;
         let answer = counts.wait_for(|counted| counted.question >= question);
         if tokio::time::timeout(COUNTED_WITHIN, answer).await.is_err() {
-            tracing::warn!("what is on the disk was not counted in time");
+            tracing::warn!(
+                "the session's disk use was not counted in time; the last count decides what is refused"
+            );
         }
     }
 }

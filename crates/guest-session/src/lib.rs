@@ -5,7 +5,6 @@
 //! time zone and language, the wake locks, the environment programs start with, and the files of
 //! /proc. Starts no program, serves no route, and knows no Chromium.
 
-pub mod awake;
 mod children;
 pub mod disk;
 pub mod environment;
@@ -17,6 +16,7 @@ pub mod location;
 pub mod procfs;
 mod session;
 mod shim;
+pub mod wake_lock;
 
 pub use children::{Child, Children, ExitStatus, TreeRoot};
 pub use session::{Places, Session};

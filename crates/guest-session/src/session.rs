@@ -6,10 +6,10 @@ use browserd_protocol::{GuestSpec, inside};
 use browserd_sandbox::child::{Ids, Limit};
 use browserd_sandbox::leaf::Leaves;
 
-use crate::awake::Awake;
 use crate::children::Children;
 use crate::disk::Disk;
 use crate::location::InForce;
+use crate::wake_lock::WakeLocks;
 
 /// Fixed places; the defaults are those of [`inside`], tests use folders of their own.
 #[derive(Debug, Clone)]
@@ -56,8 +56,8 @@ pub struct Session {
     pub children: Children,
     /// Leaf cgroups, where the session has a cgroup of its own.
     pub leaves: Option<Leaves>,
-    /// Who wants the session awake.
-    pub awake: Awake,
+    /// Who keeps the session from being suspended.
+    pub wake_locks: WakeLocks,
     /// What may still be written to the disk.
     pub disk: Disk,
     /// The limit of open descriptors that programs get (the guest has raised its own).

@@ -49,7 +49,7 @@ impl ShimLine {
         let (reports, mut queue) = mpsc::channel::<GuestReport>(QUEUE);
         tokio::spawn(async move {
             while let Some(report) = queue.recv().await {
-                tracing::info!(?report, "report without a shim");
+                tracing::info!(?report, "there is no shim to report to");
             }
         });
         Self { reports }
@@ -71,7 +71,7 @@ impl Commands {
             match self.0.next().await {
                 Ok(command) => return command,
                 Err(error @ LineError::Unreadable(_)) => {
-                    tracing::warn!(%error, "a command of the shim cannot be read and is ignored");
+                    tracing::warn!(%error, "a command from the shim cannot be read and is ignored");
                 }
                 Err(_) => return None,
             }

@@ -1,6 +1,6 @@
 //! The guest's HTTP API: the composition of all its routes.
 //!
-//! Authenticates nobody: only `serve` can reach the socket.
+//! Does not authenticate: only `serve` can reach the socket.
 
 use std::sync::Arc;
 

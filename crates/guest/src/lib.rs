@@ -13,7 +13,7 @@
 //! its own, and none of them knows this one. Knows no fleet and no client: `serve` authenticates and
 //! relays.
 
-pub mod door;
+pub mod handoff;
 pub mod http;
 pub mod internal;
 mod run;

@@ -14,9 +14,9 @@ use browserd_guest_profile::Profile;
 use browserd_guest_profile::extensions::Extensions;
 use browserd_guest_screen::Screen;
 use browserd_guest_screen::replays::{self, Replays};
-use browserd_guest_session::awake::Awake;
 use browserd_guest_session::disk::Disk;
 use browserd_guest_session::location::InForce;
+use browserd_guest_session::wake_lock::WakeLocks;
 use browserd_guest_session::{Children, Commands, Places, Session, ShimLine};
 use browserd_guest_web::curl::Curl;
 use browserd_guest_web::playwright::Playwright;
@@ -28,7 +28,7 @@ use browserd_sandbox::leaf::Leaves;
 use browserd_sandbox::usage::Usage;
 use rustix::process::DumpableBehavior;
 
-use crate::door;
+use crate::handoff;
 use crate::http;
 use crate::internal;
 use crate::signals::{raise_descriptor_limit, termination};
@@ -45,7 +45,7 @@ pub struct Guest {
     /// Listener of the HTTP API.
     pub http: UnixListener,
     /// Listener that hands out sockets; without it no browser is started either.
-    pub door: Option<UnixListener>,
+    pub handoff: Option<UnixListener>,
     /// Directory of the session's cgroup.
     pub cgroup: Option<OwnedFd>,
     /// How much output of processes is kept.
@@ -77,7 +77,7 @@ impl Guest {
             places: Places::default(),
             shim: Some(UnixStream::from(adopt_fd(guest_fd::SHIM)?)),
             http: UnixListener::from(adopt_fd(guest_fd::HTTP)?),
-            door: Some(UnixListener::from(adopt_fd(guest_fd::DOOR)?)),
+            handoff: Some(UnixListener::from(adopt_fd(guest_fd::HANDOFF)?)),
             cgroup,
             retention: Retention::default(),
             spec,
@@ -106,16 +106,16 @@ impl Guest {
             places: self.places,
             children: Children::new()?,
             leaves: self.cgroup.map(Leaves::new),
-            awake: Awake::default(),
+            wake_locks: WakeLocks::default(),
             descriptor_limit,
         });
         let processes = Processes::new(Arc::clone(&session), self.retention)?;
-        tokio::spawn(session.awake.clone().report(shim.clone()));
+        tokio::spawn(session.wake_locks.clone().report(shim.clone()));
         let mut services = tokio::task::JoinSet::new();
         let files = Files::new(Arc::clone(&session));
-        let browser = self.door.map(|listener| {
+        let browser = self.handoff.map(|listener| {
             let browser = Browser::start(Arc::clone(&session), shim.clone());
-            services.spawn(door::serve(listener, browser.clone(), files.offers().clone()));
+            services.spawn(handoff::serve(listener, browser.clone(), files.offers().clone()));
             browser
         });
         let kit = Kit { session: Arc::clone(&session), groups: processes.groups() };

@@ -11,8 +11,8 @@ pub mod file {
     pub const SHIM_SOCK: &str = "shim.sock";
     /// The guest's HTTP socket.
     pub const GUEST_SOCK: &str = "guest.sock";
-    /// The socket that hands out sockets.
-    pub const DOOR_SOCK: &str = "door.sock";
+    /// The descriptor-passing socket: connections to Chromium, and open files.
+    pub const HANDOFF_SOCK: &str = "fd.sock";
     /// The ledger entry, a [`crate::LedgerEntry`].
     pub const LEDGER: &str = "ledger.json";
     /// Log of the shim and, until it serves logs itself, of the guest.

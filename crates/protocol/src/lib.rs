@@ -10,7 +10,7 @@
 //!  serve ──ShimCommand lines───────▶ shim ──GuestCommand lines──▶ guest
 //!         └ a socket pair, the shim's stdin; a later serve connects to shim.sock instead
 //!  serve ──HTTP──▶ guest.sock (a listener the shim made and the guest inherited)
-//!  serve ──one Door byte──▶ door.sock ──HandoffReply + descriptor (SCM_RIGHTS)──▶ serve
+//!  serve ──one HandoffRequest byte──▶ fd.sock ──HandoffReply + descriptor (SCM_RIGHTS)──▶ serve
 //! ```
 //!
 //! Every command has a [`RequestId`], which its answer repeats: an answer that is lost, late or invented
@@ -19,8 +19,8 @@
 //! Everything that comes from the guest is hostile: readers bound every line by [`LINE_LIMIT`] and
 //! treat what does not parse as a reason to end the session.
 
-mod door;
 mod folder;
+mod handoff;
 #[cfg(feature = "lines")]
 pub mod lines;
 mod messages;
@@ -28,8 +28,8 @@ mod offer;
 pub mod replay;
 mod spec;
 
-pub use door::{Door, HandoffReply};
 pub use folder::{LedgerEntry, LedgerProcess, file};
+pub use handoff::{HandoffReply, HandoffRequest};
 pub use messages::{
     Assignment, GuestCommand, GuestReport, RequestId, ShimCommand, ShimReport, Walls,
 };
@@ -87,7 +87,7 @@ pub mod guest_fd {
     /// Unix listener for the guest's HTTP API.
     pub const HTTP: i32 = 4;
     /// Unix listener for handing out sockets.
-    pub const DOOR: i32 = 5;
+    pub const HANDOFF: i32 = 5;
     /// Directory of the session's own cgroup (v2), when there is one to make leaves in.
     pub const CGROUP: i32 = 6;
 }

@@ -101,7 +101,7 @@ mod tests {
         let too_long = || Err("a line of more than 8 bytes".to_owned());
         assert_eq!(read(b"1\n123456789\n1\n").await, [Ok(1), too_long()]);
         assert_eq!(read(b"123456789").await, [too_long()]);
-        // It stays that way: what comes behind is nobody's message.
+        // It stays that way: what follows is not read as a message.
         let (mut far, mut lines) = lines();
         far.write_all(b"123456789\n1\n").await.unwrap();
         for _ in 0..3 {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn behind_a_line_nobody_understands_it_goes_on() {
+    async fn after_an_unreadable_line_reading_goes_on() {
         let read = read(b"x\n\n7\n").await;
         assert!(matches!(&read[..], [Err(_), Err(_), Ok(7)]), "{read:?}");
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!  serve ──GET, FileOffer::HEADER: take──▶ guest      serve could send a file by itself
 //!  serve ◀──head, FileOffer::HEADER: …──── guest      "read bytes from..to of this one", no body
-//!  serve ──Door::File, ticket──▶ door.sock ──descriptor──▶ serve
+//!  serve ──HandoffRequest::File, ticket──▶ fd.sock ──descriptor──▶ serve
 //! ```
 
 use std::fmt;
@@ -13,7 +13,7 @@ use std::str::FromStr;
 /// decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileOffer {
-    /// What it is asked for by at the door.
+    /// What it is asked for by, at the descriptor-passing socket.
     pub ticket: u64,
     /// First byte of the body in the file.
     pub from: u64,

@@ -17,7 +17,7 @@ pub struct EgressPolicy {
     pub allowed_private_hosts: Vec<String>,
 }
 
-/// The way out of a session.
+/// The egress route of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {

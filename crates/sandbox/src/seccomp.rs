@@ -86,7 +86,7 @@ const REFUSED_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[libc::c_long] = &[];
 
-/// Namespaces nobody inside may make; user, pid and net stay for Chromium's sandbox.
+/// Namespaces that nothing inside may make; user, pid and net stay for Chromium's sandbox.
 const REFUSED_NAMESPACES: [libc::c_int; 5] = [
     libc::CLONE_NEWNS,
     libc::CLONE_NEWIPC,

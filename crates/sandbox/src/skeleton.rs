@@ -1,7 +1,7 @@
 //! The read-only part of every session's root besides /usr: a filtered /etc and empty folders.
 //!
 //! Made once a server start, from the host, by a list of what may be copied. What is not listed
-//! stays out, so a secret in /etc cannot slip in because nobody thought of it.
+//! stays out, so a secret in /etc cannot slip in by oversight.
 
 use std::fs;
 use std::io;

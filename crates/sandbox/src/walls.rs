@@ -255,7 +255,7 @@ fn write_proc(pid: i32, name: &str, text: &str) -> Result<(), WallError> {
     fs::write(format!("/proc/{pid}/{name}"), text).step(format!("write {name}"))
 }
 
-/// A user namespace with the whole range mapped, held by nobody but the descriptor.
+/// A user namespace with the whole range mapped, held by the descriptor alone.
 fn user_namespace(range: &Range) -> Result<OwnedFd, WallError> {
     let (mut ours, mut theirs) = UnixStream::pair().step("make a socket pair")?;
     let fork = sys::fork(libc::CLONE_NEWUSER as u64, None).step("clone a user namespace")?;
@@ -358,7 +358,7 @@ fn limit_resources(plan: &Plan<'_>) -> Result<(), WallError> {
     }
 }
 
-/// Puts the descriptors in their places, closes the doors behind and starts the guest.
+/// Puts the descriptors in their places, closes all others and starts the guest.
 fn exec_guest(
     plan: &Plan<'_>,
     leaves: Option<&OwnedFd>,

@@ -41,7 +41,7 @@ pub(crate) async fn talk(
                     }
                 }
                 Err(error @ LineError::Unreadable(_)) => {
-                    tracing::warn!(%error, "a command cannot be read and is ignored");
+                    tracing::warn!(%error, "a command from the server cannot be read and is ignored");
                 }
                 Ok(None) | Err(_) => return,
             }
@@ -62,7 +62,7 @@ pub(crate) async fn talk(
                 Err(broadcast::error::RecvError::Lagged(lost)) => {
                     tracing::warn!(
                         lost,
-                        "the server reads too slowly; it did not get some reports"
+                        "the server reads this session's reports too slowly and missed some"
                     );
                 }
                 Err(broadcast::error::RecvError::Closed) => return,

@@ -139,7 +139,10 @@ pub(crate) async fn watch(
                 }
                 let end_processes = verdict == Verdict::EndProcesses;
                 if end_processes {
-                    tracing::warn!(detail = detail(), "processes are ended");
+                    tracing::warn!(
+                        detail = detail(),
+                        "the session is over its disk limit; what clients started in it is killed"
+                    );
                     let _ = reports.send(ShimReport::DiskOver { detail: detail() });
                 }
                 let Usage { bytes, files } = usage;
@@ -152,7 +155,9 @@ pub(crate) async fn watch(
                     end_processes,
                 });
             }
-            Err(error) => tracing::warn!(%error, "what is on the disk could not be counted"),
+            Err(error) => {
+                tracing::warn!(%error, "the session's disk use could not be counted; it is tried again");
+            }
         }
         // A guest that asks all the time gets half of the time.
         sleep(took).await;

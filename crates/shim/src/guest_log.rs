@@ -47,7 +47,9 @@ pub(crate) async fn relay(pipe: OwnedFd, reports: broadcast::Sender<ShimReport>)
                     let _ = reports.send(ShimReport::GuestError { line: text });
                 }
                 if kept >= LIMIT {
-                    tracing::warn!("the guest's log is full; later lines are dropped");
+                    tracing::warn!(
+                        "the session wrote as much log as is kept; its later lines are dropped"
+                    );
                 }
             }
             line.clear();

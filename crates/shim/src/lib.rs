@@ -69,7 +69,7 @@ pub fn run(prepare: impl FnOnce(&str)) -> ExitCode {
 fn raise_descriptor_limit() {
     let hard = getrlimit(Resource::Nofile).maximum;
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "the limit of open files could not be raised; the session may make fewer connections");
     }
 }
 
@@ -80,7 +80,11 @@ fn read_spec(said: &mut impl BufRead) -> io::Result<SessionSpec> {
     said.read_until(b'\n', &mut line)?;
     let spec: SessionSpec = serde_json::from_slice(&line)?;
     if spec.generation != GENERATION {
-        let message = format!("generation {} meets {GENERATION}", spec.generation);
+        let message = format!(
+            "the server speaks generation {} of the protocol and this program {GENERATION}: the program \
+             was replaced while the server runs; restart the server",
+            spec.generation
+        );
         return Err(io::Error::other(message));
     }
     Ok(spec)

@@ -97,7 +97,7 @@ pub(crate) async fn live(
             accepted = accept(&listener, accept_from) => match accepted {
                 Ok(socket) => _ = talks.spawn(talk(socket, ready)),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the control socket");
+                    tracing::warn!(%error, "the shim cannot accept a connection of the server and tries again");
                     accept_from = Instant::now() + ACCEPT_AGAIN;
                 }
             },
@@ -121,7 +121,7 @@ pub(crate) async fn live(
                     if !to_guest.tell(told) {
                         break End {
                             reason: EndReason::Crashed,
-                            detail: "the guest takes no commands".to_owned(),
+                            detail: "the guest reads no commands any more".to_owned(),
                         };
                     }
                 }
@@ -142,12 +142,12 @@ pub(crate) async fn live(
                     Ok(how) => death(how, &cgroup, host_kills),
                     Err(_) => End {
                         reason: EndReason::Crashed,
-                        detail: "the guest hung up and did not exit".to_owned(),
+                        detail: "the guest closed its connection but did not exit".to_owned(),
                     },
                 },
                 Err(error) => break End {
                     reason: EndReason::Crashed,
-                    detail: format!("the guest sent what it may not: {error}"),
+                    detail: format!("the guest sent a message that cannot be read: {error}"),
                 },
             },
             how = &mut exit => break death(how, &cgroup, host_kills),
@@ -158,11 +158,11 @@ pub(crate) async fn live(
             },
         }
     };
-    tracing::info!(reason = ?end.reason, detail = end.detail, "ending the session");
+    tracing::info!(reason = ?end.reason, detail = end.detail, "the session ends");
     drop(others);
     // The session is over for whatever reason there was; what is left of it, `serve` clears away.
     if let Err(error) = clear(&cgroup, &raised.pidfd) {
-        tracing::error!(%error, "the session could not be cleared away");
+        tracing::error!(%error, "some of the session could not be removed; the server does that when the shim has ended");
     }
     let _ = reports.send(ShimReport::Ended { reason: end.reason, detail: end.detail });
     drop(reports);
@@ -172,7 +172,7 @@ pub(crate) async fn live(
     Ok(())
 }
 
-/// The next to connect, but nobody before `from`.
+/// The next to connect, but not before `from`.
 async fn accept(listener: &UnixListener, from: Instant) -> io::Result<UnixStream> {
     sleep_until(from).await;
     listener.accept().await.map(|(socket, _)| socket)
@@ -241,7 +241,7 @@ fn death(how: Option<WaitIdStatus>, cgroup: &cgroup::Session, host_kills: u64) -
     End { reason: EndReason::OutOfMemory, detail: format!("{detail} because {what}") }
 }
 
-/// Resolves once nobody has been connected for `grace`.
+/// Resolves once no server has been connected for `grace`.
 async fn orphaned(mut peers: watch::Receiver<usize>, grace: Duration) {
     loop {
         if peers.wait_for(|count| *count == 0).await.is_err() {

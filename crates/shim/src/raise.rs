@@ -95,7 +95,7 @@ pub(crate) fn raise(
     let cgroup = cgroup::Session::create(&hierarchies, &spec.cgroups.parent, name, &limits, owner)?;
 
     let http = UnixListener::bind(file::GUEST_SOCK).during("listen on guest.sock")?;
-    let door = UnixListener::bind(file::DOOR_SOCK).during("listen on door.sock")?;
+    let handoff = UnixListener::bind(file::HANDOFF_SOCK).during("listen on fd.sock")?;
     let control = UnixListener::bind(file::SHIM_SOCK).during("listen on shim.sock")?;
     let (guest, guest_end) = UnixStream::pair().during("make the guest's channel")?;
     let (guest_log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
@@ -145,7 +145,7 @@ pub(crate) fn raise(
             (GUEST_SPEC_ENV, &guest_spec),
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ],
-        descriptors: &[guest_end.as_fd(), http.as_fd(), door.as_fd()],
+        descriptors: &[guest_end.as_fd(), http.as_fd(), handoff.as_fd()],
         log: log_end.as_fd(),
         gateway: inside::PROXY_ADDR
             .parse::<SocketAddr>()

@@ -91,7 +91,7 @@ mod tests {
             (last, seen) = (question, seen + 1);
         }
         assert_eq!(last, 20_000);
-        assert!(seen < 20_000, "counts nobody could read were kept");
+        assert!(seen < 20_000, "counts that were not read were kept");
         writing.await.unwrap();
     }
 }

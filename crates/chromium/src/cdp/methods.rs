@@ -74,7 +74,7 @@ struct Created {
     target_id: String,
 }
 
-/// A result nobody looks at.
+/// A result that is not used.
 #[derive(Deserialize)]
 pub(super) struct Ignored {}
 

@@ -270,8 +270,14 @@ impl Shared {
             }
             (None, Some(_)) => {}
             (None, None) => match message.error {
-                Some(error) => tracing::warn!(error.code, error.message, "Chromium on the pipe"),
-                None => tracing::warn!("Chromium sent a message that is neither answer nor event"),
+                Some(error) => tracing::warn!(
+                    error.code,
+                    error.message,
+                    "Chromium could not read a message of ours on its DevTools pipe"
+                ),
+                None => tracing::warn!(
+                    "Chromium sent a DevTools message that is neither an answer nor an event; it is ignored"
+                ),
             },
         }
         Ok(())
@@ -286,12 +292,12 @@ async fn read(answers: pipe::Receiver, shared: Arc<Shared>, closing: Arc<watch::
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
-                tracing::warn!(%error, "the pipe from Chromium failed");
+                tracing::warn!(%error, "Chromium's DevTools pipe cannot be read; the connection to it is given up");
                 break;
             }
         }
         if let Err(error) = shared.take(&message) {
-            tracing::warn!(%error, "Chromium sent what is no message");
+            tracing::warn!(%error, "Chromium sent an unreadable DevTools message; the connection to it is given up");
             break;
         }
     }

@@ -52,7 +52,7 @@ pub enum CrxError {
     /// The header is cut off, too large or not readable.
     #[error("has a header that cannot be read")]
     Header,
-    /// Nobody signed, or too many.
+    /// No signature, or too many.
     #[error("has {0} signatures, and must have 1 to {PROOFS}")]
     Proofs(usize),
     /// The id is of a key that signed nothing.

@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 /// More than any input needs on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes a proxy says, of the kind the first one chooses: they open a way only if they say so, and
+/// Bytes a proxy says, of the kind the first one chooses: they open a tunnel only if they say so, and
 /// everything else is a refusal that blames the proxy or the destination.
 pub(super) fn answers(data: &[u8]) {
     let Some((kind, answer)) = data.split_first() else { return };

@@ -1,4 +1,4 @@
-//! Taking connected sockets and open files from the guest: the receiving half of `door.sock`.
+//! Taking connected sockets and open files from the guest: the receiving half of `fd.sock`.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use browserd_protocol::{Door, HandoffReply, LINE_LIMIT};
+use browserd_protocol::{HandoffReply, HandoffRequest, LINE_LIMIT};
 use rustix::net::sockopt::{socket_domain, socket_type};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketType, recvmsg,
@@ -21,13 +21,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 /// A connection to Chromium. What comes is the guest's word: the line is bounded in length and time,
 /// and the descriptor must be a TCP socket that is connected to a loopback address.
 pub(super) async fn connection(path: &Path) -> io::Result<(HandoffReply, std::net::TcpStream)> {
-    let (reply, fd) = ask(path, &[Door::Cdp as u8]).await?;
+    let (reply, fd) = ask(path, &[HandoffRequest::Cdp as u8]).await?;
     Ok((reply, connected(fd)?))
 }
 
 /// A file the guest has on offer: one that is read like any of the host's.
 pub(super) async fn file(path: &Path, ticket: u64) -> io::Result<File> {
-    let mut asked = vec![Door::File as u8];
+    let mut asked = vec![HandoffRequest::File as u8];
     asked.extend(ticket.to_be_bytes());
     let (_, fd) = ask(path, &asked).await?;
     plain(fd)
@@ -134,7 +134,7 @@ mod tests {
         ask: impl FnOnce(PathBuf) -> F,
     ) -> io::Result<T> {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("door.sock");
+        let path = dir.path().join("fd.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let line = line.to_owned();
         let guest = std::thread::spawn(move || {

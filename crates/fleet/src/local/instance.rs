@@ -98,7 +98,7 @@ impl Instance for LocalInstance {
     }
 
     async fn dial_browser(&self) -> io::Result<BrowserStream> {
-        let (reply, stream) = handoff::connection(&self.dir.join(file::DOOR_SOCK)).await?;
+        let (reply, stream) = handoff::connection(&self.dir.join(file::HANDOFF_SOCK)).await?;
         stream.set_nonblocking(true)?;
         // One small write a message each way: waiting to fill a segment would be pure delay.
         let _ = stream.set_nodelay(true);
@@ -107,7 +107,7 @@ impl Instance for LocalInstance {
     }
 
     async fn take_file(&self, ticket: u64) -> io::Result<File> {
-        handoff::file(&self.dir.join(file::DOOR_SOCK), ticket).await
+        handoff::file(&self.dir.join(file::HANDOFF_SOCK), ticket).await
     }
 
     async fn assign(

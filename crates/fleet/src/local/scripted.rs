@@ -14,8 +14,8 @@ use browserd_api::SessionId;
 use browserd_api::browser::SessionConfig;
 use browserd_protocol::lines::Lines;
 use browserd_protocol::{
-    Door, GENERATION, GuestCommand, GuestReport, HandoffReply, LINE_LIMIT, RequestId, Route,
-    ShimCommand, ShimReport, Walls, file,
+    GENERATION, GuestCommand, GuestReport, HandoffReply, HandoffRequest, LINE_LIMIT, RequestId,
+    Route, ShimCommand, ShimReport, Walls, file,
 };
 use browserd_sandbox::cgroup::{Controls, Hierarchies};
 use parking_lot::Mutex;
@@ -93,7 +93,7 @@ impl Runtime for Scripted {
 fn launch(scripts: &Shared, id: SessionId, dir: PathBuf) -> io::Result<Shim> {
     std::fs::create_dir_all(&dir)?;
     let guest = UnixListener::bind(dir.join(file::GUEST_SOCK))?;
-    let door = UnixListener::bind(dir.join(file::DOOR_SOCK))?;
+    let door = UnixListener::bind(dir.join(file::HANDOFF_SOCK))?;
     // It exits when its script is over.
     let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let alive = child.stdin.take();
@@ -181,7 +181,7 @@ async fn echo(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite) {
 async fn hand_out(scripts: Shared, id: SessionId, mut caller: UnixStream) {
     let mut ok = HandoffReply { ok: true, ..HandoffReply::default() };
     let fd: Option<OwnedFd> = match caller.read_u8().await.unwrap() {
-        kind if kind == Door::Cdp as u8 => {
+        kind if kind == HandoffRequest::Cdp as u8 => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             tokio::spawn(echo(listener.accept().await.unwrap().0));

@@ -69,7 +69,7 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new(browser: Browser) -> Self {
-        let order = PageOrder::new(TELL_WITHIN).by_age(browser.ages());
+        let order = PageOrder::new(TELL_WITHIN).by_open_order(browser.open_order());
         let mouse = Point { x: 0, y: 0 };
         Self { browser, front: None, order, mouse, buttons: 0, held: Vec::new() }
     }

@@ -22,7 +22,7 @@ mod thread;
 use std::sync::Arc;
 use std::time::Duration;
 
-use browserd_guest_browser::Standing;
+use browserd_guest_browser::DesiredState;
 use tokio::sync::oneshot;
 
 pub(super) use capture::Picture;
@@ -85,12 +85,12 @@ pub(super) struct Display {
     /// A connection was lost; keys and buttons may be down since.
     lost: bool,
     /// Tells whether the pointer is hidden; a new connection has to hide it again.
-    standing: Arc<Standing>,
+    desired_state: Arc<DesiredState>,
 }
 
 impl Display {
-    pub(super) fn new(number: u32, standing: &Arc<Standing>) -> Self {
-        Self { number, thread: None, lost: false, standing: Arc::clone(standing) }
+    pub(super) fn new(number: u32, desired_state: &Arc<DesiredState>) -> Self {
+        Self { number, thread: None, lost: false, desired_state: Arc::clone(desired_state) }
     }
 
     /// Does `job` on the connection.
@@ -100,7 +100,8 @@ impl Display {
     ) -> Result<T> {
         if self.thread.as_ref().is_none_or(Thread::ended) {
             self.hang_up();
-            let connect = Thread::start(self.number, self.standing.pointer_hidden(), self.lost);
+            let connect =
+                Thread::start(self.number, self.desired_state.pointer_hidden(), self.lost);
             let thread = tokio::time::timeout(ANSWER_WITHIN, connect).await;
             self.thread = Some(thread.map_err(|_| Failure::Silent)??);
             self.lost = false;

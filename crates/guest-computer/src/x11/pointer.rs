@@ -143,7 +143,7 @@ impl Display {
 
     pub(crate) async fn hide_cursor(&mut self, hidden: bool) -> Result<()> {
         // What draws pictures of the screen draws the pointer itself, and has to know.
-        self.standing.hide_pointer(hidden);
+        self.desired_state.hide_pointer(hidden);
         self.call(move |server| {
             server.hide_pointer(hidden)?;
             server.connection.flush()?;

@@ -39,7 +39,7 @@ x11rb::atom_manager! {
 pub(super) struct Server {
     pub(super) connection: RustConnection,
     pub(super) root: Window,
-    /// A window nobody sees, for selections.
+    /// An invisible window, for selections.
     pub(super) own: Window,
     pub(super) atoms: Atoms,
     pub(super) keyboard: Option<Keyboard>,

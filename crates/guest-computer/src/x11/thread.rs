@@ -70,7 +70,7 @@ impl Thread {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Hands it a job; false when nobody is there to do it.
+    /// Hands it a job; false when the thread is gone.
     pub(super) fn send(&self, job: Job) -> bool {
         let sent = self.jobs.send(job).is_ok();
         self.wake();
@@ -78,7 +78,7 @@ impl Thread {
     }
 
     fn wake(&self) {
-        // It fails only when the counter is full, and then the thread is awake.
+        // It fails only when the counter is full, and then the thread is running.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 }

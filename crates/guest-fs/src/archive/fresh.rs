@@ -1,4 +1,4 @@
-//! Unpacking where nobody is yet.
+//! Unpacking into a folder that does not exist yet.
 
 use std::fs::{DirBuilder, File};
 use std::os::fd::OwnedFd;

@@ -31,9 +31,9 @@ pub(super) fn parts(name: &[u8], strip: usize, depth: usize) -> Result<Vec<&[u8]
                 return Err(entry(name, "has a backslash in its name"));
             }
             part if part.len() > 255 => return Err(entry(name, "has a name that is too long")),
-            part if super::super::draft::is_draft(std::os::unix::ffi::OsStrExt::from_bytes(
-                part,
-            )) =>
+            part if super::super::atomic_write::is_pending(
+                std::os::unix::ffi::OsStrExt::from_bytes(part),
+            ) =>
             {
                 return Err(entry(
                     name,
@@ -60,7 +60,7 @@ pub(super) fn stays_inside(parts: &[&[u8]], target: &[u8]) -> bool {
     for part in target.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
-            // Upwards only at the start: after a name, which may be a link, nobody knows from where.
+            // Upwards only at the start: after a name, which may be a link, it is not known from where.
             b".." if named || depth == 0 => return false,
             b".." => depth -= 1,
             _ => named = true,

@@ -19,8 +19,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::super::atomic_write::{self, FILE_MODE};
 use super::super::delete;
-use super::super::draft::{self, FILE_MODE};
 use super::super::folders::{self, FOLDER_MODE};
 use super::super::owner::Owner;
 use super::super::place::{kind, open_plain};
@@ -58,7 +58,7 @@ impl Staging {
         disk: Disk,
     ) -> Result<Self, Refused> {
         disk.admit_blocking(ENTRY, 1)?;
-        let name = draft::name();
+        let name = atomic_write::name();
         mkdirat(&dest, name.as_os_str(), Mode::from_raw_mode(0o700))?;
         let root = open_plain(&dest, &name, FOLDER)?;
         let buffer = vec![0; 128 << 10];
@@ -67,7 +67,7 @@ impl Staging {
         Ok(Self { dest, name, root, owner, left, plain: false, wanted, disk, seen, buffer })
     }
 
-    /// Takes files and folders only, with the permissions those have that nobody named any for.
+    /// Takes files and folders only, with default permissions.
     pub(super) fn plain(mut self) -> Self {
         self.plain = true;
         self
@@ -325,7 +325,7 @@ impl Drop for Staging {
             .and_then(delete::empty)
             .and_then(|()| unlinkat(&self.dest, self.name.as_os_str(), AtFlags::REMOVEDIR));
         if let Err(error) = emptied {
-            tracing::warn!(%error, "what was unpacked could not be cleared away");
+            tracing::warn!(%error, "the staging directory of an unpacked archive could not be removed; it goes with the session");
         }
     }
 }

@@ -151,7 +151,7 @@ pub async fn body(
             packer.finish()
         });
         if let Err(error) = packed {
-            tracing::warn!(%error, "an archive was broken off");
+            tracing::warn!(%error, "an archive could not be packed to its end; the client's download fails");
             outlet.fail(error);
         }
     });

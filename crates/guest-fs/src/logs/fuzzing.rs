@@ -35,7 +35,7 @@ pub(crate) fn log_lines(data: &[u8]) {
     assert_eq!(lines, wanted);
 }
 
-/// A log file that is followed while it is written, set aside and cut: after each letter what was
+/// A log file that is followed while it is written, rotated and cut: after each letter what was
 /// written comes out, once and in order, for as long as nothing is cut.
 pub(crate) fn log_tail(data: &[u8]) {
     let scratch = Scratch::new();

@@ -15,7 +15,7 @@ const SERVICES: [(&str, &str); 3] =
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: Given,
-    /// The file set aside last, where that is known.
+    /// The file rotated last, where that is known.
     pub(super) before: Option<Given>,
     /// It is ours, and may have nothing in it yet.
     pub(super) service: bool,

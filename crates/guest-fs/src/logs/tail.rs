@@ -28,7 +28,7 @@ const ASKED: WatchFlags = WatchFlags::MODIFY
 /// Where reading stands.
 pub(super) struct Tail {
     place: Place,
-    /// The file that was set aside last, still to be read.
+    /// The file that was rotated last, still to be read.
     before: Option<File>,
     file: Option<File>,
     at: u64,
@@ -228,7 +228,7 @@ mod tests {
         // Truncated.
         std::fs::write(&path, "x\n").unwrap();
         assert_eq!(lines(&mut tail), (vec!["x".into()], Step::Idle));
-        // Set aside: what is written to the old one before the new one is there is not lost.
+        // Rotated: what is written to the old one before the new one is there is not lost.
         let mut old = File::options().append(true).open(&path).unwrap();
         std::fs::rename(&path, dir.path().join("log.1")).unwrap();
         old.write_all(b"late\n").unwrap();

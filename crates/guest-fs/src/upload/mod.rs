@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use utoipa::ToSchema;
 
 use self::names::{Half, Pair};
-use super::draft::{Draft, FILE_MODE, Put};
+use super::atomic_write::{AtomicWrite, FILE_MODE, Put};
 use super::folders::Made;
 use super::form::Form;
 use super::owner::Owner;
@@ -169,15 +169,15 @@ fn place(uploads: Vec<Upload>, owner: Owner, disk: &Disk) -> Result<()> {
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(refused(errno)),
         }
-        let (draft, file) = bring(spooled, &place, owner, disk)
+        let (write, file) = bring(spooled, &place, owner, disk)
             .map_err(|error| refuse_io(&dest.field, &dest, &error))?;
-        ready.push((draft, file, place, dest));
+        ready.push((write, file, place, dest));
     }
     let undoable = ready.len() > 1;
     let mut put: Vec<Put> = Vec::with_capacity(ready.len());
-    for (draft, file, place, dest) in ready {
+    for (write, file, place, dest) in ready {
         let mode = place.stat().is_err().then_some(FILE_MODE);
-        match draft.put(&file, &place, mode, undoable) {
+        match write.put(&file, &place, mode, undoable) {
             Ok(done) => put.push(done),
             Err(errno) => {
                 put.into_iter().rev().for_each(Put::undo);
@@ -195,13 +195,13 @@ fn bring(
     place: &Place,
     owner: Owner,
     disk: &Disk,
-) -> std::io::Result<(Draft, Arc<File>)> {
-    let Spooled { mut draft, file, bytes } = spooled;
-    match draft.move_to(&place.dir) {
-        Ok(()) => Ok((draft, file)),
+) -> std::io::Result<(AtomicWrite, Arc<File>)> {
+    let Spooled { mut write, file, bytes } = spooled;
+    match write.move_to(&place.dir) {
+        Ok(()) => Ok((write, file)),
         Err(Errno::XDEV) => {
             disk.admit_blocking(bytes, 1)?;
-            let (there, mut copy) = Draft::new(&place.dir, owner)?;
+            let (there, mut copy) = AtomicWrite::new(&place.dir, owner)?;
             std::io::Seek::rewind(&mut &*file)?;
             std::io::copy(&mut &*file, &mut copy)?;
             Ok((there, Arc::new(copy)))

@@ -28,9 +28,9 @@ struct Kept {
     bytes: usize,
     /// Number of the first event kept.
     first: u64,
-    /// A write that nobody has read yet stands for those that follow it.
+    /// A write that no client has read yet stands for those that follow it.
     last_write: Option<String>,
-    /// Numbers below this have been read by somebody.
+    /// Numbers below this have been read by a client.
     read: u64,
     closed: bool,
 }

@@ -16,7 +16,7 @@ use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
 
-use super::super::draft::is_draft;
+use super::super::atomic_write::is_pending;
 use super::super::place::{is_kernels, kind, open, open_plain, through};
 use super::super::walk;
 use super::ring::Ring;
@@ -49,7 +49,7 @@ struct Said {
 pub(super) struct Tree {
     kernel: OwnedFd,
     /// Device and number of the watched folder. It is not kept open: the kernel tells of its end
-    /// only once nobody holds it.
+    /// only once nothing refers to it.
     root: (u64, u64),
     recursive: bool,
     /// Paths below the root of watched folders, by the kernel's numbers.
@@ -134,23 +134,23 @@ impl Tree {
             let (said, more) = match self.hear() {
                 Ok(heard) => heard,
                 Err(errno) => {
-                    tracing::warn!(%errno, "a watch cannot be read");
+                    tracing::warn!(%errno, "a client's folder watch cannot be read and is closed");
                     return false;
                 }
             };
-            // Two files that change names are four announcements; the draft's halves tell which.
+            // Two files that change names are four announcements; the halves with our temporary name tell which.
             let swapped: HashSet<u32> = said
                 .iter()
-                .filter(|said| said.flags.contains(ReadFlags::MOVED_TO) && is_draft(&said.name))
+                .filter(|said| said.flags.contains(ReadFlags::MOVED_TO) && is_pending(&said.name))
                 .map(|said| said.cookie)
                 .collect();
             let placed: HashSet<u32> = said
                 .iter()
-                .filter(|said| said.flags.contains(ReadFlags::MOVED_FROM) && is_draft(&said.name))
+                .filter(|said| said.flags.contains(ReadFlags::MOVED_FROM) && is_pending(&said.name))
                 .map(|said| said.cookie)
                 .collect();
             for said in said {
-                let hidden = is_draft(&said.name)
+                let hidden = is_pending(&said.name)
                     || (said.flags.contains(ReadFlags::MOVED_FROM)
                         && swapped.contains(&said.cookie));
                 if !hidden && !self.take(&said, placed.contains(&said.cookie)) {
@@ -299,7 +299,7 @@ impl Tree {
                 Err(errno) => return Err(errno),
             };
             for name in walk::names(&dir)?.into_iter().rev() {
-                if is_draft(&name) {
+                if is_pending(&name) {
                     continue;
                 }
                 let Ok(stat) = statat(&dir, name.as_os_str(), AtFlags::SYMLINK_NOFOLLOW) else {
@@ -319,7 +319,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Looks for folders that nobody announced.
+    /// Looks for folders that were not announced.
     fn again(&mut self) {
         let all: Vec<(i32, Vec<u8>)> =
             self.folders.iter().map(|(number, path)| (*number, path.clone())).collect();

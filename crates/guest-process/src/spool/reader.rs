@@ -90,8 +90,8 @@ impl Reader {
                     Some(handle(Chunk::Data(stream, bytes)))
                 }
                 Err(error) => {
-                    // A segment nobody can read is a gap up to the next one.
-                    tracing::warn!(%error, "kept output could not be read");
+                    // An unreadable segment is a gap up to the next one.
+                    tracing::warn!(%error, "a part of a process's kept output cannot be read; readers are told of the gap");
                     self.segment += 1;
                     self.offset = 0;
                     continue;

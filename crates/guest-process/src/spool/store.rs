@@ -193,7 +193,7 @@ impl Shared {
             }
             Err(error) => {
                 if kept.lost == 0 {
-                    tracing::warn!(%error, "output of a process could not be stored");
+                    tracing::warn!(%error, "output of a process cannot be stored; readers are told how much is missing");
                 }
                 kept.lost += data.len() as u64;
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use browserd_api::{ApiError, ErrorCode};
 use browserd_chromium::cdp::{Cdp, CdpError};
-use browserd_guest_browser::{ForceError, Forced};
+use browserd_guest_browser::{PolicyExtension, PolicyInstallError};
 use browserd_guest_http::refusals::{BodyRefusals, Refusals, StorageRefusals};
 use browserd_rest::{Error, Result};
 use http::StatusCode;
@@ -106,27 +106,27 @@ async fn load_all(inner: &Inner, placed: Vec<Placed>) -> Result<()> {
             }
         }
     }
-    if let Err(error) = force_all(inner, by_policy).await {
+    if let Err(error) = install_all_by_policy(inner, by_policy).await {
         unload(&running.cdp, &loaded).await;
         return Err(error);
     }
     let folders = unpacked.into_iter().map(|placed| placed.folder).collect();
-    inner.browser.standing().keep_extensions(folders);
+    inner.browser.desired_state().keep_extensions(folders);
     Ok(())
 }
 
 /// Has Chromium install those that are for a policy, all of them or none.
-async fn force_all(inner: &Inner, by_policy: Vec<Placed>) -> Result<()> {
+async fn install_all_by_policy(inner: &Inner, by_policy: Vec<Placed>) -> Result<()> {
     if by_policy.is_empty() {
         return Ok(());
     }
-    let mut known = inner.browser.standing().forced();
+    let mut known = inner.browser.desired_state().policy_extensions();
     let kept = known.len();
     let mut names = Vec::new();
     let mut outcome = serve_all(inner, by_policy, &mut known, &mut names).await;
     if outcome.is_ok() {
-        let forced = inner.browser.force(&known[kept..]).await;
-        outcome = forced.map_err(|error| not_forced(&names, error));
+        let installed = inner.browser.install_by_policy(&known[kept..]).await;
+        outcome = installed.map_err(|error| not_installed(&names, error));
     }
     if outcome.is_err() {
         inner.updates.forget(names.iter().map(String::as_str));
@@ -138,7 +138,7 @@ async fn force_all(inner: &Inner, by_policy: Vec<Placed>) -> Result<()> {
 async fn serve_all(
     inner: &Inner,
     by_policy: Vec<Placed>,
-    known: &mut Vec<Forced>,
+    known: &mut Vec<PolicyExtension>,
     names: &mut Vec<String>,
 ) -> Result<()> {
     for Placed { name, packed, .. } in by_policy {
@@ -156,7 +156,7 @@ async fn serve_all(
 async fn unload(cdp: &Cdp, ids: &[String]) {
     for id in ids {
         if let Err(error) = cdp.unload_extension(id).await {
-            tracing::warn!(%error, "an extension was not taken back");
+            tracing::warn!(%error, "an extension could not be unloaded after a failed upload; it stays loaded");
         }
     }
 }
@@ -184,17 +184,19 @@ fn not_taken(name: &str, words: String) -> Error {
     )
 }
 
-fn not_forced(names: &[String], error: ForceError) -> Error {
+fn not_installed(names: &[String], error: PolicyInstallError) -> Error {
     let names = names.join(", ");
     match error {
-        ForceError::Refused(words) => not_taken(&names, words),
-        ForceError::TooMany | ForceError::KeptAway => {
+        PolicyInstallError::Refused(words) => not_taken(&names, words),
+        PolicyInstallError::TooMany | PolicyInstallError::KeptAway => {
             Error::field("extensions.zip_file", format!("{names}: {error}"))
         }
-        ForceError::NotFollowed(_) | ForceError::NoBrowser(_) | ForceError::Cdp(_) => Error::new(
+        PolicyInstallError::NotFollowed(_)
+        | PolicyInstallError::NoBrowser(_)
+        | PolicyInstallError::Cdp(_) => Error::new(
             ErrorCode::UpstreamUnavailable,
             format!("the extension {names} was not installed by policy: {error}"),
         ),
-        ForceError::Files(error) => place::disk(&error),
+        PolicyInstallError::Files(error) => place::disk(&error),
     }
 }

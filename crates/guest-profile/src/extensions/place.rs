@@ -108,7 +108,12 @@ pub(super) fn disk(error: &io::Error) -> Error {
 pub(super) fn remove<'a>(folders: impl IntoIterator<Item = &'a Path>) {
     for folder in folders {
         if let Err(error) = fs::remove_dir_all(folder) {
-            tracing::warn!(%error, "an extension that was not loaded is still there");
+            tracing::warn!(
+                %error,
+                path = %folder.display(),
+                "the folder of an extension that was not loaded could not be removed; it goes with the \
+                 session"
+            );
         }
     }
 }

@@ -3,19 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use browserd_guest_fs::Aside;
+use browserd_guest_fs::StagingDir;
 use browserd_guest_session::Session;
 
-pub(super) struct Staging(Aside);
+pub(super) struct Staging(StagingDir);
 
 impl Staging {
     pub(super) fn new(session: &Session) -> io::Result<Self> {
-        Aside::new(session, "extensions").map(Self)
+        StagingDir::new(session, "extensions").map(Self)
     }
 
     #[cfg(any(test, fuzzing))]
     pub(super) fn at(path: PathBuf) -> io::Result<Self> {
-        Aside::at(path).map(Self)
+        StagingDir::at(path).map(Self)
     }
 
     /// Where the `at`th archive is.

@@ -17,7 +17,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use browserd_chromium::packed::manifest;
-use browserd_guest_browser::Forced;
+use browserd_guest_browser::PolicyExtension;
 use browserd_rest::file::chunks;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
@@ -63,7 +63,7 @@ struct Served {
 
 impl Updates {
     /// Serves an extension from now on, and answers with what the policy needs.
-    pub(super) async fn serve(&self, name: &str, packed: Packed) -> io::Result<Forced> {
+    pub(super) async fn serve(&self, name: &str, packed: Packed) -> io::Result<PolicyExtension> {
         let port = *self.0.port.get_or_try_init(|| listen(Arc::clone(&self.0.files))).await?;
         let base = format!("http://127.0.0.1:{port}/extensions/{name}");
         let Packed { id, version, crx, size } = packed;
@@ -71,7 +71,7 @@ impl Updates {
         let manifest = manifest::offering(&id, &version, &format!("{base}/{file}"));
         let served = Served { file, manifest, crx: Arc::new(crx), size };
         self.0.files.lock().insert(name.to_owned(), served);
-        Ok(Forced { id, update_url: format!("{base}/update.xml") })
+        Ok(PolicyExtension { id, update_url: format!("{base}/update.xml") })
     }
 
     /// Serves these no more.
@@ -106,7 +106,7 @@ async fn accept(listener: TcpListener, router: Router) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "the update server cannot accept a connection");
+                tracing::warn!(%error, "the server for policy-installed extensions cannot accept a connection and tries again");
                 tokio::time::sleep(REST).await;
                 continue;
             }
@@ -179,8 +179,8 @@ mod tests {
         let (id, version) = ("a".repeat(32), "1.0".to_owned());
         let packed = Packed { id: id.clone(), version, crx, size: content.len() as u64 };
         let updates = Updates::default();
-        let forced = updates.serve("x", packed).await.unwrap();
-        let base = forced.update_url.strip_suffix("/extensions/x/update.xml").unwrap();
+        let served = updates.serve("x", packed).await.unwrap();
+        let base = served.update_url.strip_suffix("/extensions/x/update.xml").unwrap();
         let (status, text) = ask(&updates, "GET", "/extensions/x/update.xml").await;
         let text = String::from_utf8(text).unwrap();
         assert_eq!(status, StatusCode::OK);

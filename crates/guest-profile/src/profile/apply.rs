@@ -6,7 +6,7 @@ use std::sync::Arc;
 use browserd_chromium::cdp::{Cdp, CdpError};
 use browserd_guest_browser::release_storage;
 use browserd_guest_fs::archive::untar_fresh;
-use browserd_guest_fs::{Aside, Owner};
+use browserd_guest_fs::{Owner, StagingDir};
 use browserd_guest_session::Session;
 
 use super::contents::belongs;
@@ -22,11 +22,16 @@ impl Profile {
     /// first, so that nothing of it is open; its `WebStorage` (storage of third parties and in buckets of
     /// a site's own) and its `File System` stay its own, empty: Chromium numbers them in memory. An open page may
     /// see what was there before once more.
-    pub async fn apply(&self, archive: File, size: u64, aside: Aside) -> Result<(), ProfileError> {
+    pub async fn apply(
+        &self,
+        archive: File,
+        size: u64,
+        staging: StagingDir,
+    ) -> Result<(), ProfileError> {
         let Self(inner) = self;
         self.is_possible()?;
-        let (session, aside) = (Arc::clone(&inner.session), Arc::new(aside));
-        let whole = Arc::clone(&aside);
+        let (session, staging) = (Arc::clone(&inner.session), Arc::new(staging));
+        let whole = Arc::clone(&staging);
         let work = move || unpack(&session, &archive, size, &whole);
         let cookies = blocking(work).await?;
         let _one = inner.changing.lock().await;
@@ -39,7 +44,7 @@ impl Profile {
         release_storage(&cdp).await?;
         let session = Arc::clone(&inner.session);
         let left_out = blocking(move || {
-            let path = aside.path();
+            let path = staging.path();
             let owner = Owner::of(&session);
             let user_data = &session.places.user_data;
             Ok(place::exchange(&path.join("unpacked"), &path.join("old"), user_data, owner)?)
@@ -47,8 +52,7 @@ impl Profile {
         .await?;
         if !left_out.is_empty() {
             let names = left_out.join(" and ");
-            let said =
-                format!("a profile came to a browser in use and was taken without its {names}");
+            let said = format!("a profile was loaded into a browser in use, without its {names}");
             inner.browser.logs().event(&said);
         }
         let bad = cookies.set(&cdp).await?;
@@ -77,10 +81,10 @@ fn unpack(
     session: &Session,
     archive: &File,
     size: u64,
-    aside: &Aside,
+    staging: &StagingDir,
 ) -> Result<Cookies, ProfileError> {
     std::io::Seek::rewind(&mut &*archive)?;
-    let to = aside.path().join("unpacked");
+    let to = staging.path().join("unpacked");
     let (owner, disk) = (Owner::of(session), session.disk.clone());
     untar_fresh(archive, size, &to, belongs, owner, disk)?;
     place::check(&to)?;

@@ -1,11 +1,11 @@
-//! Browser profiles: what makes a browser somebody's, as an archive.
+//! Browser profiles: cookies and what sites keep in a browser, as an archive.
 //!
 //! A profile is a tar with zstd of `cookies.json` (what `Storage.getCookies` answers) and the folders of
 //! `contents.rs` below `Default/`. Owns applying one to the running Chromium, and saving one at Chromium's
 //! end. Knows no HTTP: the guest's `internal/profile.rs` does.
 //!
 //! ```text
-//!  archive ─▶ unpacked aside ─▶ cookies read ─▶ storage process killed ─▶ folders exchanged ─▶ cookies set
+//!  archive ─▶ in staging dir ─▶ cookies read ─▶ storage process killed ─▶ folders exchanged ─▶ cookies set
 //!              400, 507           400                                        undone when one fails
 //!
 //!  cookies ─▶ Browser.close ─▶ its exit ─▶ packed while it is read
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use browserd_chromium::cdp::CdpError;
 use browserd_guest_browser::{Browser, NoBrowser, ReleaseError, RetireError};
-use browserd_guest_fs::Aside;
+use browserd_guest_fs::StagingDir;
 use browserd_guest_fs::archive::Refused;
 use browserd_guest_session::Session;
 use tokio::sync::Mutex;
@@ -103,8 +103,8 @@ impl Profile {
     }
 
     /// A folder for an archive and what comes out of it.
-    pub fn aside(&self) -> io::Result<Aside> {
-        Aside::new(&self.0.session, "profile")
+    pub fn staging_dir(&self) -> io::Result<StagingDir> {
+        StagingDir::new(&self.0.session, "profile")
     }
 
     /// The session whose profile it is.

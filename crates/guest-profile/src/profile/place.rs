@@ -83,7 +83,10 @@ pub(super) fn exchange(
     if outcome.is_err() {
         for exchange in done.iter().rev() {
             if let Err(error) = exchange.unmake(&old) {
-                tracing::warn!(%error, "a folder of the profile before was not put back");
+                tracing::warn!(
+                    %error,
+                    "loading a profile failed, and a folder of the profile before could not be restored"
+                );
             }
         }
     }

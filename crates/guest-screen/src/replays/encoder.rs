@@ -181,7 +181,10 @@ impl Encoder {
                     let _ = tokio::time::timeout(Duration::from_millis(100), reaped).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "an encoder's cgroup is still there");
+                    tracing::warn!(
+                        %error,
+                        "the cgroup of a recording's encoder could not be removed; it goes with the session"
+                    );
                     return;
                 }
             }

@@ -153,7 +153,7 @@ pub(super) async fn start(replays: &Replays, order: Order) -> Result<Arc<Recordi
     Ok(recording)
 }
 
-/// Wakes a look at the screen nobody waits for any more.
+/// Ends a capture of the screen that is no longer waited for.
 struct WakeOnDrop(Option<Stop>);
 
 impl WakeOnDrop {
@@ -213,12 +213,18 @@ impl Task {
             encoder.wait().await
         };
         if tokio::time::timeout(END_WITHIN, end).await.is_err() {
-            tracing::warn!(recording = self.name, "the encoder did not end, and is killed");
+            tracing::warn!(
+                recording = self.name,
+                "the recording's encoder did not end in time and is killed"
+            );
         }
         encoder.clear(&session).await;
         if let Err(error) = self.finish().await {
             // What is there plays as it is.
-            let text = format!("{} stays in fragments: {error}", self.name);
+            let text = format!(
+                "recording {} could not be made one piece and stays fragmented, which plays: {error}",
+                self.name
+            );
             self.replays.browser.logs().event(&text);
         }
         let size_bytes = std::fs::metadata(&self.path).map_or(0, |file| file.len());
@@ -233,7 +239,10 @@ impl Task {
         if size >= self.limit || full || status.signal == Some(FILE_TOO_LARGE) {
             return ReplayEndReason::DiskLimit;
         }
-        let text = format!("{}: the encoder ended with status {}", self.name, status.code);
+        let text = format!(
+            "recording {} failed: its encoder ended with status {}",
+            self.name, status.code
+        );
         self.replays.browser.logs().event(&text);
         ReplayEndReason::EncoderFailed
     }

@@ -130,7 +130,11 @@ async fn forget(State(replays): State<Replays>, Path(id): Path<String>) -> Resul
     recording.stop();
     recording.ended().await;
     if let Err(error) = std::fs::remove_file(&recording.path) {
-        tracing::warn!(%error, "a recording's file is still there");
+        tracing::warn!(
+            %error,
+            recording = id,
+            "the file of a deleted recording could not be removed; it goes with the session"
+        );
     }
     if let Ok(id) = id.parse() {
         replays.kept.lock().remove(&id);

@@ -63,17 +63,17 @@ impl Location {
 
 /// Puts a file in place of whatever is there, in one step.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("browserd-draft");
-    remove_stale(&draft)?;
-    let mut file = File::create_new(&draft)?;
+    let fresh = path.with_extension("browserd-new");
+    remove_stale(&fresh)?;
+    let mut file = File::create_new(&fresh)?;
     file.write_all(content)?;
     file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    fs::rename(&draft, path)
+    fs::rename(&fresh, path)
 }
 
-/// A draft somebody was interrupted at.
-fn remove_stale(draft: &Path) -> io::Result<()> {
-    match fs::remove_file(draft) {
+/// What an interrupted write left behind.
+fn remove_stale(fresh: &Path) -> io::Result<()> {
+    match fs::remove_file(fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

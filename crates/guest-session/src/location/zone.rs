@@ -31,10 +31,10 @@ pub(super) fn plant(etc: &Path, zone: &str) -> io::Result<()> {
 
 /// Sets the link anew, which whoever watches it takes for a change.
 pub fn point(etc: &Path, zone: &str) -> io::Result<()> {
-    let draft = etc.join("localtime.browserd-draft");
-    remove_stale(&draft)?;
-    symlink(etc.join("zoneinfo").join(zone), &draft)?;
-    fs::rename(&draft, etc.join("localtime"))
+    let fresh = etc.join("localtime.browserd-new");
+    remove_stale(&fresh)?;
+    symlink(etc.join("zoneinfo").join(zone), &fresh)?;
+    fs::rename(&fresh, etc.join("localtime"))
 }
 
 /// The zone's rules. Without a database on the host the C library knows UTC only; Chromium has its
@@ -74,10 +74,10 @@ mod tests {
             let named = fs::read_to_string(etc.path().join("timezone")).unwrap();
             assert_eq!(named, format!("{zone}\n"));
         }
-        let drafts = fs::read_dir(etc.path()).unwrap().filter(|entry| {
-            entry.as_ref().unwrap().file_name().to_string_lossy().contains("draft")
+        let left_over = fs::read_dir(etc.path()).unwrap().filter(|entry| {
+            entry.as_ref().unwrap().file_name().to_string_lossy().contains("browserd-new")
         });
-        assert_eq!(drafts.count(), 0);
+        assert_eq!(left_over.count(), 0);
     }
 
     #[test]

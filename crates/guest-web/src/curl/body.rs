@@ -101,7 +101,7 @@ impl Body {
         Ok(whole)
     }
 
-    /// Ends the navigation and keeps the target for the next request; nobody waits for that.
+    /// Ends the navigation and keeps the target for the next request, in the background.
     fn finish(&mut self) {
         let Some(held) = self.held.take() else { return };
         let stream = self.stream.take();

@@ -117,7 +117,7 @@ pub(super) fn parse<T: DeserializeOwned>(event: &Event) -> Option<T> {
     match serde_json::from_str(params.get()) {
         Ok(parsed) => Some(parsed),
         Err(error) => {
-            tracing::warn!(%error, event.method, "Chromium's event has another shape");
+            tracing::warn!(%error, event.method, "an event of Chromium's has an unexpected form and is ignored");
             None
         }
     }

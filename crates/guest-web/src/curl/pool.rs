@@ -15,7 +15,7 @@ const KEPT: usize = 4;
 /// How long one is kept unused.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
-/// The targets nobody uses just now, the one used last at the end.
+/// The idle targets, the one used last at the end.
 #[derive(Clone, Default)]
 pub(super) struct Pool(Arc<Mutex<Vec<(Instant, Target)>>>);
 

@@ -64,7 +64,7 @@ impl Kit {
 
 /// 502 for a worker that could not be started; the next attempt may find more memory or pids.
 pub(crate) fn not_started(error: std::io::Error) -> Error {
-    tracing::error!(%error, "a worker does not start");
+    tracing::error!(%error, "Node could not be started in the session; the client is told to try again");
     let message = format!("Node could not be started in the session: {error}; try again");
     Error::new(ErrorCode::UpstreamUnavailable, message)
 }

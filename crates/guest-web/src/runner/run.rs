@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Event, HEAP_MIB, Text, Worker};
 
-/// What is called what, in the words for ends nobody wants.
+/// What is called what, in the messages for unwanted ends.
 pub(crate) struct Names {
     /// The code: `the script`.
     pub(crate) code: &'static str,

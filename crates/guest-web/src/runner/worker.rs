@@ -188,7 +188,7 @@ impl Worker {
     pub(crate) async fn end(&mut self) {
         self.kill();
         if tokio::time::timeout(GONE_WITHIN, self.child.wait()).await.is_err() {
-            tracing::warn!(pid = self.child.pid, "a killed worker is still there");
+            tracing::warn!(pid = self.child.pid, "a Node worker was killed and has not ended yet");
         }
     }
 

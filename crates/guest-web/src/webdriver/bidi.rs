@@ -40,7 +40,7 @@ const MESSAGE_LIMIT: usize = 64 << 20;
 const OWN_ANSWERS: usize = 16;
 
 /// How long the two sides may take to be told of the end.
-const FAREWELL: Duration = Duration::from_secs(5);
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Answers the upgrade and bridges until either side is done.
 pub(super) async fn upgrade(
@@ -139,16 +139,16 @@ impl Bridge {
         let (mut to_far, from_far) = far.split();
         let (answer, answers) = mpsc::channel(OWN_ANSWERS);
         // Two directions that do not wait for each other: a client may send much without reading.
-        let goodbye = tokio::select! {
+        let frame = tokio::select! {
             frame = self.commands(from_near, &mut to_far, answer) => frame,
             frame = self.results(from_far, &mut to_near, answers) => frame,
         };
         // Whichever side is still there hears why, if it listens.
-        let farewell = async {
-            let _ = to_far.send(Message::Close(Some(goodbye.clone()))).await;
-            let _ = to_near.send(Message::Close(Some(goodbye))).await;
+        let closing = async {
+            let _ = to_far.send(Message::Close(Some(frame.clone()))).await;
+            let _ = to_near.send(Message::Close(Some(frame))).await;
         };
-        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        let _ = tokio::time::timeout(CLOSE_WITHIN, closing).await;
     }
 
     /// Client to driver; answers why it is over.
@@ -165,7 +165,7 @@ impl Bridge {
         loop {
             let text = match next(&mut from_near).await {
                 Ok(text) => text,
-                Err(goodbye) => return goodbye,
+                Err(frame) => return frame,
             };
             let command = serde_json::from_str::<Command<'_>>(&text);
             let (id, result) = match command {
@@ -211,7 +211,7 @@ impl Bridge {
             let text = tokio::select! {
                 text = next(&mut from_far) => match text {
                     Ok(text) => self.published(text),
-                    Err(goodbye) => return goodbye,
+                    Err(frame) => return frame,
                 },
                 Some(own) = answers.recv() => own.into(),
             };

@@ -16,7 +16,7 @@ pub(super) async fn location(
     Json(location): Json<Location>,
 ) -> Result<StatusCode> {
     let browser = internal.browser;
-    // A task, so that it is finished, and cleared away after, when nobody waits for it any more.
+    // A task, so that it is finished, and cleared away after, when the caller is gone.
     let moved = tokio::spawn(async move { browser.relocate(location).await });
     moved.await.map_err(Error::internal)?.map_err(|error| match error {
         RelocateError::UnknownZone => Error::field("location.timezone", error.to_string()),

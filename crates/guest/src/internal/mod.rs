@@ -1,8 +1,8 @@
 //! Routes between the server and the guest: what `PATCH /browsers/{id}` and profiles need done inside.
 //!
-//! They are in no public document and the server relays nobody to them; the server has checked what it
+//! They are in no public document and the server relays no client to them; the server has checked what it
 //! sends. Each takes JSON and answers 204, but those of profiles, which take and give archives: what is
-//! in an archive nobody has checked.
+//! in an archive that was not checked.
 
 mod location;
 mod profile;

@@ -20,14 +20,14 @@ use serde_json::{Value, json};
 /// not fit on the session's disk; nothing is changed then.
 pub(super) async fn apply(State(profile): State<Profile>, body: Body) -> Result<axum::Json<Value>> {
     profile.is_possible().map_err(refused)?;
-    let (aside, archive) = blocking({
+    let (staging, archive) = blocking({
         let profile = profile.clone();
         move || {
-            let aside = profile.aside().map_err(|error| refused(error.into()))?;
+            let staging = profile.staging_dir().map_err(|error| refused(error.into()))?;
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true).mode(0o600);
-            let archive = options.open(aside.path().join("archive"));
-            Ok((aside, archive.map_err(|error| refused(error.into()))?))
+            let archive = options.open(staging.path().join("archive"));
+            Ok((staging, archive.map_err(|error| refused(error.into()))?))
         }
     })
     .await?;
@@ -35,8 +35,8 @@ pub(super) async fn apply(State(profile): State<Profile>, body: Body) -> Result<
     let disk = profile.session().disk.clone();
     let size = pour(body, Arc::clone(&archive), "the profile", disk).await?;
     let archive = archive.try_clone().map_err(Error::internal)?;
-    // A task, so that it is not given up half way when nobody waits for it any more.
-    let applied = tokio::spawn(async move { profile.apply(archive, size, aside).await });
+    // A task, so that it is not given up half way when the caller is gone.
+    let applied = tokio::spawn(async move { profile.apply(archive, size, staging).await });
     applied.await.map_err(Error::internal)?.map_err(refused)?;
     Ok(axum::Json(json!({})))
 }

@@ -12,8 +12,8 @@ pub(super) struct StartUrl {
     url: String,
 }
 
-/// Sends the tab in front to a page. Answers when Chromium is on its way there; whether the page opens is
-/// nobody's failure.
+/// Sends the tab in front to a page. Answers when Chromium is on its way there; a page that
+/// does not open is only logged.
 pub(super) async fn start_url(
     State(internal): State<Internal>,
     Json(asked): Json<StartUrl>,

@@ -29,8 +29,8 @@ pub(crate) fn a_crash_loop_is_fatal() {
         }
         assert_eq!(guest.log("chromium.log").lines().filter(|l| *l == "started").count(), 6);
         assert!(guest.browser.running().await.unwrap_err().to_string().contains("for good"));
-        let door = guest.door();
-        let (reply, socket) = crate::support::ask_door(door, b'c').await;
+        let handoff = guest.handoff_socket();
+        let (reply, socket) = crate::support::request_descriptor(handoff, b'c').await;
         assert!(!reply.ok && socket.is_none());
         assert!(descendants().is_empty());
     });

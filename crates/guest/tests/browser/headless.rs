@@ -1,10 +1,10 @@
-//! A headless session's browser: ready, reachable through the door, speaking the asked language,
+//! A headless session's browser: ready, reachable through the descriptor-passing socket, speaking the asked language,
 //! back after a crash, driven over `WebDriver`, and gone at the end.
 
 use crate::support::{
-    Guest, PATIENCE, ask_door, config, descendants, evaluate, get, go, run, spec,
+    Guest, PATIENCE, config, descendants, evaluate, get, go, request_descriptor, run, spec,
 };
-use browserd_protocol::{Door, GuestReport};
+use browserd_protocol::{GuestReport, HandoffRequest};
 use futures_util::{SinkExt, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -16,9 +16,9 @@ pub(crate) fn a_headless_browser_from_start_to_end() {
         start.start_url = Some("data:text/html,<title>start page</title>".into());
         let cgroup = crate::support::cgroup();
         let mut guest = Guest::start_in(spec(start), cgroup.clone());
-        let door = guest.door();
-        // Asked before it is ready, the door waits.
-        let (early, socket) = ask_door(door.clone(), Door::Cdp as u8).await;
+        let handoff = guest.handoff_socket();
+        // Asked before it is ready, the socket waits.
+        let (early, socket) = request_descriptor(handoff.clone(), HandoffRequest::Cdp as u8).await;
         assert!(early.ok && socket.is_some(), "{early:?}");
         match guest.report().await {
             GuestReport::Ready { after_ms } => eprintln!("ready after {after_ms} ms"),
@@ -31,9 +31,9 @@ pub(crate) fn a_headless_browser_from_start_to_end() {
         start_page(&guest).await;
         language_and_screen(&guest).await;
         own_sandbox(&guest).await;
-        door_hands_out_sockets(&guest, &door).await;
+        the_socket_hands_out_connections(&guest, &handoff).await;
         bidi(&guest).await;
-        crash(&mut guest, &door).await;
+        crash(&mut guest, &handoff).await;
         nothing_is_left(guest).await;
         if let Some(cgroup) = cgroup {
             // Refused by the kernel if a leaf is left in it.
@@ -79,10 +79,11 @@ async fn own_sandbox(guest: &Guest) {
     go(&cdp, "about:blank").await;
 }
 
-async fn door_hands_out_sockets(guest: &Guest, door: &std::path::Path) {
+async fn the_socket_hands_out_connections(guest: &Guest, handoff: &std::path::Path) {
     let running = guest.running().await;
     for _ in 0..3 {
-        let (reply, socket) = ask_door(door.to_owned(), Door::Cdp as u8).await;
+        let (reply, socket) =
+            request_descriptor(handoff.to_owned(), HandoffRequest::Cdp as u8).await;
         assert!(reply.ok, "{reply:?}");
         assert_eq!(reply.browser_path, running.endpoint.browser_path);
         let (status, version) = get(socket.unwrap(), &reply.host, "/json/version").await;
@@ -90,15 +91,15 @@ async fn door_hands_out_sockets(guest: &Guest, door: &std::path::Path) {
         let url = version["webSocketDebuggerUrl"].as_str().unwrap();
         assert_eq!(url, format!("ws://{}{}", reply.host, reply.browser_path));
     }
-    let (reply, socket) = ask_door(door.to_owned(), b'?').await;
+    let (reply, socket) = request_descriptor(handoff.to_owned(), b'?').await;
     assert!(!reply.ok && socket.is_none() && !reply.error.is_empty(), "{reply:?}");
 
     let rounds = 20;
     let begin = std::time::Instant::now();
     for _ in 0..rounds {
-        assert!(ask_door(door.to_owned(), Door::Cdp as u8).await.0.ok);
+        assert!(request_descriptor(handoff.to_owned(), HandoffRequest::Cdp as u8).await.0.ok);
     }
-    eprintln!("the door takes {:?} a socket", begin.elapsed() / rounds);
+    eprintln!("the socket takes {:?} a socket", begin.elapsed() / rounds);
 }
 
 async fn bidi(guest: &Guest) {
@@ -161,7 +162,7 @@ async fn bidi(guest: &Guest) {
     assert_eq!(cdp.pages().await.unwrap().len(), 1);
 }
 
-async fn crash(guest: &mut Guest, door: &std::path::Path) {
+async fn crash(guest: &mut Guest, handoff: &std::path::Path) {
     let before = guest.running().await;
     let (pid, _) = descendants()
         .into_iter()
@@ -176,8 +177,8 @@ async fn crash(guest: &mut Guest, door: &std::path::Path) {
         other => panic!("{other:?}"),
     }
     eprintln!("loss reported after {:?}", begin.elapsed());
-    // Asked meanwhile, the door waits for the new one.
-    let (reply, socket) = ask_door(door.to_owned(), Door::Cdp as u8).await;
+    // Asked meanwhile, the socket waits for the new one.
+    let (reply, socket) = request_descriptor(handoff.to_owned(), HandoffRequest::Cdp as u8).await;
     assert!(reply.ok, "{reply:?}");
     assert_ne!(reply.browser_path, before.endpoint.browser_path);
     let (_, version) = get(socket.unwrap(), &reply.host, "/json/version").await;
@@ -191,7 +192,7 @@ async fn crash(guest: &mut Guest, door: &std::path::Path) {
     assert_eq!(pages.len(), 1);
     assert_eq!(pages[0].url, "about:blank");
     let log = guest.log("guest.log");
-    assert!(log.contains("chromium was killed by signal 9, restarting"), "{log}");
+    assert!(log.contains("chromium was killed by signal 9; restarting it"), "{log}");
     assert!(log.contains("chromium is back"), "{log}");
     assert!(guest.log("chromium.log").contains("DevTools listening"));
 }

@@ -20,7 +20,7 @@ pub struct Allowance {
 struct Files {
     limit: &'static str,
     used: &'static str,
-    /// What of it is cache that nobody uses just now, in `memory.stat`: given back when it is wanted.
+    /// What of it is cache that is not in use, in `memory.stat`: given back when it is wanted.
     cache: Option<&'static str>,
 }
 

@@ -19,8 +19,8 @@ use super::{controllers, enable_controllers, make_folder, remove_folder, write};
 use crate::WallError;
 use crate::error::Step;
 
-/// Where we step aside to.
-const ASIDE: &str = "browserd-serve";
+/// The leaf we move ourselves to, so that `own` is free of processes.
+const SERVE_LEAF: &str = "browserd-serve";
 
 /// Makes the folder that holds all sessions of one server, in the nearest place whose children can
 /// be limited, and turns the controllers on down to it; says in `hierarchies` where it is and
@@ -72,18 +72,18 @@ fn ancestors(own: &Path) -> impl Iterator<Item = &Path> {
 }
 
 fn step_aside(own: &Path) -> Result<(), WallError> {
-    let aside = own.join(ASIDE);
-    make_folder(&aside)?;
-    write(&aside.join("cgroup.procs"), "0")
+    let leaf = own.join(SERVE_LEAF);
+    make_folder(&leaf)?;
+    write(&leaf.join("cgroup.procs"), "0")
 }
 
 fn step_back(own: &Path) -> Result<(), WallError> {
     write(&own.join("cgroup.procs"), "0")?;
-    let aside = own.join(ASIDE);
-    match fs::remove_dir(&aside) {
+    let leaf = own.join(SERVE_LEAF);
+    match fs::remove_dir(&leaf) {
         // Another server of the same service stands there too; the last to go removes it.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(()),
-        _ => remove_folder(&aside),
+        _ => remove_folder(&leaf),
     }
 }
 
@@ -108,10 +108,10 @@ pub fn remove_parent(hierarchies: &Hierarchies, name: &str) -> Result<(), WallEr
     }
 }
 
-/// Whether this process stands aside of `own`.
+/// Whether this process is in the leaf below `own`.
 fn is_aside(own: &Path) -> bool {
     let pid = std::process::id().to_string();
-    fs::read_to_string(own.join(ASIDE).join("cgroup.procs"))
+    fs::read_to_string(own.join(SERVE_LEAF).join("cgroup.procs"))
         .is_ok_and(|pids| pids.lines().any(|line| line == pid))
 }
 

@@ -161,7 +161,7 @@ impl Session {
         self.v2.as_ref().map(|folder| folder.join("inside/own"))
     }
 
-    /// The way out of the root of its cgroup namespace into the guest's leaf, for PID 1, which writes 0
+    /// The file by which PID 1 moves from the root of its cgroup namespace to the guest's leaf: it writes 0
     /// to it. It has to be born in that root and go from there: where namespaces are boundaries of
     /// delegation (the mount option `nsdelegate`, set by systemd) a process is never moved to a group
     /// that its namespace does not show, so the namespace of a guest made in the leaf would know no

@@ -108,7 +108,7 @@ proptest! {
         let (mut bytes, _) = packed(b"a zip");
         let at = at.index(bytes.len());
         bytes[at] ^= with;
-        // Lengths may be written in more ways than one, and fields nobody knows do not count.
+        // Lengths may be written in more ways than one, and unknown fields do not count.
         if let Ok(crx) = read(&bytes[..]) {
             prop_assert!(at >= 12 && at < usize::try_from(crx.zip_at).unwrap());
         }

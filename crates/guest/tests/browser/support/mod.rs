@@ -117,7 +117,7 @@ impl Guest {
             leaves: cgroup
                 .as_ref()
                 .map(|path| Leaves::new(std::fs::File::open(path).unwrap().into())),
-            awake: browserd_guest_session::awake::Awake::default(),
+            wake_locks: browserd_guest_session::wake_lock::WakeLocks::default(),
             disk: browserd_guest_session::disk::Disk::unlimited(),
             descriptor_limit: raise_descriptor_limit(),
         });
@@ -149,11 +149,11 @@ impl Guest {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Serves the door and answers where it is.
-    pub(crate) fn door(&self) -> PathBuf {
-        let path = self.dir.path().join("door.sock");
+    /// Serves the descriptor-passing socket and answers where it is.
+    pub(crate) fn handoff_socket(&self) -> PathBuf {
+        let path = self.dir.path().join("fd.sock");
         let listener = UnixListener::bind(&path).unwrap();
-        tokio::spawn(browserd_guest::door::serve(
+        tokio::spawn(browserd_guest::handoff::serve(
             listener,
             self.browser.clone(),
             Offers::default(),
@@ -215,16 +215,19 @@ pub(crate) async fn go(cdp: &Cdp, url: &str) {
     cdp.detach(&session).await.unwrap();
 }
 
-/// Asks a door; answers with the reply and the socket.
-pub(crate) async fn ask_door(path: PathBuf, byte: u8) -> (HandoffReply, Option<TcpStream>) {
+/// Asks a descriptor-passing socket; answers with the reply and the socket.
+pub(crate) async fn request_descriptor(
+    path: PathBuf,
+    byte: u8,
+) -> (HandoffReply, Option<TcpStream>) {
     let ask = move || {
-        let mut door = UnixStream::connect(path).unwrap();
-        door.write_all(&[byte]).unwrap();
+        let mut stream = UnixStream::connect(path).unwrap();
+        stream.write_all(&[byte]).unwrap();
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut line = vec![0; 4096];
         let received = rustix::net::recvmsg(
-            &door,
+            &stream,
             &mut [IoSliceMut::new(&mut line)],
             &mut ancillary,
             RecvFlags::CMSG_CLOEXEC,

@@ -346,7 +346,7 @@ pub(crate) fn guest_main() {
             },
             shim: Some(std::io::stdin().as_fd().try_clone_to_owned().unwrap().into()),
             http,
-            door: None,
+            handoff: None,
             retention,
             cgroup: cgroup.map(|path| std::fs::File::open(path).unwrap().into()),
         }

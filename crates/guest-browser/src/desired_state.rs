@@ -8,7 +8,7 @@ use browserd_api::browser::{SessionConfig, Viewport};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
-use super::Forced;
+use super::PolicyExtension;
 use super::randr;
 
 /// Most extensions kept; loading more works, but a restart would take too long.
@@ -17,7 +17,7 @@ const EXTENSIONS: usize = 200;
 const COMPLAINTS: usize = 16;
 
 /// What holds now.
-pub struct Standing {
+pub struct DesiredState {
     viewport: Mutex<Viewport>,
     /// Told when screen and windows have another size.
     resized: watch::Sender<()>,
@@ -25,14 +25,14 @@ pub struct Standing {
     /// Largest size of the screen.
     screen: (u32, u32),
     extensions: Mutex<Vec<PathBuf>>,
-    forced: Mutex<Vec<Forced>>,
+    policy_extensions: Mutex<Vec<PolicyExtension>>,
     /// What Chromium says of extensions it does not take, in its words.
     complaints: broadcast::Sender<String>,
     /// The pointer is not to be seen.
     pointer_hidden: AtomicBool,
 }
 
-impl Standing {
+impl DesiredState {
     pub(super) fn new(config: &SessionConfig) -> Self {
         Self {
             viewport: Mutex::new(config.viewport),
@@ -40,7 +40,7 @@ impl Standing {
             kiosk: AtomicBool::new(config.kiosk_mode),
             screen: randr::largest(config.viewport),
             extensions: Mutex::default(),
-            forced: Mutex::default(),
+            policy_extensions: Mutex::default(),
             complaints: broadcast::Sender::new(COMPLAINTS),
             pointer_hidden: AtomicBool::new(false),
         }
@@ -103,23 +103,23 @@ impl Standing {
     }
 
     /// The extensions that are there by policy.
-    pub fn forced(&self) -> Vec<Forced> {
-        self.forced.lock().clone()
+    pub fn policy_extensions(&self) -> Vec<PolicyExtension> {
+        self.policy_extensions.lock().clone()
     }
 
     /// Adds some; false, and nothing is added, when that would be too many.
-    pub(super) fn keep_forced(&self, more: &[Forced]) -> bool {
-        let mut forced = self.forced.lock();
-        if forced.len() + more.len() > EXTENSIONS {
+    pub(super) fn keep_policy_extensions(&self, more: &[PolicyExtension]) -> bool {
+        let mut kept = self.policy_extensions.lock();
+        if kept.len() + more.len() > EXTENSIONS {
             return false;
         }
-        forced.extend_from_slice(more);
+        kept.extend_from_slice(more);
         true
     }
 
     /// Takes them away again.
-    pub(super) fn forget_forced(&self, gone: &[Forced]) {
-        self.forced.lock().retain(|kept| !gone.contains(kept));
+    pub(super) fn forget_policy_extensions(&self, gone: &[PolicyExtension]) {
+        self.policy_extensions.lock().retain(|kept| !gone.contains(kept));
     }
 
     /// Where complaints about extensions go, and come from.

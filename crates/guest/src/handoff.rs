@@ -2,7 +2,7 @@
 //! namespace, so that `serve` talks to Chromium directly, and files on offer, which it reads itself.
 //!
 //! ```text
-//!  serve ── connect, one Door byte ──▶ guest
+//!  serve ── connect, one HandoffRequest byte ──▶ guest
 //!                                      │ Cdp: connect 127.0.0.1:port (waits while Chromium restarts)
 //!                                      │ File: the ticket's file, once
 //!  serve ◀── HandoffReply line + fd ── guest, which keeps nothing
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use browserd_guest_browser::Browser;
 use browserd_guest_fs::Offers;
-use browserd_protocol::{Door, HandoffReply};
+use browserd_protocol::{HandoffReply, HandoffRequest};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
@@ -29,7 +29,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// How long the listener rests after the kernel refused to accept (no descriptors left).
 const REST: Duration = Duration::from_millis(50);
 
-/// Serves `door.sock` for as long as the guest lives.
+/// Serves `fd.sock` for as long as the guest lives.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub async fn serve(listener: StdListener, browser: Browser, offers: Offers) -> i
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "the door cannot accept");
+                tracing::warn!(%error, "the descriptor-passing socket cannot accept a connection and tries again");
                 tokio::time::sleep(REST).await;
                 continue;
             }
@@ -60,17 +60,17 @@ pub async fn serve(listener: StdListener, browser: Browser, offers: Offers) -> i
 
 async fn answer(mut caller: UnixStream, browser: &Browser, offers: &Offers) -> io::Result<()> {
     let asked = tokio::time::timeout(ASK_WITHIN, caller.read_u8()).await??;
-    let found = if asked == Door::Cdp as u8 {
+    let found = if asked == HandoffRequest::Cdp as u8 {
         tokio::select! {
             connected = connection(browser) => connected,
-            // Nobody waits any more.
+            // The caller is gone.
             _ = caller.read_u8() => return Ok(()),
         }
-    } else if asked == Door::File as u8 {
+    } else if asked == HandoffRequest::File as u8 {
         let ticket = tokio::time::timeout(ASK_WITHIN, caller.read_u64()).await??;
         file(offers, ticket)
     } else {
-        Err(format!("no door is called {asked:#04x}"))
+        Err(format!("no descriptor is requested by {asked:#04x}"))
     };
     match found {
         Ok((reply, fd)) => send(&caller, &reply, Some(&fd)).await,

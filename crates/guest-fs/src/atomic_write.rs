@@ -16,7 +16,7 @@ use super::place::{self, Place};
 /// How names of files that are not there yet begin. Watches do not show them.
 pub(crate) const PREFIX: &str = ".browserd-part-";
 
-/// Permissions of files nobody named permissions for.
+/// Default permissions of files.
 pub(crate) const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 
 /// A fresh name.
@@ -25,28 +25,29 @@ pub(crate) fn name() -> OsString {
 }
 
 /// Whether `name` is one of [`name`].
-pub(crate) fn is_draft(name: &OsStr) -> bool {
+pub(crate) fn is_pending(name: &OsStr) -> bool {
     name.as_bytes().starts_with(PREFIX.as_bytes())
 }
 
-/// A file with a name of its own in a folder; gone when dropped unless [put](Draft::put).
+/// A file that is being written under a temporary name in a folder; deleted when dropped unless
+/// [put](AtomicWrite::put).
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct AtomicWrite {
     dir: OwnedFd,
     /// Empty once it has another name.
     name: OsString,
 }
 
-impl Draft {
-    /// Makes a draft in `dir`, open for writing.
+impl AtomicWrite {
+    /// Begins one in `dir`, open for writing.
     pub(crate) fn new(dir: impl AsFd, owner: Owner) -> rustix::io::Result<(Self, File)> {
         let dir = place::open(dir, OsStr::new("."), OFlags::PATH | OFlags::DIRECTORY)?;
         let name = name();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(&dir, name.as_os_str(), flags, Mode::from_raw_mode(0o600))?;
-        let draft = Self { dir, name };
+        let write = Self { dir, name };
         owner.take(&file)?;
-        Ok((draft, file.into()))
+        Ok((write, file.into()))
     }
 
     /// Gives it the place's name, in one step, with these permissions. What had the name before is
@@ -80,9 +81,9 @@ impl Draft {
         fchmod(file, mode.unwrap_or(kept))?;
         let (from, to) = (self.name.as_os_str(), place.name.as_os_str());
         if undoable && before.is_some() {
-            // What was there keeps the draft's name, until the caller is sure.
+            // What was there keeps the temporary name, until the caller is sure.
             match renameat_with(&self.dir, from, &place.dir, to, RenameFlags::EXCHANGE) {
-                Ok(()) => return Ok(Put { draft: self, to: duplicate(place)?, exchanged: true }),
+                Ok(()) => return Ok(Put { write: self, to: duplicate(place)?, exchanged: true }),
                 // Gone meanwhile, or a file system that cannot.
                 Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS) => {}
                 Err(errno) => return Err(errno),
@@ -90,7 +91,7 @@ impl Draft {
         }
         rustix::fs::renameat(&self.dir, from, &place.dir, to)?;
         self.name.clear();
-        Ok(Put { draft: self, to: duplicate(place)?, exchanged: false })
+        Ok(Put { write: self, to: duplicate(place)?, exchanged: false })
     }
 
     /// Moves it to another folder under its name; `EXDEV` where that takes copying.
@@ -107,7 +108,7 @@ fn duplicate(place: &Place) -> rustix::io::Result<Place> {
     Ok(Place { dir, name: place.name.clone() })
 }
 
-impl Drop for Draft {
+impl Drop for AtomicWrite {
     fn drop(&mut self) {
         if !self.name.is_empty() {
             let _ = unlinkat(&self.dir, self.name.as_os_str(), AtFlags::empty());
@@ -115,12 +116,12 @@ impl Drop for Draft {
     }
 }
 
-/// A draft in its place. Dropping this keeps it.
+/// A file in its place. Dropping this keeps it.
 #[derive(Debug)]
 pub(crate) struct Put {
-    draft: Draft,
+    write: AtomicWrite,
     to: Place,
-    /// The draft's name has what was there before.
+    /// The temporary name has what was there before.
     exchanged: bool,
 }
 
@@ -130,8 +131,8 @@ impl Put {
         let to = self.to.name.as_os_str();
         // The way there was open a moment ago; if it is not any more, somebody else has changed it.
         if self.exchanged {
-            let name = self.draft.name.as_os_str();
-            let _ = renameat_with(&self.draft.dir, name, &self.to.dir, to, RenameFlags::EXCHANGE);
+            let name = self.write.name.as_os_str();
+            let _ = renameat_with(&self.write.dir, name, &self.to.dir, to, RenameFlags::EXCHANGE);
         } else {
             let _ = unlinkat(&self.to.dir, to, AtFlags::empty());
         }

@@ -9,9 +9,9 @@ use browserd_guest_session::Session;
 use uuid::Uuid;
 
 /// The folder. Removed when dropped, with all that is in it.
-pub struct Aside(PathBuf);
+pub struct StagingDir(PathBuf);
 
-impl Aside {
+impl StagingDir {
     /// Makes one for `what`, on the session's disk.
     pub fn new(session: &Session, what: &str) -> io::Result<Self> {
         Self::at(session.places.state.join(format!("{what}-{}", Uuid::new_v4())))
@@ -30,12 +30,16 @@ impl Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for StagingDir {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.0);
         let remove = move || {
             if let Err(error) = fs::remove_dir_all(&path) {
-                tracing::warn!(%error, "a folder of an upload is still there");
+                tracing::warn!(
+                    %error,
+                    path = %path.display(),
+                    "a staging directory could not be removed; it goes with the session"
+                );
             }
         };
         // No runtime: the guest is ending, and the session's files with it.

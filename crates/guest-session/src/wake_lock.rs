@@ -1,23 +1,23 @@
-//! Who inside wants the session to stay awake while no client uses it.
+//! Wake locks: while a process inside holds one, the session is not suspended though no client uses it.
 
 use browserd_protocol::GuestReport;
 use tokio::sync::watch;
 
 use crate::shim::ShimLine;
 
-/// Counts them. Cheap to clone.
+/// Counts the locks that are held. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Awake(std::sync::Arc<watch::Sender<usize>>);
+pub struct WakeLocks(std::sync::Arc<watch::Sender<usize>>);
 
-impl Awake {
-    /// The session does not stand by until what this answers is dropped.
+impl WakeLocks {
+    /// The session is not suspended until what this answers is dropped.
     #[must_use]
-    pub fn hold(&self) -> Hold {
+    pub fn acquire(&self) -> WakeLock {
         self.0.send_modify(|count| *count += 1);
-        Hold(self.clone())
+        WakeLock(self.clone())
     }
 
-    /// Tells the shim whenever the first comes or the last goes.
+    /// Tells the shim whenever the first lock is taken or the last one dropped.
     pub async fn report(self, shim: ShimLine) {
         let mut count = self.0.subscribe();
         let mut told = false;
@@ -28,11 +28,11 @@ impl Awake {
     }
 }
 
-/// Held by whoever wants the session awake.
+/// Keeps the session from being suspended until it is dropped.
 #[derive(Debug)]
-pub struct Hold(Awake);
+pub struct WakeLock(WakeLocks);
 
-impl Drop for Hold {
+impl Drop for WakeLock {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
     }
@@ -50,9 +50,9 @@ mod tests {
         let (shim, _commands) = ShimLine::new(theirs).unwrap();
         ours.set_nonblocking(true).unwrap();
         let mut lines = BufReader::new(tokio::net::UnixStream::from_std(ours).unwrap()).lines();
-        let awake = Awake::default();
-        tokio::spawn(awake.clone().report(shim));
-        let (first, second) = (awake.hold(), awake.hold());
+        let locks = WakeLocks::default();
+        tokio::spawn(locks.clone().report(shim));
+        let (first, second) = (locks.acquire(), locks.acquire());
         let mut told = async || lines.next_line().await.unwrap().unwrap();
         let report = |wanted| serde_json::to_string(&GuestReport::StayAwake { wanted }).unwrap();
         assert_eq!(told().await, report(true));

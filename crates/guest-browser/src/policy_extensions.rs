@@ -26,7 +26,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::evaluate::evaluate;
-use super::{Browser, NoBrowser, POLICY_PAGE, Standing};
+use super::{Browser, DesiredState, NoBrowser, POLICY_PAGE};
 
 /// How long an installation may take. The first policies read after a start take a second or two.
 const INSTALLED_WITHIN: Duration = Duration::from_secs(30);
@@ -46,7 +46,7 @@ const FORGIVEN_WITHIN: Duration = Duration::from_secs(2);
 const COMPLAINT: usize = 400;
 /// The page that knows extensions.
 const EXTENSIONS_PAGE: &str = "chrome://extensions/";
-const LOOK: &str = include_str!("forced.js");
+const LOOK: &str = include_str!("policy_extensions.js");
 /// Has policies read; false while the page is loading. Kept away, it is of no use, and Chromium looks
 /// at the file by itself.
 const RELOAD: &str = "(() => {
@@ -58,7 +58,7 @@ const RELOAD: &str = "(() => {
 
 /// An extension that is there by policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forced {
+pub struct PolicyExtension {
     /// Its id.
     pub id: String,
     /// Where its update manifest is.
@@ -67,7 +67,7 @@ pub struct Forced {
 
 /// Why extensions are not there.
 #[derive(Debug, thiserror::Error)]
-pub enum ForceError {
+pub enum PolicyInstallError {
     /// The session has as many as it may.
     #[error("a session may have no more of them")]
     TooMany,
@@ -116,17 +116,17 @@ enum Wanted {
 }
 
 /// Writes the policy for them, or takes it away when there are none.
-pub(super) fn plant(etc: &Path, forced: &[Forced]) -> io::Result<()> {
+pub(super) fn plant(etc: &Path, extensions: &[PolicyExtension]) -> io::Result<()> {
     let folder = etc.join(policy::MANAGED_BELOW_ETC);
     let path = folder.join(policy::EXTENSIONS_FILE);
-    if forced.is_empty() {
+    if extensions.is_empty() {
         return match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
     }
     fs::create_dir_all(&folder)?;
-    let pairs = forced.iter().map(|forced| (forced.id.as_str(), forced.update_url.as_str()));
+    let pairs = extensions.iter().map(|one| (one.id.as_str(), one.update_url.as_str()));
     replace(&path, &policy::extensions(pairs))
 }
 
@@ -148,34 +148,41 @@ pub(super) fn complaint(line: &[u8]) -> Option<String> {
 impl Browser {
     /// Has Chromium install extensions by policy, and keep them. Answers once they are enabled; after
     /// an error none of them is there. For one caller at a time.
-    pub async fn force(&self, more: &[Forced]) -> Result<(), ForceError> {
-        let mut complaints = self.standing.complaints().subscribe();
-        if !self.standing.keep_forced(more) {
-            return Err(ForceError::TooMany);
+    pub async fn install_by_policy(
+        &self,
+        more: &[PolicyExtension],
+    ) -> Result<(), PolicyInstallError> {
+        let mut complaints = self.desired_state.complaints().subscribe();
+        if !self.desired_state.keep_policy_extensions(more) {
+            return Err(PolicyInstallError::TooMany);
         }
         let outcome = self.follow(more, Wanted::Awake, Some(&mut complaints)).await;
         if outcome.is_err() {
-            self.unforce(more).await;
+            self.remove_policy_extensions(more).await;
         }
         outcome
     }
 
     /// Takes extensions by policy away. Should Chromium not follow, it does when it starts again.
-    pub async fn unforce(&self, gone: &[Forced]) {
-        self.standing.forget_forced(gone);
+    pub async fn remove_policy_extensions(&self, gone: &[PolicyExtension]) {
+        self.desired_state.forget_policy_extensions(gone);
         if let Err(error) = self.follow(gone, Wanted::Gone, None).await {
-            tracing::warn!(%error, "extensions by policy were not taken back");
+            tracing::warn!(
+                %error,
+                "policy-installed extensions were not removed yet; Chromium drops them at its next start"
+            );
         }
     }
 
     async fn follow(
         &self,
-        whose: &[Forced],
+        whose: &[PolicyExtension],
         wanted: Wanted,
         complaints: Option<&mut broadcast::Receiver<String>>,
-    ) -> Result<(), ForceError> {
-        let (etc, forced) = (self.session.places.etc.clone(), self.standing.forced());
-        let planted = tokio::task::spawn_blocking(move || plant(&etc, &forced)).await;
+    ) -> Result<(), PolicyInstallError> {
+        let (etc, extensions) =
+            (self.session.places.etc.clone(), self.desired_state.policy_extensions());
+        let planted = tokio::task::spawn_blocking(move || plant(&etc, &extensions)).await;
         planted.map_err(io::Error::other)??;
         let running = self.running().await?;
         settle(&running.cdp, whose, wanted, complaints).await
@@ -183,21 +190,24 @@ impl Browser {
 }
 
 /// Waits until a Chromium that has just started has what the one before had.
-pub(super) async fn restored(cdp: &Cdp, standing: &Arc<Standing>) -> Result<(), ForceError> {
-    let forced = standing.forced();
-    if forced.is_empty() {
+pub(super) async fn restored(
+    cdp: &Cdp,
+    desired_state: &Arc<DesiredState>,
+) -> Result<(), PolicyInstallError> {
+    let extensions = desired_state.policy_extensions();
+    if extensions.is_empty() {
         return Ok(());
     }
-    settle(cdp, &forced, Wanted::Here, None).await
+    settle(cdp, &extensions, Wanted::Here, None).await
 }
 
 /// Waits until extensions are where they are wanted.
 async fn settle(
     cdp: &Cdp,
-    whose: &[Forced],
+    whose: &[PolicyExtension],
     wanted: Wanted,
     complaints: Option<&mut broadcast::Receiver<String>>,
-) -> Result<(), ForceError> {
+) -> Result<(), PolicyInstallError> {
     let within = if wanted == Wanted::Awake { INSTALLED_WITHIN } else { SETTLED_WITHIN };
     let extensions = cdp.open_hidden_page(EXTENSIONS_PAGE).await?;
     let policies = match cdp.open_hidden_page(POLICY_PAGE).await {
@@ -215,7 +225,7 @@ async fn settle(
     // With the browser they go too.
     let _ = cdp.close_page(&extensions).await;
     let _ = cdp.close_page(&policies).await;
-    settled.unwrap_or(Err(ForceError::NotFollowed(within)))
+    settled.unwrap_or(Err(PolicyInstallError::NotFollowed(within)))
 }
 
 /// The two pages.
@@ -232,11 +242,11 @@ impl<'a> Pages<'a> {
         cdp: &'a Cdp,
         extensions: &str,
         policies: &str,
-        whose: &[Forced],
+        whose: &[PolicyExtension],
         wanted: Wanted,
     ) -> Result<Self, CdpError> {
         // Any JSON is JavaScript.
-        let ids = json!(whose.iter().map(|forced| &forced.id).collect::<Vec<_>>());
+        let ids = json!(whose.iter().map(|one| &one.id).collect::<Vec<_>>());
         let (here, patience) = (wanted != Wanted::Gone, PATIENCE.as_millis());
         let look = format!("{LOOK}({ids}, {here}, {patience})");
         let (extensions, policies) = (cdp.attach(extensions).await?, cdp.attach(policies).await?);
@@ -260,7 +270,7 @@ impl<'a> Pages<'a> {
         &self,
         wanted: Wanted,
         mut complaints: Option<&mut broadcast::Receiver<String>>,
-    ) -> Result<(), ForceError> {
+    ) -> Result<(), PolicyInstallError> {
         let (mut pause, longest) = PAUSES;
         let mut reloaded: Option<Instant> = None;
         let (mut here_since, mut complained) = (None, None);
@@ -277,7 +287,7 @@ impl<'a> Pages<'a> {
                 continue;
             };
             if seen.blocked {
-                return Err(ForceError::KeptAway);
+                return Err(PolicyInstallError::KeptAway);
             }
             if seen.done {
                 let since: Instant = *here_since.get_or_insert_with(Instant::now);
@@ -289,7 +299,7 @@ impl<'a> Pages<'a> {
             complained = complained.or(heard.map(|words| (Instant::now(), words)));
             match complained {
                 Some((at, words)) if !seen.done && at.elapsed() >= FORGIVEN_WITHIN => {
-                    return Err(ForceError::Refused(words));
+                    return Err(PolicyInstallError::Refused(words));
                 }
                 other => complained = other,
             }
@@ -306,9 +316,9 @@ mod tests {
         let etc = tempfile::tempdir().unwrap();
         let path = etc.path().join(policy::MANAGED_BELOW_ETC).join(policy::EXTENSIONS_FILE);
         plant(etc.path(), &[]).unwrap();
-        let forced = Forced { id: "a".repeat(32), update_url: "http://127.0.0.1:1/x".into() };
-        plant(etc.path(), std::slice::from_ref(&forced)).unwrap();
-        assert!(fs::read_to_string(&path).unwrap().contains(&forced.update_url));
+        let one = PolicyExtension { id: "a".repeat(32), update_url: "http://127.0.0.1:1/x".into() };
+        plant(etc.path(), std::slice::from_ref(&one)).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains(&one.update_url));
         plant(etc.path(), &[]).unwrap();
         assert!(!path.exists());
     }

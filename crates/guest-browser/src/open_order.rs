@@ -13,9 +13,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// Ids of the pages there are, the oldest first. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Ages(Arc<Mutex<Vec<String>>>);
+pub struct OpenOrder(Arc<Mutex<Vec<String>>>);
 
-impl Ages {
+impl OpenOrder {
     /// Follows the pages of a browser that has just started until it is gone, in a task of its own.
     pub(super) async fn follow(&self, cdp: &Cdp) -> Result<(), CdpError> {
         self.0.lock().clear();
@@ -23,11 +23,11 @@ impl Ages {
         let session = cdp.attach_browser().await?;
         let params = json!({ "discover": true });
         cdp.call_raw(Some(&session), "Target.setDiscoverTargets", params).await?;
-        let ages = self.clone();
+        let open_order = self.clone();
         tokio::spawn(async move {
             loop {
                 match events.recv().await {
-                    Ok(event) => ages.heed(&session, &event),
+                    Ok(event) => open_order.heed(&session, &event),
                     // What was missed is newer than all that is known, or gone.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
