@@ -101,7 +101,7 @@ def forbidden_site() -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def server(site: Site) -> Iterator[Server]:
     """The server under test, one a worker. When the run is over, nothing of it may be left."""
-    with serving(private_hosts=[site.authority]) as server:
+    with serving(private_hosts=[site.authority], extra_env={"BROWSERD_POOL": "headless=1,headful=1"}) as server:
         yield server
 
 

@@ -138,8 +138,19 @@ class Page:
 
 
 def new_page(browser: Cdp, url: str = "about:blank") -> Page:
-    """Opens a tab."""
-    return Page(browser, browser.call("Target.createTarget", url=url)["targetId"])
+    """Opens a tab and waits until its page is there: Chromium answers when it begins to load it, and what is
+    evaluated before is lost with the empty page."""
+    page = Page(browser, browser.call("Target.createTarget", url=url)["targetId"])
+
+    def loaded() -> bool:
+        # the empty page goes away while it is asked
+        with contextlib.suppress(CdpError):
+            return bool(page.evaluate("location.href !== 'about:blank' && document.readyState === 'complete'"))
+        return False
+
+    if url != "about:blank":
+        eventually(loaded, f"the tab shows {url}")
+    return page
 
 
 def first_page(browser: Cdp) -> Page:

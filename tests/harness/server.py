@@ -84,6 +84,8 @@ class Server:
             "BROWSERD_LISTEN": "127.0.0.1:0",
             "BROWSERD_STATE_DIR": str(self.state_dir),
             "BROWSERD_ALLOWED_PRIVATE_HOSTS": ",".join(private_hosts or []),
+            # nothing is started for nobody, unless a test asks for it
+            "BROWSERD_POOL": "off",
             # what the suites hold at once, whatever memory this machine has
             "BROWSERD_MAX_SESSIONS": "32",
             # never to be seen inside a session
