@@ -321,7 +321,7 @@ mod tests {
     fn a_guest_that_hangs_up_and_stays_is_ended() {
         let (reason, detail) = end_of(|line, _| drop(line));
         assert_eq!(reason, EndReason::Crashed);
-        assert!(detail.contains("hung up"), "{detail}");
+        assert!(detail.contains("closed its connection"), "{detail}");
     }
 
     #[test]
