@@ -103,7 +103,9 @@ class Server:
             self.base_url = f"http://127.0.0.1:{self.port}"
             eventually(self._healthy, "the server answers /health", 30)
         except BaseException:
-            self.process.kill()
+            # in order, because it may have sessions by now
+            self.stop()
+            self.log_path.unlink()
             raise
         self.key = key or (self.state_dir / "api-key").read_text().strip()
 
