@@ -73,8 +73,8 @@ pub struct ReplResponse {
     pub repl_terminated: bool,
 }
 
-/// A fresh id of a runtime, a cuid2.
+/// A fresh id of a runtime, of the form of a cuid2.
 #[must_use]
 pub fn new_repl_id() -> String {
-    cuid2::create_id()
+    crate::ids::new_cuid2()
 }

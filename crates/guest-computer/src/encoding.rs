@@ -3,10 +3,10 @@
 use std::io;
 
 use browserd_api::computer::ScreenshotFormat;
-use image::ExtendedColorType;
-use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
-use image::imageops::thumbnail;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use resize::Pixel;
+use resize::Type;
+use resize::px::RGB;
 
 use super::x11::Picture;
 
@@ -31,29 +31,46 @@ impl Encoding {
 
 /// Encodes a picture; takes milliseconds of a core, so not for the runtime's thread.
 pub(super) fn encode(picture: &Picture, encoding: Encoding) -> io::Result<Vec<u8>> {
-    let (mut width, mut height) = (size(picture.width)?, size(picture.height)?);
+    let (mut width, mut height) = (picture.width, picture.height);
     let mut rgb = to_rgb(&picture.pixels);
     if encoding.scale < 1.0 {
-        let share = |side: u32| ((f64::from(side) * encoding.scale).round() as u32).max(1);
-        let whole = RgbImage::from_raw(width, height, rgb)
-            .ok_or_else(|| io::Error::other("a picture with too few pixels"))?;
-        (width, height) = (share(width), share(height));
-        rgb = thumbnail(&whole, width, height).into_raw();
+        let share = |side: usize| ((side as f64 * encoding.scale).round() as usize).max(1);
+        let to = (share(width), share(height));
+        rgb = scaled(&rgb, (width, height), to)?;
+        (width, height) = to;
     }
+    let (width, height) = (side(width)?, side(height)?);
     match encoding.format {
         ScreenshotFormat::Png => png(&rgb, width, height),
-        ScreenshotFormat::Jpeg => {
-            let mut out = Vec::with_capacity(rgb.len() / 8);
-            JpegEncoder::new_with_quality(&mut out, encoding.quality)
-                .encode(&rgb, width, height, ExtendedColorType::Rgb8)
-                .map_err(io::Error::other)?;
-            Ok(out)
-        }
+        ScreenshotFormat::Jpeg => jpeg(&rgb, width, height, encoding.quality),
     }
 }
 
-fn size(side: usize) -> io::Result<u32> {
-    u32::try_from(side).map_err(io::Error::other)
+fn scaled(
+    rgb: &[u8],
+    (width, height): (usize, usize),
+    (to_width, to_height): (usize, usize),
+) -> io::Result<Vec<u8>> {
+    let whole: Vec<RGB<u8>> = rgb.chunks_exact(3).map(|p| RGB::new(p[0], p[1], p[2])).collect();
+    let mut out = vec![RGB::default(); to_width * to_height];
+    resize::new(width, height, to_width, to_height, Pixel::RGB8, Type::Triangle)
+        .and_then(|mut resizer| resizer.resize(&whole, &mut out))
+        .map_err(io::Error::other)?;
+    Ok(out.into_iter().flat_map(|p| [p.r, p.g, p.b]).collect())
+}
+
+/// No screen has a side of more than 16 bits (X11), and no JPEG.
+fn side(side: usize) -> io::Result<u16> {
+    u16::try_from(side).map_err(io::Error::other)
+}
+
+fn jpeg(rgb: &[u8], width: u16, height: u16, quality: u8) -> io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(rgb.len() / 8);
+    let mut encoder = Encoder::new(&mut out, quality);
+    // Text stays legible: colours as fine as brightness.
+    encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    encoder.encode(rgb, width, height, ColorType::Rgb).map_err(io::Error::other)?;
+    Ok(out)
 }
 
 fn to_rgb(pixels: &[u8]) -> Vec<u8> {
@@ -64,9 +81,9 @@ fn to_rgb(pixels: &[u8]) -> Vec<u8> {
     rgb
 }
 
-fn png(rgb: &[u8], width: u32, height: u32) -> io::Result<Vec<u8>> {
+fn png(rgb: &[u8], width: u16, height: u16) -> io::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(rgb.len() / 8);
-    let mut encoder = png::Encoder::new(&mut out, width, height);
+    let mut encoder = png::Encoder::new(&mut out, width.into(), height.into());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
@@ -98,6 +115,29 @@ mod tests {
         let info = reader.next_frame(&mut pixels).unwrap();
         assert_eq!((info.width, info.height), (4, 2));
         assert_eq!(&pixels[..12], [0, 0, 255, 0, 255, 0, 255, 0, 0, 0, 0, 0]);
+    }
+
+    fn decoded(jpeg: &[u8]) -> (usize, usize, Vec<u8>) {
+        let mut decoder = zune_jpeg::JpegDecoder::new(zune_core::bytestream::ZCursor::new(jpeg));
+        let pixels = decoder.decode().unwrap();
+        let (width, height) = decoder.dimensions().unwrap();
+        (width, height, pixels)
+    }
+
+    #[test]
+    fn a_jpeg_has_about_the_same_colours_also_when_scaled() {
+        let row = [[255, 0, 0, 0].repeat(64), [0, 255, 0, 0].repeat(64)].concat();
+        let picture = Picture { width: 128, height: 16, pixels: row.repeat(16) };
+        for (scale, size) in [(1.0, (128, 16)), (0.5, (64, 8))] {
+            let bytes = encode(&picture, encoding(ScreenshotFormat::Jpeg, scale)).unwrap();
+            let (width, height, pixels) = decoded(&bytes);
+            assert_eq!((width, height), size);
+            let at = |x: usize| &pixels[x * 3..x * 3 + 3];
+            for (x, wanted) in [(2, [0, 0, 255]), (width - 3, [0, 255, 0])] {
+                let near = at(x).iter().zip(wanted).all(|(is, wanted)| is.abs_diff(wanted) < 16);
+                assert!(near, "{:?} at {x} of {width}, and not {wanted:?}", at(x));
+            }
+        }
     }
 
     #[test]

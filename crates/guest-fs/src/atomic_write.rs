@@ -21,7 +21,7 @@ pub(crate) const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 
 /// A fresh name.
 pub(crate) fn name() -> OsString {
-    format!("{PREFIX}{}", cuid2::create_id()).into()
+    format!("{PREFIX}{}", browserd_api::ids::new_cuid2()).into()
 }
 
 /// Whether `name` is one of [`name`].

@@ -62,7 +62,7 @@ impl Watches {
 
     fn add(&self, watch: Watch) -> Result<String> {
         self.check_room()?;
-        let id = cuid2::create_id();
+        let id = browserd_api::ids::new_cuid2();
         self.0.lock().insert(id.clone(), watch);
         Ok(id)
     }
