@@ -21,6 +21,13 @@ def _read(path: pathlib.Path) -> str:
         return ""
 
 
+def _link(path: pathlib.Path) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
 def pids() -> Iterator[int]:
     for entry in PROC.iterdir():
         if entry.name.isdigit():
@@ -40,15 +47,16 @@ def processes(marks: Iterable[str], ignore: Iterable[int] = ()) -> dict[int, str
     marks = list(marks)
     ignored = {os.getpid(), *ignore}
     ours: dict[int, str] = {}
+    # By mount namespace and root: most processes share them, and reading a table costs more than all the rest.
+    tables: dict[tuple[str, str], str] = {}
     for pid in pids():
         if pid in ignored:
             continue
         folder = PROC / str(pid)
-        try:
-            cwd = os.readlink(folder / "cwd")
-        except OSError:
-            cwd = ""
-        text = "\n".join((_read(folder / "cmdline"), _read(folder / "cgroup"), _read(folder / "mountinfo"), cwd))
+        seen = (_link(folder / "ns/mnt"), _link(folder / "root"))
+        if "" in seen or seen not in tables:
+            tables[seen] = _read(folder / "mountinfo")
+        text = "\n".join((_read(folder / "cmdline"), _read(folder / "cgroup"), tables[seen], _link(folder / "cwd")))
         if any(mark in text for mark in marks):
             ours[pid] = command(pid)
     return ours
