@@ -155,7 +155,6 @@ async fn serve(
         headless_shell: settings.headless_engine == HeadlessEngine::Shell,
         recordings: Some(Recordings {
             blobs,
-            state_dir: state.path().to_owned(),
             limit_bytes: settings.replay_limit,
             retention: settings.retention,
         }),

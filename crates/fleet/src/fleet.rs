@@ -1,13 +1,15 @@
 //! The fleet: all sessions of this server.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_api::{ProjectId, ProxyId, SessionId, Timestamp};
+use browserd_api::{ProjectId, ProxyId, ReplayId, SessionId, Timestamp};
 use browserd_store::{Rows, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -323,6 +325,26 @@ impl Fleet {
         let Some(actor) = self.directory.actor(id) else { return false };
         let (done, over) = oneshot::channel();
         actor.send(Command::End { reason, done }).await.is_ok() && over.await.is_ok()
+    }
+
+    /// The open file of a recording that was still inside a session when it ended; none: there is no
+    /// such file. It stays until [`Self::drop_rescued`].
+    pub async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<File>> {
+        self.runtime.open_rescued(session, replay).await
+    }
+
+    /// Removes the file of [`Self::open_rescued`]; one that is not there is no error.
+    pub async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()> {
+        self.runtime.drop_rescued(session, replay).await
+    }
+
+    /// Removes those files of all sessions that clients cannot use any more.
+    pub async fn drop_all_rescued(&self) -> io::Result<()> {
+        self.runtime.drop_rescued_except(&self.active()).await
     }
 
     /// The rows.

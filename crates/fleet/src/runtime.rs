@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_api::{ReplayId, SessionId};
 use browserd_protocol::Route;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,20 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Clears away what an earlier server left behind; answers with the sessions it found.
     async fn reconcile(&self) -> io::Result<Vec<SessionId>>;
+
+    /// The open file of a recording that was still inside a session when it ended; none: there is no
+    /// such file. Nobody writes to it any more. It can be opened again until it is dropped.
+    async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<File>>;
+
+    /// Removes the file of [`Self::open_rescued`]; one that is not there is no error.
+    async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()>;
+
+    /// Removes those files of all sessions that are not in `keep`.
+    async fn drop_rescued_except(&self, keep: &[SessionId]) -> io::Result<()>;
 }
 
 /// One running session.

@@ -237,11 +237,12 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io;
 
     use async_trait::async_trait;
-    use browserd_api::SessionId;
     use browserd_api::browser::SessionConfig;
+    use browserd_api::{ReplayId, SessionId};
     use browserd_protocol::Route;
     use tokio::sync::mpsc;
 
@@ -274,6 +275,18 @@ mod tests {
 
         async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
             Ok(Vec::new())
+        }
+
+        async fn open_rescued(&self, _: &SessionId, _: &ReplayId) -> io::Result<Option<File>> {
+            Ok(None)
+        }
+
+        async fn drop_rescued(&self, _: &SessionId, _: &ReplayId) -> io::Result<()> {
+            Ok(())
+        }
+
+        async fn drop_rescued_except(&self, _: &[SessionId]) -> io::Result<()> {
+            Ok(())
         }
     }
 

@@ -5,13 +5,13 @@
 pub(crate) mod services;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io;
+use std::io::{self, Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
-use browserd_api::{ProjectId, SessionId};
+use browserd_api::{ProjectId, ReplayId, SessionId};
 use browserd_fleet::{
     BrowserStream, ByteStream, Class, CommandError, Fleet, FleetOptions, Headroom, Instance,
     NewSession, ProjectFleet, Runtime, RuntimeEvent, StartError, Urgency,
@@ -46,6 +46,8 @@ pub(crate) struct Fake {
     pub(crate) events: Events,
     /// Files that are on offer.
     pub(crate) offers: Arc<Mutex<BTreeMap<(SessionId, u64), std::fs::File>>>,
+    /// What was recorded in sessions; rescued once they do not run any more.
+    pub(crate) recordings: Mutex<BTreeMap<(SessionId, ReplayId), Vec<u8>>>,
     pub(crate) running: Arc<AtomicUsize>,
     pub(crate) gateway: Arc<Gateway>,
 }
@@ -133,6 +135,39 @@ impl Runtime for Fake {
         self.running.fetch_sub(found.len(), Ordering::SeqCst);
         Ok(found.into_keys().collect())
     }
+
+    async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<std::fs::File>> {
+        if self.events.lock().contains_key(session) {
+            return Ok(None);
+        }
+        let recordings = self.recordings.lock();
+        recordings.get(&(session.clone(), replay.clone())).map(|content| file(content)).transpose()
+    }
+
+    async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()> {
+        self.recordings.lock().remove(&(session.clone(), replay.clone()));
+        Ok(())
+    }
+
+    async fn drop_rescued_except(&self, keep: &[SessionId]) -> io::Result<()> {
+        let running = self.events.lock();
+        self.recordings
+            .lock()
+            .retain(|(session, _), _| running.contains_key(session) || keep.contains(session));
+        Ok(())
+    }
+}
+
+/// An open file with this content.
+pub(crate) fn file(content: &[u8]) -> io::Result<std::fs::File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 #[async_trait]
