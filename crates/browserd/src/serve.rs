@@ -139,7 +139,7 @@ async fn serve(
             false => vec![Class::HEADLESS],
         },
         standby: settings.standby,
-        saver: Some(Arc::new(profiles.clone())),
+        profile_exporter: Some(Arc::new(profiles.clone())),
     };
     let fleet = Fleet::start(rows, runtime, options).await?;
 

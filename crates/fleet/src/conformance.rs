@@ -38,7 +38,7 @@ pub trait Subject: Send + Sync {
     /// The session has the file of a recording with this content inside.
     fn record(&self, session: &SessionId, replay: &ReplayId, content: &[u8]);
 
-    /// What holds a session is gone all at once.
+    /// The session ends by itself, without a word.
     fn crash(&self, session: &SessionId);
 
     /// Whether anything is left of a session.
@@ -119,7 +119,7 @@ fn upstream(host: &str) -> Route {
     }))
 }
 
-/// The reason that was asked for is told, once, when nothing is left; asking again does no harm.
+/// The reason of the first command is told, once, when nothing is left; another command does no harm.
 async fn an_end_is_the_last_event(subject: &impl Subject) {
     for reason in [EndReason::Deleted, EndReason::TimedOut, EndReason::ServerShutdown] {
         let mut session = running(subject).await;
@@ -139,7 +139,7 @@ async fn a_crash_is_told(subject: &impl Subject) {
     assert!(!subject.is_left(&session.id), "something is left");
 }
 
-/// Whatever is asked of an ended session fails, and soon.
+/// Every call to an ended session fails, and soon.
 async fn ended_sessions_do_nothing(subject: &impl Subject) {
     let mut session = running(subject).await;
     within(session.instance.end(EndReason::Deleted)).await;

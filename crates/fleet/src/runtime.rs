@@ -31,7 +31,7 @@ pub trait Runtime: Send + Sync + 'static {
     /// what would be started now.
     fn programs_stamp(&self) -> u64;
 
-    /// What there is for more sessions just now. Asked at every create: no waiting.
+    /// What there is for more sessions just now. Called at every create: it does not wait.
     fn headroom(&self) -> Headroom;
 
     /// Clears away what an earlier server left behind; answers with the sessions it found.
@@ -114,8 +114,8 @@ impl Headroom {
 pub enum Urgency {
     /// A client.
     Now,
-    /// Nobody yet: it takes only CPU that nobody else wants, until it is assigned. When the token is
-    /// cancelled, the start fails.
+    /// Nobody: it is started ahead of its client, with the least CPU weight there is until it is
+    /// assigned. When the token is cancelled, the start fails.
     Ahead(CancellationToken),
 }
 
@@ -126,8 +126,8 @@ pub enum RuntimeEvent {
     BrowserLost(String),
     /// Chromium is back.
     BrowserBack,
-    /// Processes inside want the session to stay awake, or none does any more.
-    StayAwake(bool),
+    /// Whether processes inside hold a wake lock.
+    WakeLock(bool),
     /// The session is over and nothing of it is left.
     Ended {
         /// Why.

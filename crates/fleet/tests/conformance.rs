@@ -29,7 +29,8 @@ impl Subject for Remade {
     }
 
     fn hold_starts(&self) {
-        *self.0.lock() = Arc::new(Fake { gate: Some(Arc::new(Notify::new())), ..Fake::default() });
+        *self.0.lock() =
+            Arc::new(Fake { may_start: Some(Arc::new(Notify::new())), ..Fake::default() });
     }
 
     fn route(&self, _: &SessionId) -> Route {

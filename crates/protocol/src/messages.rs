@@ -43,12 +43,12 @@ pub enum GuestReport {
         /// Why it was not carried out, in words; none: it was.
         failure: Option<String>,
     },
-    /// Processes asked that the session stays awake, or none does any more.
-    StayAwake {
-        /// Whether one does.
-        wanted: bool,
+    /// The first wake lock was taken, or the last one released.
+    WakeLock {
+        /// Whether there is one now.
+        held: bool,
     },
-    /// The guest asks what is on the disk. For the shim only.
+    /// The guest wants the disk measured. For the shim only.
     MeasureDisk {
         /// A number the answer repeats; the next one is larger.
         question: u64,
@@ -110,7 +110,7 @@ pub enum ShimReport {
     },
 }
 
-/// What `serve` asks of a shim. Each is answered once.
+/// Commands of `serve` to a shim. Each is answered once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum ShimCommand {
@@ -146,7 +146,7 @@ pub enum GuestCommand {
         /// What it is to be.
         to: Assignment,
     },
-    /// So much does the session have on the disk; not answered.
+    /// How much the session has on the disk; not answered.
     Disk {
         /// Bytes.
         bytes: u64,
@@ -207,7 +207,7 @@ mod tests {
             GuestReport::BrowserLost { detail: detail() },
             GuestReport::BrowserBack,
             GuestReport::Answered { request: RequestId(u64::MAX), failure: Some(detail()) },
-            GuestReport::StayAwake { wanted: true },
+            GuestReport::WakeLock { held: true },
             GuestReport::MeasureDisk { question: 3 },
             GuestReport::Fatal { reason: EndReason::Crashed, detail: detail() },
         ];

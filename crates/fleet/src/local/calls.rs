@@ -67,16 +67,16 @@ impl Calls {
         else {
             tracing::warn!(
                 session = self.session, ?by, %request, ?failure,
-                "ignored an answer to a command that is not open"
+                "ignored an answer to a command that nobody waits for"
             );
             return;
         };
         if let Some(why) = &failure {
-            tracing::error!(session = self.session, %request, why, "the session did not carry out: {what}");
+            tracing::error!(session = self.session, %request, why, "the session refused a command: {what}");
         }
         let outcome = failure.map_or(Ok(()), |why| Err(CommandError::Refused(why)));
         if waiter.is_some_and(|waiter| waiter.send(outcome).is_err()) {
-            tracing::warn!(session = self.session, %request, "answered after its deadline: {what}");
+            tracing::warn!(session = self.session, %request, "the session answered a command after its deadline: {what}");
         }
     }
 }

@@ -176,7 +176,7 @@ impl Runtime for LocalRuntime {
         let found = ledger::clear_all(&self.config.state_dir.join("sessions")).await?;
         for places in cgroup::children(&self.hierarchies, &self.cgroup_parent) {
             if let Err(error) = cgroup::clear(&[places]) {
-                tracing::error!(%error, "an old session's cgroup is left");
+                tracing::error!(%error, "could not remove the cgroup of a session that an earlier server left; the next start of the server tries again");
             }
         }
         for old in std::fs::read_dir(self.config.state_dir.join("skeletons"))? {
@@ -184,7 +184,10 @@ impl Runtime for LocalRuntime {
             if old != self.skeleton
                 && let Err(error) = remove(&old)
             {
-                tracing::error!(%error, "an old skeleton is left");
+                tracing::error!(
+                    %error, path = %old.display(),
+                    "could not remove a folder that an earlier server left; the next start of the server tries again"
+                );
             }
         }
         Ok(found)

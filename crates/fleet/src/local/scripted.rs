@@ -111,12 +111,12 @@ impl Runtime for Scripted {
 fn launch(scripts: &Shared, id: SessionId, dir: PathBuf) -> io::Result<Shim> {
     std::fs::create_dir_all(&dir)?;
     let guest = UnixListener::bind(dir.join(file::GUEST_SOCK))?;
-    let door = UnixListener::bind(dir.join(file::HANDOFF_SOCK))?;
+    let handoff = UnixListener::bind(dir.join(file::HANDOFF_SOCK))?;
     // It exits when its script is over.
     let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let alive = child.stdin.take();
     let (ours, theirs) = UnixStream::pair()?;
-    tokio::spawn(script(Arc::clone(scripts), id, theirs, (guest, door), alive));
+    tokio::spawn(script(Arc::clone(scripts), id, theirs, (guest, handoff), alive));
     let (read, write) = ours.into_split();
     Ok(Shim { child, reports: Lines::new(read, REPORT_LIMIT), commands: write })
 }
@@ -125,7 +125,7 @@ async fn script(
     scripts: Shared,
     id: SessionId,
     serve: UnixStream,
-    (guest, door): (UnixListener, UnixListener),
+    (guest, handoff): (UnixListener, UnixListener),
     _alive: Option<ChildStdin>,
 ) {
     let crash = CancellationToken::new();
@@ -146,7 +146,7 @@ async fn script(
                 tokio::spawn(echo(guest));
                 continue;
             }
-            Ok((caller, _)) = door.accept() => {
+            Ok((caller, _)) = handoff.accept() => {
                 tokio::spawn(hand_out(Arc::clone(&scripts), id.clone(), caller));
                 continue;
             }
@@ -176,7 +176,7 @@ async fn script(
             }
             ShimCommand::Guest { told } => panic!("{told:?} is not from a server"),
         };
-        // Nobody asked for this one.
+        // Nobody sent a command of this number.
         say(&mut write, &ShimReport::Answered { request: RequestId(u64::MAX), failure: None })
             .await;
         if answering != Some(Answering::Lost) {

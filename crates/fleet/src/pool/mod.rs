@@ -145,7 +145,7 @@ impl Pool {
         let mut awake = BTreeSet::new();
         for one in &mut self.shared.state.lock().ready {
             if awake.insert(one.class) {
-                // Nobody's answer waits for the CPU that waking takes.
+                // Not while a client waits for a session: waking takes CPU.
                 if one.started.frozen && self.shared.waiting.load(Ordering::Acquire) == 0 {
                     one.started.frozen = one.started.instance.freeze(false);
                     if !one.started.frozen {

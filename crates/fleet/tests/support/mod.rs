@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc};
 #[derive(Default)]
 pub(crate) struct Fake {
     /// Starts wait for this when set.
-    pub(crate) gate: Option<Arc<Notify>>,
+    pub(crate) may_start: Option<Arc<Notify>>,
     /// Ends wait for this when set.
     pub(crate) slow_end: Option<Arc<Notify>>,
     pub(crate) fails: bool,
@@ -85,11 +85,11 @@ impl Runtime for Fake {
         urgency: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
-        if let Some(gate) = &self.gate {
+        if let Some(may_start) = &self.may_start {
             match &urgency {
-                Urgency::Now => gate.notified().await,
+                Urgency::Now => may_start.notified().await,
                 Urgency::Ahead(unless) => tokio::select! {
-                    () = gate.notified() => {}
+                    () = may_start.notified() => {}
                     () = unless.cancelled() => {
                         let detail = "nobody wants it any more".to_owned();
                         return Err(StartError { reason: EndReason::FailedToStart, detail });
@@ -266,8 +266,8 @@ pub(crate) fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {
     }
 }
 
-pub(crate) async fn fleet(fake: Fake, places: usize) -> (ProjectFleet, Arc<Fake>) {
-    fleet_with(fake, FleetOptions::cold(places)).await
+pub(crate) async fn fleet(fake: Fake, max_sessions: usize) -> (ProjectFleet, Arc<Fake>) {
+    fleet_with(fake, FleetOptions::cold(max_sessions)).await
 }
 
 pub(crate) async fn fleet_with(fake: Fake, options: FleetOptions) -> (ProjectFleet, Arc<Fake>) {

@@ -30,8 +30,8 @@ pub(super) fn spawn(app: &App, session: LiveSession, row: ReplayRow) {
 
 async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
     let mut ended = None;
-    // Nothing would be recorded of a session that stands by.
-    let awake = session.stay_awake();
+    // Nothing would be recorded of a suspended session.
+    let wake_lock = session.wake_lock();
     if let Ok(said) = guest::end(app, session, &row.id).await {
         match fetch(app, recordings, session, row).await {
             Ok(size_bytes) => {
@@ -45,7 +45,7 @@ async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: 
             }
         }
     }
-    drop(awake);
+    drop(wake_lock);
     // The session is over, or will be; then its files are moved out.
     let finished_at = {
         session.wait_end().await;

@@ -252,5 +252,5 @@ fn is_id(id: &impl Display) -> Condition {
 }
 
 fn readable<T: Row>(columns: &Columns) -> Option<T> {
-    T::read(columns).inspect_err(|error| tracing::error!(%error, "left out of a list")).ok()
+    T::read(columns).inspect_err(|error| tracing::error!(%error, "a row of the database cannot be read and was left out of a list")).ok()
 }
