@@ -199,10 +199,10 @@ def test_it_changes_while_a_client_is_connected(
         assert page.goto(site.url("/hello")) is None
 
 
-def test_a_session_that_stands_by_takes_another_way(
+def test_a_suspended_session_takes_another_route(
     kernel: Kernel, make: Callable[..., Any], proxies: dict[str, Any], upstreams: dict[str, Any]
 ) -> None:
-    """Frozen, it learns nothing of it: the gateway is outside."""
+    """The gateway, which is outside the session, changes its route while the session is frozen."""
     session = make(proxy={"id": proxies["http"].id})
     kernel.browsers.update(session.session_id, proxy={"id": proxies["second"].id})
     with Cdp(session.cdp_ws_url) as cdp:

@@ -72,7 +72,7 @@ pub async fn check<S: Subject>(subject: impl Fn() -> S) {
     a_start_can_be_called_off(&subject()).await;
     an_earlier_servers_sessions_are_cleared_away(&subject()).await;
     recordings_outlive_their_session(&subject()).await;
-    rescued_recordings_go_when_nobody_wants_them(&subject()).await;
+    rescued_recordings_go_unless_they_are_to_be_kept(&subject()).await;
 }
 
 async fn begin(subject: &impl Subject, urgency: Urgency) -> Result<Running, StartError> {
@@ -272,7 +272,7 @@ async fn recordings_outlive_their_session(subject: &impl Subject) {
     crashed.ended().await;
     within(runtime.reconcile()).await.expect("it can look");
     for session in [&ended.id, &crashed.id, &left.id] {
-        // Whoever is interrupted while reading begins again.
+        // It can be read again after an interruption.
         for _ in 0..2 {
             assert_eq!(rescued(subject, session, &replay).await.as_deref(), Some("film"));
         }
@@ -285,7 +285,7 @@ async fn recordings_outlive_their_session(subject: &impl Subject) {
     assert!(rescued(subject, &crashed.id, &replay).await.is_some(), "that one was not dropped");
 }
 
-async fn rescued_recordings_go_when_nobody_wants_them(subject: &impl Subject) {
+async fn rescued_recordings_go_unless_they_are_to_be_kept(subject: &impl Subject) {
     let runtime = subject.runtime();
     within(runtime.drop_rescued_except(&[])).await.expect("nothing to drop is no error");
     let replay = ReplayId::generate();

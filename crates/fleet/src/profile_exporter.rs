@@ -1,4 +1,4 @@
-//! What takes a browser's state out of a session that ends: the seam to whoever owns profiles.
+//! What takes a browser's state out of a session that ends: the seam to the owner of profiles.
 
 use std::fmt::Debug;
 use std::future::Future;

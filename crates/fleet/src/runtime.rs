@@ -38,7 +38,7 @@ pub trait Runtime: Send + Sync + 'static {
     async fn reconcile(&self) -> io::Result<Vec<SessionId>>;
 
     /// The open file of a recording that was still inside a session when it ended; none: there is no
-    /// such file. Nobody writes to it any more. It can be opened again until it is dropped.
+    /// such file. Nothing writes to it any more. It can be opened again until it is dropped.
     async fn open_rescued(
         &self,
         session: &SessionId,
@@ -109,12 +109,12 @@ impl Headroom {
     pub const PLENTY: Self = Self { memory: u64::MAX, processes: u64::MAX, disk: u64::MAX };
 }
 
-/// Who waits for a session to start.
+/// Whether a client waits for a session to start.
 #[derive(Debug, Clone)]
 pub enum Urgency {
-    /// A client.
+    /// A client waits.
     Now,
-    /// Nobody: it is started ahead of its client, with the least CPU weight there is until it is
+    /// None does: it is started ahead of its client, with the least CPU weight there is until it is
     /// assigned. When the token is cancelled, the start fails.
     Ahead(CancellationToken),
 }

@@ -55,7 +55,7 @@ async fn a_ready_session_runs_until_it_has_settled() {
     fleet.shutdown().await;
 }
 
-/// Whoever comes alone gets one that runs, and then the next one wakes.
+/// A client that comes alone gets one that runs, and then the next one is resumed.
 #[tokio::test]
 async fn the_next_ready_session_is_awake() {
     let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
@@ -183,9 +183,9 @@ async fn the_pool_takes_no_permit_of_a_client() {
     fleet.shutdown().await;
 }
 
-/// Sessions nobody has give way to one that somebody wants.
+/// Sessions of the pool give way to one that a client waits for.
 #[tokio::test]
-async fn the_pool_gives_its_memory_to_whoever_waits() {
+async fn the_pool_gives_its_memory_to_a_create_that_waits() {
     let budgets = Budgets { wait: Duration::from_secs(600), ..keeping(2).budgets };
     let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { budgets, ..keeping(2) }).await;
     ready(&fleet, 2).await;

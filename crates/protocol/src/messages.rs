@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Route;
 
 /// Numbers a command, so that its answer can be told from all others: `serve` gives each command another
-/// one, and whoever answers repeats it.
+/// one, and the answer repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub u64);
@@ -62,7 +62,7 @@ pub enum GuestReport {
     },
 }
 
-/// What the shim tells whoever is connected to `shim.sock`.
+/// What the shim tells the server that is connected to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum ShimReport {

@@ -248,7 +248,7 @@ impl SessionActor {
         }
         drop(running);
         self.parts.directory.forget(&self.parts.row.id);
-        // Whoever sent a command just now is not to wait for a store that may never answer.
+        // Callers whose commands came just now are not to wait for a store that may never answer.
         self.queue.stop();
         self.parts.inbox.close();
         while self.parts.inbox.try_recv().is_ok() {}
@@ -286,7 +286,7 @@ impl SessionActor {
         }
     }
 
-    /// Whoever deletes a proxy waits for sessions that have it, or may be getting it just now.
+    /// The deletion of a proxy waits for sessions that have it, or may be getting it just now.
     fn queue_closing(&mut self, state: State, proxy: ProxyId, done: oneshot::Sender<()>) {
         let has_it = self.parts.row.config.proxy.as_ref() == Some(&proxy);
         let over = matches!(state, State::Ending(_) | State::Ended(_));
@@ -310,7 +310,7 @@ impl SessionActor {
         let _ = recorded.send(outcome);
     }
 
-    /// Tells whoever waits for a job what came of it; answers why the session has to end, if it has to.
+    /// Tells the caller of a job what came of it; answers why the session has to end, if it has to.
     fn over(&mut self, outcome: Result<Outcome, tokio::task::JoinError>) -> Option<String> {
         match outcome {
             Ok(Outcome::Changed(Ok(row), done)) => _ = done.send(Ok(*row)),
@@ -343,7 +343,7 @@ impl SessionActor {
         created.send(Ok((row, stages))).is_err()
     }
 
-    /// Changes the row and what is in memory of it, one after the other and nobody in between.
+    /// Changes the row and then what is in memory of it; no other command comes in between.
     async fn update(&mut self, patch: SessionPatch) -> Result<SessionRow, FleetError> {
         if patch == SessionPatch::default() {
             return Ok(self.parts.row.clone());

@@ -31,7 +31,7 @@ pub(crate) fn shim_report(data: &[u8]) {
     }));
 }
 
-/// What a guest may pass: nothing, a socket nobody is at, a device, what `serve` asks for.
+/// What a guest may pass: nothing, a socket that is not connected, a device, what `serve` asks for.
 struct Passable {
     listener: TcpListener,
     device: File,

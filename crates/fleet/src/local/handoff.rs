@@ -83,7 +83,7 @@ pub(super) fn connected(fd: OwnedFd) -> io::Result<std::net::TcpStream> {
     }
 }
 
-/// `fd` as a file whose reading nobody inside has a hand in.
+/// `fd` as a file that the kernel alone reads, with no program of the session behind it.
 pub(super) fn plain(fd: OwnedFd) -> io::Result<File> {
     if browserd_sandbox::is_plain(&fd)? {
         Ok(File::from(fd))

@@ -227,7 +227,7 @@ async fn follow(
                         continue;
                     }
                     Command::Assign(to, waiter) => {
-                        // What the host killed while nobody had this session says nothing of it.
+                        // What the host killed for memory while it was in the pool says nothing about it.
                         host_ooms = host_oom_kills();
                         let request = calls.open(Callee::Guest, "become its client's", waiter);
                         ShimCommand::Guest { told: GuestCommand::Assign { request, to } }
@@ -244,7 +244,7 @@ async fn follow(
             () = late => break (EndReason::Crashed, Some("the shim did not end the session in time".to_owned())),
         }
     };
-    // Whoever waits learns of the end at once, and not when all is cleared away.
+    // Callers learn of the end at once, and not when all is cleared away.
     drop((told, calls));
     // The shim exits after `Ended`; if it does not, its session is over all the same.
     if tokio::time::timeout(Duration::from_secs(3), shim.child.wait()).await.is_err() {

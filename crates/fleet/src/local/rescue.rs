@@ -2,7 +2,7 @@
 //! the folder goes.
 //!
 //! Everything below the session's folder is of its making: folders are entered without following
-//! links, and only regular files with the name of a recording, and no other name, are moved. Nobody but
+//! links, and only regular files with the name of a recording, and no other name, are moved. Only
 //! the server writes where they are moved to.
 
 use std::fs::File;
@@ -102,7 +102,7 @@ fn moved(root: &Path, state_dir: &Path, session: &SessionId) -> io::Result<usize
         let Some(id): Option<ReplayId> = id else { continue };
         let about = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
-        // A second name may be one that somebody outside can write to.
+        // Through a second name another program may be able to write to it.
         if !is_file || about.st_nlink != 1 || about.st_size == 0 {
             continue;
         }

@@ -25,7 +25,7 @@ use crate::{RuntimeEvent, StartError, Urgency};
 /// How long a session may take to become ready; below the 60 s after which the official SDKs give
 /// up on a request and send it again.
 const READY_WITHIN: Duration = Duration::from_secs(50);
-/// The same where nobody waits, and others have the CPU first.
+/// The same where no client waits, and everything else has the CPU first.
 const AHEAD_WITHIN: Duration = Duration::from_secs(600);
 
 /// Where the operator keeps the authorities to be trusted, if not where the host does: what gateways
@@ -90,7 +90,7 @@ fn failed(detail: impl ToString) -> StartError {
     StartError { reason: EndReason::FailedToStart, detail: detail.to_string() }
 }
 
-/// Starts the shim. Where somebody waits, the session's folders are made meanwhile, which would take
+/// Starts the shim. Where a client waits, the session's folders are made meanwhile, which would take
 /// the shim longer than all else; otherwise the shim makes them itself, at its lower priority.
 async fn launch(program: &Path, spec: &SessionSpec, awaited: bool) -> io::Result<Shim> {
     std::fs::DirBuilder::new().mode(0o700).create(&spec.dir)?;

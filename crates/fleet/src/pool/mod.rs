@@ -137,7 +137,7 @@ impl Pool {
     }
 
     /// Freezes those that have settled, but for the next of each class: that one is woken, so that
-    /// whoever comes alone need not wait until its browser has caught up with its timers. Answers with
+    /// a client that comes alone need not wait until its browser has caught up with its timers. Answers with
     /// how long it takes until another one has settled.
     fn rest(&self) -> Option<Duration> {
         let now = self.shared.began.elapsed();

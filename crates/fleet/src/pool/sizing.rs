@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_each_waits_before_anyone_asks() {
+    fn one_of_each_is_ready_before_the_first_create() {
         let one_each = BTreeMap::from([(Class::HEADLESS, 1), (Class::HEADFUL, 1)]);
         assert_eq!(auto(&BTreeMap::new(), 0, PLENTY), one_each);
     }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn refilling_leaves_the_cpu_to_whoever_just_came() {
+    fn refilling_leaves_the_cpu_to_the_last_client() {
         let ms = Duration::from_millis;
         let mut claims = Claims::default();
         assert_eq!(claims.refill_after(ms(0), 3), ms(0));

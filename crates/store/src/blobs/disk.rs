@@ -114,8 +114,8 @@ fn regular_size(file: &File, limit: u64) -> io::Result<u64> {
     Ok(about.len())
 }
 
-/// Makes a file that can be read by nobody else into the one at `to`: by another name of the same file,
-/// or else by a copy.
+/// Makes `to` a file with the content of an open one, for this user only: another name of the same file,
+/// or else a copy.
 fn link_or_copy(mut file: &File, to: &Path) -> io::Result<()> {
     let own = || -> io::Result<()> {
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
@@ -125,7 +125,7 @@ fn link_or_copy(mut file: &File, to: &Path) -> io::Result<()> {
         let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
         Ok(rustix::fs::linkat(CWD, opened, CWD, to, AtFlags::SYMLINK_FOLLOW)?)
     };
-    // It may be on another filesystem, have no name at all, or be somebody else's.
+    // It may be on another filesystem, have no name at all, or belong to another user.
     if own().is_ok() {
         return file.sync_all();
     }
