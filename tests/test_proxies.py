@@ -234,7 +234,7 @@ def test_changes_at_once_end_where_the_session_says(
 
 
 def test_a_proxy_deleted_in_a_storm_is_not_gone_through(kernel: Kernel, make: Callable[..., Any], upstreams: dict[str, Any]) -> None:
-    """Whoever takes it at that moment is refused, or has it and goes nowhere."""
+    """A session that takes the proxy at that moment is refused, or has it and reaches nothing."""
     session = make()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for storm in range(5):
