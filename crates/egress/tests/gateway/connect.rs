@@ -50,7 +50,7 @@ async fn half_close_leaves_the_other_direction_open() {
 }
 
 #[tokio::test]
-async fn silence_after_a_half_close_ends_the_tunnel() {
+async fn the_idle_timer_ends_a_half_closed_tunnel() {
     let addr = origin(|mut stream| async move {
         // Never answers, never closes by itself.
         let mut sink = Vec::new();

@@ -87,7 +87,7 @@ async fn too_many_connections_are_told_so_and_recover() {
         }
     })
     .await
-    .expect("a place becomes free");
+    .expect("a connection becomes free");
 }
 
 #[tokio::test]
