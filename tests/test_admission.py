@@ -40,7 +40,7 @@ def limit(answer: httpx.Response) -> str:
     return next(detail["message"] for detail in answer.json()["details"] if detail["code"] == "limit")
 
 
-def test_a_full_house_refuses_with_the_limit_and_leaves_nothing() -> None:
+def test_a_full_server_refuses_with_the_limit_and_leaves_nothing() -> None:
     with serving(extra_env={"BROWSERD_POOL": "off", "BROWSERD_MAX_SESSIONS": "1", "BROWSERD_CREATE_WAIT_SECONDS": "0"}) as server:
         with sessions.client(server.base_url, server.key, max_retries=0) as client:
             browser = sessions.create(client)
@@ -54,23 +54,23 @@ def test_a_full_house_refuses_with_the_limit_and_leaves_nothing() -> None:
             client.browsers.delete_by_id(browser.session_id)
 
 
-def test_who_waits_gets_the_place_that_is_freed(crowded: Server) -> None:
+def test_who_waits_gets_the_permit_that_is_freed(crowded: Server) -> None:
     with sessions.client(crowded.base_url, crowded.key, max_retries=0) as client:
         held = [sessions.create(client) for _ in range(2)]
-        asked = threading.Event()
+        begun = threading.Event()
 
         def wait() -> Any:
-            asked.set()
+            begun.set()
             return client.browsers.with_raw_response.create(headless=True, timeout_seconds=600)
 
         with ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(wait)
-            asked.wait(10)
+            begun.wait(10)
             client.browsers.delete_by_id(held[0].session_id)
             answer = waiting.result(60)
         made = answer.parse()
         assert answer.headers["server-timing"].startswith("admit;dur=")
-        # the place is free once nothing of the other is left, and not before
+        # the permit is free once nothing of the other session is left, and not before
         assert not leaks.left_over([held[0].session_id], crowded.state_dir)
         for one in (held[1], made):
             client.browsers.delete_by_id(one.session_id)
@@ -78,7 +78,7 @@ def test_who_waits_gets_the_place_that_is_freed(crowded: Server) -> None:
 
 
 def test_many_at_once_all_get_one_in_turn(crowded: Server) -> None:
-    """Eight clients and two places: each creates, uses and deletes, and none is refused."""
+    """Eight clients and two permits: each creates, uses and deletes, and none is refused."""
     def life(number: int) -> str:
         with sessions.client(crowded.base_url, crowded.key, max_retries=0) as client:
             browser = client.browsers.create(headless=True, timeout_seconds=600)

@@ -211,11 +211,11 @@ def test_a_client_stays_undisturbed(kernel: Kernel, browser: Any, site: Site) ->
 
 
 def test_many_at_once(kernel: Kernel, headless: Any, site: Site) -> None:
-    def ask(number: int) -> str:
+    def path(number: int) -> str:
         return echo(kernel.browsers.curl(headless.session_id, url=site.url(f"/echo?{number}")))["path"]
 
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
-        assert list(pool.map(ask, range(80))) == [f"/echo?{number}" for number in range(80)]
+        assert list(pool.map(path, range(80))) == [f"/echo?{number}" for number in range(80)]
 
 
 def blamed(wire: httpx.Client, session_id: str, body: dict[str, Any], field: str) -> None:
@@ -287,14 +287,14 @@ def raw(server: Server, browser: Any, direct: bool) -> tuple[str, dict[str, str]
 
 
 @pytest.fixture(params=[True, False], ids=["direct", "by key"])
-def ask(request: pytest.FixtureRequest, server: Server, headless: Any) -> Iterator[Any]:
-    """Asks `curl/raw`: `ask(method, target, …)`."""
+def fetch(request: pytest.FixtureRequest, server: Server, headless: Any) -> Iterator[Any]:
+    """Sends a request through `curl/raw`: `fetch(method, target, …)`."""
     where, parameters, headers = raw(server, headless, request.param)
     with httpx.Client(timeout=60) as client:
-        def ask(method: str, target: str, **more: Any) -> httpx.Response:
+        def fetch(method: str, target: str, **more: Any) -> httpx.Response:
             params = {**parameters, "url": target, **more.pop("params", {})}
             return client.request(method, where, params=params, headers={**headers, **more.pop("headers", {})}, **more)
-        yield ask
+        yield fetch
 
 
 def test_sdk_requests(kernel: Kernel, browser: Any, site: Site) -> None:
@@ -314,9 +314,9 @@ def test_sdk_requests(kernel: Kernel, browser: Any, site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_raw_methods_and_bytes(ask: Any, site: Site, method: str) -> None:
+def test_raw_methods_and_bytes(fetch: Any, site: Site, method: str) -> None:
     body = b"" if method in ("GET", "HEAD") else bytes(range(256))
-    answer = ask(method, site.url("/echo"), content=body, headers={"X-Mine": "1", "Content-Type": "x/y"} if body else {})
+    answer = fetch(method, site.url("/echo"), content=body, headers={"X-Mine": "1", "Content-Type": "x/y"} if body else {})
     assert answer.status_code == 200
     if method == "HEAD":
         assert answer.content == b"" and int(answer.headers["content-length"]) > 0
@@ -327,14 +327,14 @@ def test_raw_methods_and_bytes(ask: Any, site: Site, method: str) -> None:
         assert (got["headers"]["x-mine"], got["headers"]["content-type"]) == ("1", "x/y")
 
 
-def test_raw_answers(ask: Any, site: Site) -> None:
-    answer = ask("GET", site.url("/curl/gzip"))
+def test_raw_answers(fetch: Any, site: Site) -> None:
+    answer = fetch("GET", site.url("/curl/gzip"))
     assert answer.text == "unpacked" * 1000 and "content-encoding" not in answer.headers
     for status in (204, 304, 403, 418, 500):
-        answer = ask("GET", site.url(f"/curl/status?{status}"))
+        answer = fetch("GET", site.url(f"/curl/status?{status}"))
         assert (answer.status_code, answer.headers["x-should-retry"]) == (status, "false")
         assert answer.content == (b"" if status in (204, 304) else b"body")
-    answer = ask("GET", site.url("/curl/speaks"))
+    answer = fetch("GET", site.url("/curl/speaks"))
     assert answer.status_code == 500 and answer.headers["x-mine"] == "1"
     for name in ("access-control-allow-origin", "strict-transport-security", "set-cookie", "www-authenticate"):
         assert name not in answer.headers
@@ -343,42 +343,42 @@ def test_raw_answers(ask: Any, site: Site) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_raw_redirects_stay_in_the_browser(ask: Any, site: Site) -> None:
+def test_raw_redirects_stay_in_the_browser(fetch: Any, site: Site) -> None:
     there = site.url("/redirect?to=/echo")
-    answer = ask("GET", there)
+    answer = fetch("GET", there)
     assert answer.status_code == 302 and answer.content == b""
     assert answer.headers["x-target-location"] == site.url("/echo")
-    followed = ask("GET", there, follow_redirects=True)
+    followed = fetch("GET", there, follow_redirects=True)
     assert followed.status_code == 200
     assert followed.json()["headers"]["upgrade-insecure-requests"] == "1"
 
 
-def test_raw_refusals(ask: Any, site: Site) -> None:
+def test_raw_refusals(fetch: Any, site: Site) -> None:
     for params, field in (({"url": ""}, "url"), ({"url": "file:///etc/passwd"}, "url"), ({"timeout_ms": "9"}, "timeout_ms")):
-        answer = ask("GET", site.url("/hello"), params=params)
+        answer = fetch("GET", site.url("/hello"), params=params)
         assert answer.status_code == 400 and field in {detail["code"] for detail in answer.json()["details"]}
-    assert ask("TRACE", site.url("/hello")).status_code == 405
-    assert ask("GET", "http://127.0.0.1:45678/").json()["net_error"] == -102
-    large = ask("POST", site.url("/echo"), content=bytes((4 << 20) + 1))
+    assert fetch("TRACE", site.url("/hello")).status_code == 405
+    assert fetch("GET", "http://127.0.0.1:45678/").json()["net_error"] == -102
+    large = fetch("POST", site.url("/echo"), content=bytes((4 << 20) + 1))
     assert (large.status_code, large.json()["code"]) == (413, "payload_too_large")
-    answer = ask("PUT", site.url("/echo"), content=bytes(4 << 20))
+    answer = fetch("PUT", site.url("/echo"), content=bytes(4 << 20))
     assert answer.status_code == 200 and len(answer.json()["body"]) == 4 << 20
 
 
-def test_raw_is_streamed_with_flat_memory(ask: Any, kernel: Kernel, headless: Any, site: Site) -> None:
+def test_raw_is_streamed_with_flat_memory(fetch: Any, kernel: Kernel, headless: Any, site: Site) -> None:
     def guest_memory() -> int:
         status = sessions.sh(kernel, headless.session_id, "cat /proc/1/status", as_root=True).out
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
     before = guest_memory()
-    answer = ask("GET", site.url("/curl/huge"))
+    answer = fetch("GET", site.url("/curl/huge"))
     assert len(answer.content) == 64 * len(BLOB)
     assert guest_memory() - before < 48 << 10
 
 
-def test_raw_breaks_off_where_the_target_does(ask: Any, site: Site) -> None:
+def test_raw_breaks_off_where_the_target_does(fetch: Any, site: Site) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
-        ask("GET", site.url("/curl/cut"))
+        fetch("GET", site.url("/curl/cut"))
 
 
 def test_a_client_that_goes_gives_the_request_up(server: Server, make: Any, site: Site) -> None:

@@ -129,7 +129,7 @@ def test_writing_is_one_step(kernel: Kernel, headless: Any, server: Server, one:
             f"PUT /browsers/{headless.session_id}/fs/write_file?path={T}/f HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Type: application/octet-stream\r\nContent-Length: 9000000\r\n\r\n".encode() + b"n" * 2_000_000
         )
-        eventually(lambda: len(one.names(T)) == 2, "the draft is there")
+        eventually(lambda: len(one.names(T)) == 2, "the unfinished file is there")
         assert one.read(f"{T}/f").content == b"old"
     eventually(lambda: one.names(T) == ["f"], "nothing half written stays")
     assert one.read(f"{T}/f").content == b"old"
@@ -224,9 +224,9 @@ def test_parts_of_a_file(one: Fs) -> None:
     one.write(f"{T}/f", content)
     whole = one.read(f"{T}/f")
     assert whole.headers["accept-ranges"] == "bytes"
-    for asked, start, end in (("0-0", 0, 1), ("5-", 5, None), ("-10", -10, None), ("1000-650000", 1000, 650001), ("699999-999999999", 699_999, None)):
-        part = one.read(f"{T}/f", Range=f"bytes={asked}")
-        assert part.status_code == 206 and part.content == content[start:end], asked
+    for wanted, start, end in (("0-0", 0, 1), ("5-", 5, None), ("-10", -10, None), ("1000-650000", 1000, 650001), ("699999-999999999", 699_999, None)):
+        part = one.read(f"{T}/f", Range=f"bytes={wanted}")
+        assert part.status_code == 206 and part.content == content[start:end], wanted
         first = start if start >= 0 else len(content) + start
         assert part.headers["content-range"] == f"bytes {first}-{first + len(part.content) - 1}/{len(content)}"
     beyond = one.read(f"{T}/f", Range="bytes=700000-")

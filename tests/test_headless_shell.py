@@ -158,14 +158,14 @@ def test_it_has_no_profiles(client: Kernel, made: Any) -> None:
 
 
 @needs_freezer
-def test_it_waits_frozen_and_stands_by(client: Kernel, shells: Server) -> None:
+def test_it_waits_frozen_and_is_suspended(client: Kernel, shells: Server) -> None:
     eventually(lambda: figure(shells, 'browserd_pool_frozen{kind="headless"}') == 1, "one waits frozen", 60)
     answer = client.browsers.with_raw_response.create(headless=True, timeout_seconds=600)
     browser = answer.parse()
     assert "claim" in answer.headers["server-timing"]
     with Cdp(browser.cdp_ws_url) as cdp:
         assert first_page(cdp).evaluate("navigator.userAgent").count("HeadlessChrome") == 1
-    eventually(lambda: frozen(browser.session_id), "it stands by")
+    eventually(lambda: frozen(browser.session_id), "it is suspended")
     with Cdp(browser.cdp_ws_url) as cdp:
         assert first_page(cdp).evaluate("1 + 1") == 2
     client.browsers.delete_by_id(browser.session_id)

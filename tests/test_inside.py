@@ -1,4 +1,4 @@
-"""The guest's half of `PATCH /browsers/{id}`, asked directly: size, start page."""
+"""The guest's half of `PATCH /browsers/{id}`, called directly: size, start page."""
 from __future__ import annotations
 
 import time
@@ -20,12 +20,12 @@ SIZES = "[outerWidth, outerHeight, screen.width, screen.height].join('x')"
 
 @pytest.fixture
 def guest(server: Server) -> Iterator[Callable[[Any, str, dict[str, Any]], httpx.Response]]:
-    """Asks a session's guest itself, as the server does."""
-    def ask(session: Any, path: str, body: dict[str, Any]) -> httpx.Response:
+    """Sends a request to a session's guest itself, as the server does."""
+    def post(session: Any, path: str, body: dict[str, Any]) -> httpx.Response:
         socket = server.state_dir / "sessions" / session.session_id / "guest.sock"
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://guest", timeout=30) as client:
             return client.post(path, json=body)
-    yield ask
+    yield post
 
 
 def shows(page: Page, width: int, height: int, kiosk: bool) -> None:

@@ -23,7 +23,7 @@ SEEN = """({
     written: (1234.5).toLocaleString().replace(/\\s/, ' '),
 })"""
 WORKER = f"onmessage = () => postMessage({SEEN})"
-ASK_WORKER = """new Promise(answer => {
+IN_WORKER = """new Promise(answer => {
     const worker = globalThis.kept ??= new Worker('/location-worker.js');
     worker.onmessage = event => answer(event.data);
     worker.postMessage(0);
@@ -41,13 +41,13 @@ def pages(site: Site) -> Iterator[Site]:
     del site.routes["/location-worker.js"]
 
 
-def ask(page: Page, script: str = SEEN) -> Any:
+def evaluate(page: Page, script: str = SEEN) -> Any:
     answer = page.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
     return answer["result"]["value"]
 
 
 def accept_language(page: Page, site: Site) -> str:
-    return ask(page, f"fetch({json.dumps(site.url('/echo'))}).then(r => r.json()).then(echo => echo.headers['accept-language'])")
+    return evaluate(page, f"fetch({json.dumps(site.url('/echo'))}).then(r => r.json()).then(echo => echo.headers['accept-language'])")
 
 
 def environment(kernel: Kernel, session_id: str) -> list[str]:
@@ -69,7 +69,7 @@ def test_everything_follows_a_change(kernel: Kernel, make: Callable[..., Any], p
     with Cdp(browser.cdp_ws_url) as cdp:
         page = first_page(cdp)
         assert page.goto(pages.url("/hello")) is None
-        assert (ask(page), ask(page, ASK_WORKER)) == (PARIS, PARIS)
+        assert (evaluate(page), evaluate(page, IN_WORKER)) == (PARIS, PARIS)
         assert accept_language(page, pages).startswith("fr-FR,fr;")
         cdp.call("Target.setDiscoverTargets", discover=True)
         cdp.events.clear()
@@ -81,19 +81,19 @@ def test_everything_follows_a_change(kernel: Kernel, make: Callable[..., Any], p
         assert kernel.browsers.retrieve(browser.session_id).location == location
 
         # the page and its worker were there before, were not loaded again, and the connection is the same
-        eventually(lambda: ask(page) == TOKYO, "an open page follows")
-        eventually(lambda: ask(page, ASK_WORKER) == TOKYO, "a running worker follows")
-        assert ask(page, "visited") == 1
+        eventually(lambda: evaluate(page) == TOKYO, "an open page follows")
+        eventually(lambda: evaluate(page, IN_WORKER) == TOKYO, "a running worker follows")
+        assert evaluate(page, "visited") == 1
         assert accept_language(page, pages).startswith("ja-JP,ja;")
         other = new_page(cdp, pages.url("/hello"))
-        eventually(lambda: ask(other, "location.href") == pages.url("/hello"), "the new tab has arrived")
-        eventually(lambda: ask(other) == TOKYO, "a new tab has it")
-        eventually(lambda: ask(other, ASK_WORKER) == TOKYO, "and its worker")
+        eventually(lambda: evaluate(other, "location.href") == pages.url("/hello"), "the new tab has arrived")
+        eventually(lambda: evaluate(other) == TOKYO, "a new tab has it")
+        eventually(lambda: evaluate(other, IN_WORKER) == TOKYO, "and its worker")
         # nothing of ours showed up as a page; drivers leave targets of other types alone
         created = [event["params"]["targetInfo"] for event in cdp.events if event["method"] == "Target.targetCreated"]
         assert {info["targetId"] for info in created if info["type"] == "page"} == {other.target}, created
         assert page.goto(pages.url("/echo")) is None
-        assert ask(page, "JSON.parse(document.body.innerText).headers['accept-language']").startswith("ja-JP,ja;")
+        assert evaluate(page, "JSON.parse(document.body.innerText).headers['accept-language']").startswith("ja-JP,ja;")
     assert environment(kernel, browser.session_id) == ["09:00", "Asia/Tokyo", "09:00", "Asia/Tokyo"]
 
 
@@ -105,7 +105,7 @@ def test_hundreds_of_pages_follow(kernel: Kernel, make: Callable[..., Any]) -> N
         kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
         for page in (opened[0], opened[-1], new_page(cdp)):
             for what, wanted in (("timeZone", "Asia/Tokyo"), ("locale", "ja-JP")):
-                eventually(lambda: ask(page, f"Intl.DateTimeFormat().resolvedOptions().{what}") == wanted, f"a page has its {what}")
+                eventually(lambda: evaluate(page, f"Intl.DateTimeFormat().resolvedOptions().{what}") == wanted, f"a page has its {what}")
 
 
 def test_fields_change_alone_and_null_is_the_default(kernel: Kernel, make: Callable[..., Any], pages: Site) -> None:
@@ -116,15 +116,15 @@ def test_fields_change_alone_and_null_is_the_default(kernel: Kernel, make: Calla
         page = first_page(cdp)
 
         def sees(zone: str, language: str) -> None:
-            eventually(lambda: (ask(page)["zone"], ask(page, "navigator.language")) == (zone, language), f"{zone}, {language}")
+            eventually(lambda: (evaluate(page)["zone"], evaluate(page, "navigator.language")) == (zone, language), f"{zone}, {language}")
 
         changed = kernel.browsers.update(browser.session_id, location={"locale": "de-CH"})
         assert (changed.location.timezone, changed.location.locale) == ("Europe/Paris", "de-CH")
         sees("Europe/Paris", "de-CH")
         changed = kernel.browsers.update(browser.session_id, location={"timezone": "America/Argentina/Buenos_Aires"})
         assert (changed.location.timezone, changed.location.locale) == ("America/Argentina/Buenos_Aires", "de-CH")
-        assert ask(page, "navigator.language") == "de-CH"
-        eventually(lambda: ask(page)["offset"] == 180, "the time zone follows")
+        assert evaluate(page, "navigator.language") == "de-CH"
+        eventually(lambda: evaluate(page)["offset"] == 180, "the time zone follows")
         assert environment(kernel, browser.session_id)[0] == offset("America/Argentina/Buenos_Aires")
         # nothing asked, nothing changed
         assert kernel.browsers.update(browser.session_id, location={}).location == changed.location
@@ -135,8 +135,8 @@ def test_fields_change_alone_and_null_is_the_default(kernel: Kernel, make: Calla
         changed = kernel.browsers.update(browser.session_id, location={"locale": None})
         assert changed.location == default
         with Cdp(make().cdp_ws_url) as untouched:
-            fresh = ask(first_page(untouched))
-        eventually(lambda: ask(page) == fresh, "a page is where one of a session without a location is")
+            fresh = evaluate(first_page(untouched))
+        eventually(lambda: evaluate(page) == fresh, "a page is where one of a session without a location is")
     assert environment(kernel, browser.session_id)[1] == default.timezone
 
 
@@ -144,23 +144,23 @@ def test_a_change_outlives_chromium(kernel: Kernel, make: Callable[..., Any], pa
     browser = make()
     kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
     with Cdp(browser.cdp_ws_url) as cdp:
-        assert ask(first_page(cdp)) == TOKYO
+        assert evaluate(first_page(cdp)) == TOKYO
     sessions.sh(kernel, browser.session_id, "pkill -9 -o chromium; true")
     with back(browser.cdp_ws_url) as cdp:
         page = first_page(cdp)
-        assert ask(page) == TOKYO
-        assert ask(page, "(1234.5).toLocaleString() + new Date(0).toLocaleDateString()") == "1,234.51970/1/1"
+        assert evaluate(page) == TOKYO
+        assert evaluate(page, "(1234.5).toLocaleString() + new Date(0).toLocaleDateString()") == "1,234.51970/1/1"
         # and changes again, right after the start
         kernel.browsers.update(browser.session_id, location={"timezone": "Europe/Paris", "locale": "fr-FR"})
-        eventually(lambda: ask(page) == PARIS, "the next change is taken too")
+        eventually(lambda: evaluate(page) == PARIS, "the next change is taken too")
 
 
 def test_sessions_do_not_share_a_location(kernel: Kernel, make: Callable[..., Any]) -> None:
     here, there = (make(location={"timezone": "Europe/Paris", "locale": "fr-FR"}) for _ in range(2))
     kernel.browsers.update(here.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
     with Cdp(here.cdp_ws_url) as moved, Cdp(there.cdp_ws_url) as stayed:
-        assert ask(first_page(moved)) == TOKYO
-        assert (ask(first_page(stayed)), ask(new_page(stayed))) == (PARIS, PARIS)
+        assert evaluate(first_page(moved)) == TOKYO
+        assert (evaluate(first_page(stayed)), evaluate(new_page(stayed))) == (PARIS, PARIS)
     assert environment(kernel, there.session_id)[1] == "Europe/Paris"
     assert kernel.browsers.retrieve(there.session_id).location.timezone == "Europe/Paris"
 
@@ -179,13 +179,13 @@ def test_a_drivers_own_time_zone_and_language_go_first(kernel: Kernel, make: Cal
 
         override(page)
         kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
-        assert ask(page) == own
+        assert evaluate(page) == own
         later = new_page(cdp)
-        eventually(lambda: ask(later) == TOKYO, "a new tab has the session's")
+        eventually(lambda: evaluate(later) == TOKYO, "a new tab has the session's")
         override(later)
-        assert ask(later) == own
+        assert evaluate(later) == own
         page.call("Emulation.setTimezoneOverride", timezoneId="")
-        assert ask(page)["zone"] == "Asia/Tokyo"
+        assert evaluate(page)["zone"] == "Asia/Tokyo"
     code = """
         const own = await browser.newContext({timezoneId: 'America/New_York', locale: 'de-DE'});
         try {
@@ -206,18 +206,18 @@ def test_pages_that_share_a_renderer_keep_their_language(kernel: Kernel, make: C
     kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
     with Cdp(browser.cdp_ws_url) as cdp:
         opener = new_page(cdp, pages.url("/hello"))
-        eventually(lambda: ask(opener, "document.readyState") == "complete", "the opener is there")
+        eventually(lambda: evaluate(opener, "document.readyState") == "complete", "the opener is there")
         cdp.call("Target.setDiscoverTargets", discover=True)
         cdp.events.clear()
         opener.call("Runtime.evaluate", expression="open('/title/popup'); 0", userGesture=True)
         created = cdp.event("Target.targetCreated", accept=lambda params: params["targetInfo"].get("openerId") == opener.target)
         popup = Page(cdp, created["targetInfo"]["targetId"])
-        eventually(lambda: ask(popup) == TOKYO, "the popup is where its opener is")
+        eventually(lambda: evaluate(popup) == TOKYO, "the popup is where its opener is")
         opener.close()
         cdp.event("Target.targetDestroyed", accept=lambda params: params["targetId"] == opener.target)
-        eventually(lambda: ask(popup) == TOKYO, "and stays there")
+        eventually(lambda: evaluate(popup) == TOKYO, "and stays there")
         assert popup.goto(pages.url("/hello")) is None
-        assert ask(popup) == TOKYO
+        assert evaluate(popup) == TOKYO
 
 
 def test_the_start_page_opens_at_the_new_place(kernel: Kernel, make: Callable[..., Any], pages: Site) -> None:
@@ -225,16 +225,16 @@ def test_the_start_page_opens_at_the_new_place(kernel: Kernel, make: Callable[..
     kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"}, start_url=pages.url("/echo"))
     with Cdp(browser.cdp_ws_url) as cdp:
         page = first_page(cdp)
-        eventually(lambda: ask(page, "location.href") == pages.url("/echo"), "the start page is open")
+        eventually(lambda: evaluate(page, "location.href") == pages.url("/echo"), "the start page is open")
         echoed = "JSON.parse(document.body?.innerText || '{}').headers?.['accept-language'] ?? ''"
-        eventually(lambda: ask(page, echoed).startswith("ja-JP"), "the start page was asked for in the new language")
+        eventually(lambda: evaluate(page, echoed).startswith("ja-JP"), "the start page was requested in the new language")
 
 
 def test_a_policy_with_languages_goes_first(kernel: Kernel, make: Callable[..., Any]) -> None:
     browser = make(chrome_policy={"ForcedLanguages": ["it-IT", "it"], "URLBlocklist": ["chrome://*"]})
     kernel.browsers.update(browser.session_id, location={"timezone": "Asia/Tokyo", "locale": "ja-JP"})
     with Cdp(browser.cdp_ws_url) as cdp:
-        seen = ask(first_page(cdp))
+        seen = evaluate(first_page(cdp))
     assert seen["zone"] == "Asia/Tokyo"
     assert seen["languages"].startswith("it-IT,it")
 

@@ -131,7 +131,7 @@ def test_the_sessions_own_programs(headless: Any, headful: Any, server: Server) 
 
 
 def test_refusals(fs: Fs) -> None:
-    def ask(**query: Any) -> Any:
+    def stream(**query: Any) -> Any:
         return fs.http.get("/logs/stream", params=query)
 
     for query, field in (
@@ -141,9 +141,9 @@ def test_refusals(fs: Fs) -> None:
         ({"source": "path", "path": T, "from": "middle"}, "from"), ({"source": "path", "path": T}, "path"), ({"source": "path", "path": "/dev/zero"}, "path"),
         ({"source": "path", "path": "/proc/kmsg"}, "path"), ({"source": "path", "path": "/proc/1/environ", "follow": "false"}, "path"),
     ):
-        refused(ask(**query), 400, "invalid_input", field)
-    refused(ask(source="path", path=f"{T}/none", follow="false"), 404, "not_found")
-    refused(ask(source="path", path=f"{T}/none/log"), 404, "not_found")
+        refused(stream(**query), 400, "invalid_input", field)
+    refused(stream(source="path", path=f"{T}/none", follow="false"), 404, "not_found")
+    refused(stream(source="path", path=f"{T}/none/log"), 404, "not_found")
 
 
 def test_streams_are_limited_and_end_with_their_readers(kernel: Kernel, make: Callable[..., Any], server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Sessions that are ready before anyone asks, and sessions that stand by."""
+"""Sessions that are started ahead of their clients, and standby."""
 from __future__ import annotations
 
 import os
@@ -24,7 +24,7 @@ needs_freezer = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an ord
 
 @pytest.fixture(scope="module")
 def pooled(site: Site) -> Iterator[Server]:
-    """A server that keeps two headless sessions and a headful one ready, and lets quiet ones stand by after a second."""
+    """A server that keeps two headless sessions and a headful one ready, and suspends idle ones after a second."""
     with serving(private_hosts=[site.authority], extra_env={"BROWSERD_POOL": "headless=2,headful=1", "BROWSERD_STANDBY_SECONDS": "1", "BROWSERD_PAGE_OUT_SECONDS": "1"}) as server:
         yield server
 
@@ -143,22 +143,22 @@ def test_those_that_wait_are_frozen_but_for_the_next(pooled: Server, client: Ker
         eventually(lambda: figure(pooled, 'browserd_pool_frozen{kind="headless"}') == 1, "the second of two has settled and is frozen", 60)
         assert figure(pooled, 'browserd_pool_frozen{kind="headful"}') == 0
         waiting = {entry.name for entry in (pooled.state_dir / "sessions").iterdir()} - set(pooled.session_ids())
-        asleep = {session for session in waiting if frozen(session)}
-        assert len(waiting) == 3 and len(asleep) == 1
+        suspended = {session for session in waiting if frozen(session)}
+        assert len(waiting) == 3 and len(suspended) == 1
         browser, timing = create(client)
-        assert "claim" in timing and browser.session_id in waiting - asleep
-        eventually(lambda: not frozen(*asleep), "the next one wakes")
+        assert "claim" in timing and browser.session_id in waiting - suspended
+        eventually(lambda: not frozen(*suspended), "the next one wakes")
         client.browsers.delete_by_id(browser.session_id)
 
 
 @needs_freezer
 @pytest.mark.parametrize("headless", [True, False])
-def test_a_quiet_session_stands_by_and_goes_on_where_it_was(pooled: Server, client: Kernel, headless: bool) -> None:
+def test_an_idle_session_is_suspended_and_goes_on_where_it_was(pooled: Server, client: Kernel, headless: bool) -> None:
     full(pooled)
     browser, _ = create(client, headless=headless)
     evaluate(browser, "window.kept = 41; window.ticks = 0; setInterval(() => window.ticks++, 10); 0")
     sh(client, browser.session_id, "echo kept > /tmp/kept")
-    eventually(lambda: frozen(browser.session_id), "it stands by")
+    eventually(lambda: frozen(browser.session_id), "it is suspended")
     assert figure(pooled, "browserd_sessions_standby") >= 1
     # it is listed and read without being woken
     assert client.browsers.retrieve(browser.session_id).session_id == browser.session_id
@@ -168,7 +168,7 @@ def test_a_quiet_session_stands_by_and_goes_on_where_it_was(pooled: Server, clie
         assert not frozen(browser.session_id)
     assert evaluate(browser, "window.kept") == 41
     assert sh(client, browser.session_id, "cat /tmp/kept").out == "kept\n"
-    eventually(lambda: frozen(browser.session_id), "it stands by again")
+    eventually(lambda: frozen(browser.session_id), "it is suspended again")
     client.browsers.delete_by_id(browser.session_id)
     eventually(lambda: not leaks.left_over([browser.session_id], pooled.state_dir), "a frozen session is cleared away")
 
@@ -180,22 +180,22 @@ def swap() -> int:
 
 
 @needs_freezer
-def test_the_memory_of_one_that_stands_by_goes_to_swap(pooled: Server, client: Kernel) -> None:
+def test_the_memory_of_a_suspended_session_goes_to_swap(pooled: Server, client: Kernel) -> None:
     browser, _ = create(client)
     evaluate(browser, "window.kept = Array.from({length: 4_000_000}, (_, n) => n); 0")
     before = figure(pooled, "browserd_session_page_outs_total")
     used = swap()
-    eventually(lambda: frozen(browser.session_id), "it stands by")
+    eventually(lambda: frozen(browser.session_id), "it is suspended")
     if used < 512 << 20:
         client.browsers.delete_by_id(browser.session_id)
-        pytest.skip("this host has no swap: sessions that stand by keep their memory")
+        pytest.skip("this host has no swap: suspended sessions keep their memory")
     eventually(lambda: figure(pooled, "browserd_session_page_outs_total") > before and swap() < used - (32 << 20), "its memory is in swap", 60)
     assert evaluate(browser, "window.kept[3_999_999]") == 3_999_999
     client.browsers.delete_by_id(browser.session_id)
 
 
 @needs_freezer
-def test_a_silent_client_stays_connected_while_it_stands_by(site: Site) -> None:
+def test_a_silent_client_stays_connected_while_its_session_is_suspended(site: Site) -> None:
     """By choice of the operator: the connection, its sessions and the page's timers are there after it."""
     settings = {"BROWSERD_POOL": "off", "BROWSERD_STANDBY_SECONDS": "1", "BROWSERD_STANDBY_SILENT_SECONDS": "1"}
     with serving(private_hosts=[site.authority], extra_env=settings) as server, sessions.client(server.base_url, server.key) as kernel:
@@ -206,7 +206,7 @@ def test_a_silent_client_stays_connected_while_it_stands_by(site: Site) -> None:
             page.evaluate("window.kept = 41; console.log('here')")
             cdp.event("Runtime.consoleAPICalled")
             for round_ in range(3):
-                eventually(lambda: frozen(browser.session_id), f"it stands by, round {round_}")
+                eventually(lambda: frozen(browser.session_id), f"it is suspended, round {round_}")
                 assert page.evaluate("window.kept += 1") == 42 + round_
             # A page that says something by itself keeps it awake, and is heard.
             page.evaluate("window.ticks = setInterval(() => console.log('tick'), 100)")
@@ -214,7 +214,7 @@ def test_a_silent_client_stays_connected_while_it_stands_by(site: Site) -> None:
                 cdp.event("Runtime.consoleAPICalled")
             assert not frozen(browser.session_id)
             page.evaluate("clearInterval(ticks)")
-            eventually(lambda: frozen(browser.session_id), "it stands by again")
+            eventually(lambda: frozen(browser.session_id), "it is suspended again")
             # Others may use it meanwhile, and more than fits into a socket arrives.
             assert kernel.browsers.process.exec(browser.session_id, command="true").exit_code == 0
             eventually(lambda: frozen(browser.session_id), "and again")
@@ -227,32 +227,32 @@ def test_a_connected_client_keeps_it_awake(pooled: Server, client: Kernel) -> No
     browser, _ = create(client)
     other, _ = create(client)
     with Cdp(browser.cdp_ws_url) as cdp:
-        # by the time another one that is as quiet stands by, this one would
-        eventually(lambda: frozen(other.session_id), "the other stands by")
+        # by the time another idle one is suspended, this one would be
+        eventually(lambda: frozen(other.session_id), "the other is suspended")
         assert not frozen(browser.session_id)
         cdp.call("Browser.getVersion")
-    eventually(lambda: frozen(browser.session_id), "it stands by once the client is gone")
+    eventually(lambda: frozen(browser.session_id), "it is suspended once the client is gone")
     for one in (browser, other):
         client.browsers.delete_by_id(one.session_id)
 
 
 @needs_freezer
-def test_a_process_may_ask_to_stay_awake(pooled: Server, client: Kernel) -> None:
+def test_a_process_may_keep_the_session_awake(pooled: Server, client: Kernel) -> None:
     browser, _ = create(client)
     other, _ = create(client)
     work = "while [ ! -e /tmp/enough ]; do sleep 0.05; done"
     kept = client.browsers.process.spawn(browser.session_id, command="sh", args=["-c", work], extra_body={"keep_awake": True})
     client.browsers.process.spawn(other.session_id, command="sh", args=["-c", work])
-    eventually(lambda: frozen(other.session_id), "one with a process that did not ask stands by")
+    eventually(lambda: frozen(other.session_id), "one whose process does not keep it awake is suspended")
     assert not frozen(browser.session_id)
     sh(client, browser.session_id, "touch /tmp/enough")
     assert client.browsers.process.status(str(kept.process_id), id_or_name=browser.session_id).state in ("running", "exited")
-    eventually(lambda: frozen(browser.session_id), "it stands by once the process has ended")
+    eventually(lambda: frozen(browser.session_id), "it is suspended once the process has ended")
     for one in (browser, other):
         client.browsers.delete_by_id(one.session_id)
 
 
-def test_the_timeout_can_be_changed_and_ends_what_stands_by(pooled: Server, client: Kernel) -> None:
+def test_the_timeout_can_be_changed_and_ends_a_suspended_session(pooled: Server, client: Kernel) -> None:
     browser, _ = create(client)
     answer = httpx.patch(
         f"{pooled.base_url}/browsers/{browser.session_id}", json={"timeout_seconds": 10}, headers={"Authorization": f"Bearer {pooled.key}"}, timeout=30,

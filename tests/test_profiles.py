@@ -234,14 +234,14 @@ def test_what_is_deleted_is_not_saved(kernel: Kernel, make: Callable[..., Any], 
 def test_what_there_is_not_is_refused(kernel: Kernel, make: Callable[..., Any], server: Server) -> None:
     before = len(list(kernel.browsers.list()))
     session = make()
-    for ask, code in (
+    for choice, code in (
         ({"id": "a" * 24}, "profile_not_found"),
         ({"name": "nobody"}, "profile_not_found"),
         ({}, "invalid_input"),
         ({"id": "a" * 24, "name": "b"}, "invalid_input"),
     ):
-        refused(code, lambda ask=ask: kernel.browsers.create(headless=True, profile=ask))
-        refused(code, lambda ask=ask: kernel.browsers.update(session.session_id, name="x", profile=ask))
+        refused(code, lambda choice=choice: kernel.browsers.create(headless=True, profile=choice))
+        refused(code, lambda choice=choice: kernel.browsers.update(session.session_id, name="x", profile=choice))
     assert kernel.browsers.retrieve(session.session_id).name is None
     assert len(list(kernel.browsers.list())) == before + 1
 

@@ -170,13 +170,13 @@ def test_it_changes_while_a_client_is_connected(
         page = first_page(cdp)
         assert page.goto(site.url("/hello")) is None
         page.evaluate("window.kept = 1")
-        for ask, name in (
+        for choice, name in (
             ({"proxy": {"id": proxies["http"].id}}, "http"),
             ({"proxy": {"name": "second"}}, "second"),
             ({"proxy_id": proxies["socks5"].id}, "socks5"),
             ({"proxy": {"id": proxies["https"].id}}, "https"),
         ):
-            changed = kernel.browsers.update(session.session_id, **ask)
+            changed = kernel.browsers.update(session.session_id, **choice)
             assert changed.proxy.id == proxies[name].id
             # The same names again: connections that went the old way are not used any more.
             arrives(cdp, "http://switch.test/hello").close()
@@ -188,9 +188,9 @@ def test_it_changes_while_a_client_is_connected(
         assert page.evaluate("window.kept") == 1
         assert kernel.browsers.retrieve(session.session_id).proxy_id == proxies["https"].id
         assert session.session_id in [one.session_id for one in kernel.browsers.list(query=proxies["https"].id)]
-        for ask in ({"proxy": {"mode": "direct"}}, {"proxy_id": ""}, {"proxy": {"mode": "default"}}):
+        for choice in ({"proxy": {"mode": "direct"}}, {"proxy_id": ""}, {"proxy": {"mode": "default"}}):
             kernel.browsers.update(session.session_id, proxy={"id": proxies["http"].id})
-            changed = kernel.browsers.update(session.session_id, **ask)
+            changed = kernel.browsers.update(session.session_id, **choice)
             assert changed.proxy.mode == "direct" and changed.proxy_id is None
             other = new_page(cdp)
             other.goto("http://switch.test/hello")
@@ -199,10 +199,10 @@ def test_it_changes_while_a_client_is_connected(
         assert page.goto(site.url("/hello")) is None
 
 
-def test_a_session_that_stands_by_takes_another_way(
+def test_a_suspended_session_takes_another_route(
     kernel: Kernel, make: Callable[..., Any], proxies: dict[str, Any], upstreams: dict[str, Any]
 ) -> None:
-    """Frozen, it learns nothing of it: the gateway is outside."""
+    """The gateway, which is outside the session, changes its route while the session is frozen."""
     session = make(proxy={"id": proxies["http"].id})
     kernel.browsers.update(session.session_id, proxy={"id": proxies["second"].id})
     with Cdp(session.cdp_ws_url) as cdp:
@@ -215,15 +215,15 @@ def test_changes_at_once_end_where_the_session_says(
 ) -> None:
     """Whichever of eight changes is the last: where the session says it goes out is where it does."""
     session = make()
-    asks = [{"proxy": {"id": proxies["http"].id}}, {"proxy": {"id": proxies["second"].id}}, {"proxy": {"mode": "direct"}}]
+    choices = [{"proxy": {"id": proxies["http"].id}}, {"proxy": {"id": proxies["second"].id}}, {"proxy": {"mode": "direct"}}]
     names = {proxies["http"].id: "http", proxies["second"].id: "second", None: None}
     wrong = []
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for storm in range(25):
-            changes = [pool.submit(kernel.browsers.update, session.session_id, **asks[n % 3]) for n in range(8)]
+            changes = [pool.submit(kernel.browsers.update, session.session_id, **choices[n % 3]) for n in range(8)]
             answers = [change.result().proxy for change in changes]
             # Each is answered with what it made of the session.
-            assert [answer.id for answer in answers] == [ask["proxy"].get("id") for ask in (asks[n % 3] for n in range(8))]
+            assert [answer.id for answer in answers] == [choice["proxy"].get("id") for choice in (choices[n % 3] for n in range(8))]
             said = names[kernel.browsers.retrieve(session.session_id).proxy_id]
             host = f"storm-{storm}.test"
             sessions.sh(kernel, session.session_id, f"curl -sS http://{host}/echo")
@@ -234,7 +234,7 @@ def test_changes_at_once_end_where_the_session_says(
 
 
 def test_a_proxy_deleted_in_a_storm_is_not_gone_through(kernel: Kernel, make: Callable[..., Any], upstreams: dict[str, Any]) -> None:
-    """Whoever takes it at that moment is refused, or has it and goes nowhere."""
+    """A session that takes the proxy at that moment is refused, or has it and reaches nothing."""
     session = make()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for storm in range(5):
@@ -283,7 +283,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
 ) -> None:
     session = make(proxy={"id": proxies["http"].id})
     nobody = "a" * 24
-    for ask, code in (
+    for choice, code in (
         ({"proxy": {"id": nobody}}, "proxy_not_found"),
         ({"proxy_id": nobody}, "proxy_not_found"),
         ({"proxy": {"name": "nobody"}}, "proxy_not_found"),
@@ -292,8 +292,8 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
         ({"proxy": {"id": proxies["http"].id}, "proxy_id": proxies["http"].id}, "invalid_input"),
         ({"proxy": {"mode": "stealth"}}, "invalid_input"),
     ):
-        refused(code, lambda: kernel.browsers.create(headless=True, **ask))
-        refused(code, lambda: kernel.browsers.update(session.session_id, name="renamed", **ask))
+        refused(code, lambda: kernel.browsers.create(headless=True, **choice))
+        refused(code, lambda: kernel.browsers.update(session.session_id, name="renamed", **choice))
     shown = kernel.browsers.retrieve(session.session_id)
     assert (shown.proxy_id, shown.name) == (proxies["http"].id, None)
     with Cdp(session.cdp_ws_url) as cdp:

@@ -234,7 +234,7 @@ def test_follows_the_page_in_front(recorder: Recorder, recorded: Any) -> None:
 
 
 def test_tabs_nobody_is_attached_to_are_no_burden(recorder: Recorder, recorded: Any) -> None:
-    """To look at the tabs is no news of them that makes one look again, and again."""
+    """Looking at the tabs causes no event on which they are looked at again, and again."""
     with Cdp(recorded.cdp_ws_url) as browser:
         first_page(browser).goto("data:text/html,<body style='background:white'>")
         for _ in range(4):
@@ -245,7 +245,7 @@ def test_tabs_nobody_is_attached_to_are_no_burden(recorder: Recorder, recorded: 
 
 
 def test_many_tabs_are_looked_at_once_and_not_for_ever(recorder: Recorder, recorded: Any) -> None:
-    """All that opens is news that makes one ask every tab, which is news of itself."""
+    """Every tab that opens is an event on which all tabs are looked at, and looking at a tab is an event as well."""
     with Cdp(recorded.cdp_ws_url) as browser:
         first = first_page(browser)
         first.goto("data:text/html,<body style='background:white'>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import signal
 import sqlite3
 import tempfile
 from typing import Any, Iterator
@@ -12,7 +13,7 @@ import httpx
 import kernel as sdk
 import pytest
 
-from harness import sessions
+from harness import leaks, sessions
 from harness.deadline import eventually
 from harness.server import KEY, Server
 
@@ -50,6 +51,34 @@ def age(state: pathlib.Path, replay_id: str, seconds: float) -> None:
         changed = database.execute("UPDATE replays SET finished_at = finished_at - ? WHERE id = ?", (int(seconds * 1_000_000), replay_id))
         assert changed.rowcount == 1
     database.close()
+
+
+def test_the_recordings_of_a_killed_server_are_kept_by_the_next(state: pathlib.Path) -> None:
+    first = Server(state_dir=state)
+    try:
+        with sessions.client(first.base_url, KEY) as client:
+            browser = sessions.create(client)
+            replay = client.browsers.replays.start(browser.session_id)
+            inside = lambda: [file for file in (state / "sessions").glob(f"*/*/var/lib/browserd/replays/{replay.replay_id}.mp4") if file.stat().st_size]
+            eventually(inside, "something was recorded", 30)
+            os.kill(first.pid, signal.SIGKILL)
+            first.process.wait(30)
+    finally:
+        first.stop()
+        first.log_path.unlink()
+    again = Server(state_dir=state)
+    try:
+        with sessions.client(again.base_url, KEY) as client:
+            item = eventually(lambda: next((item for item in client.browsers.replays.list(browser.session_id) if item.finished_at), None), "its end is recorded", 30)
+            film = client.browsers.replays.download(replay.replay_id, id_or_name=browser.session_id).read()
+        assert item.end_reason == "session_ended" and item.size_bytes == len(film) and film[4:8] == b"ftyp"
+        assert not list((state / "rescued").iterdir()), "the only copy is among the blobs"
+        # its processes have no parent any more: the host's init reaps them, in its time
+        eventually(lambda: not leaks.left_over([browser.session_id], state), "nothing of the session is left")
+        again.stop_and_count()
+    finally:
+        again.stop()
+        again.log_path.unlink()
 
 
 def test_a_recording_is_removed_when_its_time_is_over(state: pathlib.Path) -> None:

@@ -107,11 +107,11 @@ pub struct LocationRequest {
     pub locale: Option<String>,
 }
 
-/// Whether a location value was asked for or is the server's default.
+/// Whether the session was given a location value or has the server's default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LocationSource {
-    /// Asked for.
+    /// The session was given it.
     Override,
     /// The server's default.
     Default,
@@ -139,7 +139,7 @@ pub struct SessionConfig {
     pub viewport: Viewport,
     /// Hide the browser's own interface.
     pub kiosk_mode: bool,
-    /// Page to open once the session is up; its failure is nobody's failure.
+    /// Page to open once the session is up; the session does not fail when the page does not load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_url: Option<String>,
     /// Time zone and language asked for.
@@ -162,7 +162,7 @@ pub struct SessionConfig {
     pub profile: Option<ProfileInUse>,
 }
 
-/// Why a session ended. Kept with its row for good.
+/// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
@@ -217,9 +217,9 @@ pub struct Browser {
     pub base_url: Option<String>,
     /// No screen, no X server.
     pub headless: bool,
-    /// Always false until stealth lands.
+    /// Always false: this version has no stealth mode yet.
     pub stealth: bool,
-    /// Browser interface hidden.
+    /// Address bar and tabs are hidden.
     pub kiosk_mode: bool,
     /// Seconds without activity after which the session ends.
     pub timeout_seconds: u32,
@@ -237,7 +237,7 @@ pub struct Browser {
     /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
-    /// Page asked for at creation.
+    /// The `start_url` of its creation, or of the last change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_url: Option<String>,
     /// The profile that was loaded into it.
@@ -246,12 +246,12 @@ pub struct Browser {
     /// Whether the session's state is saved into the profile when the session ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_save_changes: Option<bool>,
-    /// How it goes out.
+    /// Its egress route: through a proxy or without one.
     pub proxy: ProxyInUse,
     /// Deprecated: the id in `proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_id: Option<ProxyId>,
-    /// Policies asked for at creation.
+    /// The `chrome_policy` of its creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub chrome_policy: Option<serde_json::Map<String, serde_json::Value>>,

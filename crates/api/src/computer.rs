@@ -152,7 +152,7 @@ pub struct ScrollRequest {
     pub hold_keys: Option<Vec<String>>,
 }
 
-/// Text for whatever has the keyboard.
+/// Text to type into whatever has the keyboard focus.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct TypeTextRequest {
     /// The text, in any script. A line break is the Return key, a tab the Tab key.

@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum CurlMethod {
-    /// Ask for a resource.
+    /// Get a resource.
     #[default]
     Get,
-    /// Ask for its headers.
+    /// Get its headers only.
     Head,
-    /// Hand something in.
+    /// Submit something.
     Post,
     /// Replace it.
     Put,
@@ -22,7 +22,7 @@ pub enum CurlMethod {
     Patch,
     /// Remove it.
     Delete,
-    /// Ask what may be done.
+    /// Get the methods it allows.
     Options,
 }
 
@@ -62,13 +62,13 @@ pub enum CurlEncoding {
 /// A request to make.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct CurlRequest {
-    /// Where to: `http` or `https`.
+    /// The target: an `http` or `https` URL.
     #[schema(min_length = 1)]
     pub url: String,
     /// Default: GET.
     #[serde(default)]
     pub method: Option<CurlMethod>,
-    /// Headers laid over those the browser sends.
+    /// Headers that replace or join those the browser sends.
     #[serde(default)]
     pub headers: Option<BTreeMap<String, String>>,
     /// What to send, as text. GET and HEAD have none.
@@ -83,7 +83,7 @@ pub struct CurlRequest {
     pub response_encoding: Option<CurlEncoding>,
 }
 
-/// The answer to it.
+/// What the target answered.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CurlResponse {
     /// Status of the answer.

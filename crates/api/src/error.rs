@@ -16,7 +16,7 @@ pub enum ErrorCode {
     Unauthorized,
     /// 404: no route has this path.
     RouteNotFound,
-    /// 408: what the request asks for took longer than it allows.
+    /// 408: it took longer than the request allows.
     Timeout,
     /// 405: the path exists, the method does not; see the `Allow` header.
     MethodNotAllowed,
@@ -48,11 +48,11 @@ pub enum ErrorCode {
     Ended,
     /// 409: the session has as many recordings under way as it may.
     TooManyReplays,
-    /// 409: the screen is being recorded; `force` goes on all the same.
+    /// 409: the screen is being recorded; `force` changes its size all the same.
     BeingRecorded,
     /// 409: as many Playwright executors as a session may have; delete one.
     ExecutorLimit,
-    /// 409: the thing asked for is busy; waiting helps.
+    /// 409: what the request is about is busy; try again later.
     Conflict,
     /// 413: the request body is larger than the route's limit.
     PayloadTooLarge,
@@ -68,11 +68,12 @@ pub enum ErrorCode {
     TooManyRequests,
     /// 501: a documented operation that this version does not have yet.
     NotImplemented,
-    /// 500: our fault; the log has the cause under the request id.
+    /// 500: an error of the server; its log has the cause under the request id.
     Internal,
-    /// 500: input broke off half way; what was done stays done, and doing it again would do it twice.
+    /// 500: mouse or keyboard input failed half way; what was done stays done, and sending the request
+    /// again would do it twice.
     ActionFailed,
-    /// 502: the browser got no answer from where the request was to go; see `net_error_name`.
+    /// 502: the browser got no answer from the target of the request; see `net_error_name`.
     TransportError,
     /// 502: Chromium, its driver or the session's guest did not answer.
     UpstreamUnavailable,
@@ -235,7 +236,7 @@ impl ErrorCode {
 /// One reason among several, naming the field it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
-    /// The field (`viewport.width`), or the kind of the reason where no field is to blame.
+    /// The field (`viewport.width`), or the kind of reason where it is about no field.
     pub code: String,
     /// What is wrong with it, and what would be right.
     pub message: String,
@@ -249,17 +250,17 @@ pub struct ErrorBody {
     pub code: ErrorCode,
     /// What was wrong and what to do about it.
     pub message: String,
-    /// The fields to blame, one entry each.
+    /// What does not fit, one entry for each field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<ErrorDetail>,
-    /// The reason underneath, where another program (Chromium, the kernel) gave one.
+    /// The underlying reason, where another program (Chromium, the kernel) gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_error: Option<ErrorDetail>,
     /// With `transport_error` and `timeout` of requests through the browser: Chromium's number for
     /// what went wrong, such as -102.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_error: Option<i32>,
-    /// Its name, such as `ERR_CONNECTION_REFUSED`.
+    /// The name of `net_error`, such as `ERR_CONNECTION_REFUSED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_error_name: Option<String>,
 }

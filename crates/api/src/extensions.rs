@@ -11,7 +11,7 @@ pub struct LoadExtensions {
     pub extensions: Vec<ExtensionUpload>,
 }
 
-/// One of them.
+/// One extension.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ExtensionUpload {
     /// Folder below `/home/kernel/extensions` it is unpacked to; must be new.

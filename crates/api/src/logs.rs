@@ -25,7 +25,7 @@ pub enum LogStart {
     End,
 }
 
-/// The only kind of event.
+/// The name of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogEventKind {

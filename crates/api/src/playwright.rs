@@ -35,7 +35,7 @@ pub struct Tab {
     pub created: bool,
 }
 
-/// What became of a script.
+/// The outcome of a script.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ExecuteResponse {
     /// Whether it ran to its end.

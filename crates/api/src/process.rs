@@ -52,8 +52,8 @@ pub struct SpawnRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 65535)]
     pub cols: Option<u16>,
-    /// Extension: while the process runs, the session does not stand by, so that it goes on without a
-    /// client. It still times out.
+    /// Extension: while the process runs, the session does not go into standby, so that the process
+    /// goes on without a client. The session still times out.
     #[serde(default)]
     pub keep_awake: bool,
 }
@@ -106,7 +106,7 @@ pub enum ProcessState {
     Exited,
 }
 
-/// What a process does right now.
+/// The status of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProcessStatus {
     /// Whether it runs.
@@ -211,7 +211,7 @@ pub struct OutputEvent {
     pub exit_code: Option<i32>,
 }
 
-/// The only named event.
+/// The name of the last event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitEvent {

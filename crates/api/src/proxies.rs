@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::secret::Password;
 use crate::{ProxyId, Timestamp};
 
-/// Kinds of proxies of the public API. The others are sold by its hosted original.
+/// Kinds of proxies. The other kinds of the public API are sold by its hosted original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyType {
@@ -14,7 +14,7 @@ pub enum ProxyType {
     Custom,
 }
 
-/// What is spoken with a proxy.
+/// The protocol a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyProtocol {
@@ -34,20 +34,20 @@ pub struct Proxy {
     /// Name; several proxies may have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Kind.
+    /// Kind of proxy.
     #[serde(rename = "type")]
     pub kind: ProxyType,
-    /// What is spoken with it.
+    /// The protocol it speaks.
     pub protocol: ProxyProtocol,
     /// Hosts that are reached without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bypass_hosts: Vec<String>,
-    /// Where it is.
+    /// Its address and user name.
     pub config: CustomProxy,
     /// Whether it worked when it was last checked; absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ProxyStatus>,
-    /// When that was.
+    /// When it was last checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_checked: Option<Timestamp>,
     /// Why a check failed; in the answer to the check only (extension).
@@ -55,7 +55,7 @@ pub struct Proxy {
     pub unavailable_because: Option<String>,
 }
 
-/// Where a custom proxy is, without its secrets.
+/// Address and user name of a custom proxy, without its password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CustomProxy {
     /// Host name or address.
@@ -63,12 +63,12 @@ pub struct CustomProxy {
     /// Port.
     #[schema(minimum = 1, maximum = 65535)]
     pub port: u16,
-    /// User name it is shown.
+    /// User name that is sent to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Whether it is shown a password.
+    /// Whether a password is sent to it.
     pub has_password: bool,
-    /// Always false: proxies that open up TLS are not supported.
+    /// Always false: proxies that decrypt TLS are not supported.
     pub has_ca_bundle: bool,
 }
 
@@ -83,10 +83,10 @@ pub enum ProxyStatus {
 }
 
 /// Everything needed to go through a proxy, checked. Kept with the proxy's row and told the gateways
-/// of the sessions that use it, and nobody else.
+/// of the sessions that use it; no one else gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
-    /// What is spoken with it.
+    /// The protocol it speaks.
     pub protocol: ProxyProtocol,
     /// Host name or address, in its usual spelling (IPv6 in brackets).
     pub host: String,
@@ -103,13 +103,13 @@ pub struct Upstream {
     pub bypass_hosts: Vec<String>,
 }
 
-/// How a session goes out.
+/// The egress route of a session: through a proxy (`id`), or without one (`mode`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProxyInUse {
-    /// Through this proxy.
+    /// The proxy it goes through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ProxyId>,
-    /// Without one.
+    /// `direct` when it goes through none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<ProxyMode>,
 }
@@ -121,12 +121,12 @@ impl From<Option<ProxyId>> for ProxyInUse {
     }
 }
 
-/// Ways out that need no proxy.
+/// Egress routes without a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyMode {
     /// No proxy.
     Direct,
-    /// What sessions have that ask for nothing: no proxy.
+    /// What a session has when its creation names no proxy: none.
     Default,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A cell to run.
+/// A cell (a piece of code) to run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ReplRequest {
     /// JavaScript. May be empty with `reset`.
@@ -17,7 +17,7 @@ pub struct ReplRequest {
     pub reset: bool,
 }
 
-/// How text was shown.
+/// The ways to show text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplChannel {
@@ -35,7 +35,7 @@ pub enum ReplChannel {
 pub enum ReplContent {
     /// Text.
     Text {
-        /// How it was shown.
+        /// The way it was shown.
         channel: ReplChannel,
         /// What was shown.
         text: String,
@@ -49,7 +49,7 @@ pub enum ReplContent {
     },
 }
 
-/// What became of a cell.
+/// The outcome of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplResponse {
     /// The runtime it ran in; bindings live as long as this stays the same.
@@ -66,7 +66,7 @@ pub struct ReplResponse {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Where.
+    /// Stack of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
     /// Whether its runtime has ended; the next cell gets a fresh one.

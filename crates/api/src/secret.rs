@@ -29,7 +29,7 @@ impl Password {
         Self(SecretString::from(text.into()))
     }
 
-    /// The text, for whoever is to be given it.
+    /// The text, for the one that the password is meant for.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

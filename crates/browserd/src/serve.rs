@@ -139,7 +139,7 @@ async fn serve(
             false => vec![Class::HEADLESS],
         },
         standby: settings.standby,
-        saver: Some(Arc::new(profiles.clone())),
+        profile_exporter: Some(Arc::new(profiles.clone())),
     };
     let fleet = Fleet::start(rows, runtime, options).await?;
 
@@ -155,7 +155,6 @@ async fn serve(
         headless_shell: settings.headless_engine == HeadlessEngine::Shell,
         recordings: Some(Recordings {
             blobs,
-            state_dir: state.path().to_owned(),
             limit_bytes: settings.replay_limit,
             retention: settings.retention,
         }),

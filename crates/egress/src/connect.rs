@@ -64,10 +64,10 @@ impl Dialer for HostDialer {
 }
 
 /// Whether `ip` is the host's own, by the source address it would be reached from. Not knowing
-/// counts as yes: what runs inside may see to it that there are no descriptors left to ask with.
+/// counts as yes: programs inside may use up the descriptors that finding out takes.
 fn may_be_own(ip: IpAddr, source: io::Result<IpAddr>) -> bool {
     use rustix::io::Errno;
-    // No way there, or no such family here; to its own addresses a host always has one.
+    // No route there, or no such family here; to its own addresses a host always has one.
     let nowhere = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
     match source {
         Ok(source) => source == ip,

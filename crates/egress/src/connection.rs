@@ -113,7 +113,7 @@ pub(crate) async fn turn_away(shared: Arc<Shared>, stream: TcpStream) {
     let limits = &shared.connector.limits;
     let connection = http(limits)
         .keep_alive(false)
-        // Places for saying no are few.
+        // Only a few connections at a time are kept for answers like this one.
         .header_read_timeout(limits.head_read.min(Duration::from_secs(5)))
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {

@@ -152,7 +152,7 @@ impl Proxy {
         self.authorization.as_ref()
     }
 
-    /// Opens the way to `dest` over a connection to the proxy. Also answers with what came along
+    /// Makes a connection to the proxy fit for `dest`. Also answers with what came along
     /// early. The caller bounds the time.
     pub(crate) async fn open(
         &self,

@@ -88,8 +88,8 @@ enum Step<'a> {
     Again,
 }
 
-/// Copies until both directions have ended, or one has broken off, or one has ended and the other
-/// is silent for `half_closed`. `client_early` and `upstream_early` are bytes already read.
+/// Copies until both directions have ended, or one has broken off, or one has ended and nothing comes on
+/// the other for `half_closed`. `client_early` and `upstream_early` are bytes already read.
 pub(crate) async fn relay(
     mut client: TcpStream,
     client_early: Bytes,
@@ -130,7 +130,7 @@ pub(crate) async fn relay(
     }
 }
 
-/// Runs both directions; true when one broke off, or the last one fell silent.
+/// Runs both directions; true when one broke off, or the idle timer of the last one ran out.
 async fn both(
     mut up: Pin<&mut impl Future<Output = End>>,
     mut down: Pin<&mut impl Future<Output = End>>,
@@ -149,7 +149,7 @@ async fn both(
     }
 }
 
-/// Waits for the last open direction; true when it broke off or fell silent.
+/// Waits for the last open direction; true when it broke off or its idle timer ran out.
 async fn linger(
     mut direction: Pin<&mut impl Future<Output = End>>,
     moved: &AtomicU64,

@@ -6,9 +6,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use browserd_api::SessionId;
 use browserd_api::browser::EndReason;
 use browserd_api::proxies::{ProxyProtocol, Upstream};
+use browserd_api::{ReplayId, SessionId};
 use browserd_protocol::Route;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -35,7 +35,10 @@ pub trait Subject: Send + Sync {
     /// The guest has a file with this content on offer; answers its ticket.
     fn offer(&self, session: &SessionId, content: &[u8]) -> u64;
 
-    /// What holds a session is gone all at once.
+    /// The session has the file of a recording with this content inside.
+    fn record(&self, session: &SessionId, replay: &ReplayId, content: &[u8]);
+
+    /// The session ends by itself, without a word.
     fn crash(&self, session: &SessionId);
 
     /// Whether anything is left of a session.
@@ -68,6 +71,8 @@ pub async fn check<S: Subject>(subject: impl Fn() -> S) {
     freezing_says_how_it_is(&subject()).await;
     a_start_can_be_called_off(&subject()).await;
     an_earlier_servers_sessions_are_cleared_away(&subject()).await;
+    recordings_outlive_their_session(&subject()).await;
+    rescued_recordings_go_unless_they_are_to_be_kept(&subject()).await;
 }
 
 async fn begin(subject: &impl Subject, urgency: Urgency) -> Result<Running, StartError> {
@@ -114,7 +119,7 @@ fn upstream(host: &str) -> Route {
     }))
 }
 
-/// The reason that was asked for is told, once, when nothing is left; asking again does no harm.
+/// The reason of the first command is told, once, when nothing is left; another command does no harm.
 async fn an_end_is_the_last_event(subject: &impl Subject) {
     for reason in [EndReason::Deleted, EndReason::TimedOut, EndReason::ServerShutdown] {
         let mut session = running(subject).await;
@@ -134,7 +139,7 @@ async fn a_crash_is_told(subject: &impl Subject) {
     assert!(!subject.is_left(&session.id), "something is left");
 }
 
-/// Whatever is asked of an ended session fails, and soon.
+/// Every call to an ended session fails, and soon.
 async fn ended_sessions_do_nothing(subject: &impl Subject) {
     let mut session = running(subject).await;
     within(session.instance.end(EndReason::Deleted)).await;
@@ -243,4 +248,56 @@ async fn an_earlier_servers_sessions_are_cleared_away(subject: &impl Subject) {
     let found = within(subject.runtime().reconcile()).await.expect("it can look");
     assert!(found.contains(&session.id) && !subject.is_left(&session.id), "{found:?}");
     assert!(within(subject.runtime().reconcile()).await.expect("it can look").is_empty());
+}
+
+async fn rescued(subject: &impl Subject, session: &SessionId, replay: &ReplayId) -> Option<String> {
+    let file = within(subject.runtime().open_rescued(session, replay)).await.expect("it can look");
+    file.map(|file| io::read_to_string(file).expect("it can be read"))
+}
+
+/// Whichever way it ended: what was recorded can be read once its end is told, until it is dropped.
+async fn recordings_outlive_their_session(subject: &impl Subject) {
+    let runtime = subject.runtime();
+    let [ended, crashed, left] =
+        [running(subject).await, running(subject).await, running(subject).await];
+    let replay = ReplayId::generate();
+    for session in [&ended, &crashed, &left] {
+        subject.record(&session.id, &replay, b"film");
+        assert_eq!(rescued(subject, &session.id, &replay).await, None, "it runs");
+    }
+    let [mut ended, mut crashed, left] = [ended, crashed, left];
+    within(ended.instance.end(EndReason::Deleted)).await;
+    ended.ended().await;
+    subject.crash(&crashed.id);
+    crashed.ended().await;
+    within(runtime.reconcile()).await.expect("it can look");
+    for session in [&ended.id, &crashed.id, &left.id] {
+        // It can be read again after an interruption.
+        for _ in 0..2 {
+            assert_eq!(rescued(subject, session, &replay).await.as_deref(), Some("film"));
+        }
+        assert_eq!(rescued(subject, session, &ReplayId::generate()).await, None);
+    }
+    for _ in 0..2 {
+        within(runtime.drop_rescued(&ended.id, &replay)).await.expect("it can be dropped");
+        assert_eq!(rescued(subject, &ended.id, &replay).await, None);
+    }
+    assert!(rescued(subject, &crashed.id, &replay).await.is_some(), "that one was not dropped");
+}
+
+async fn rescued_recordings_go_unless_they_are_to_be_kept(subject: &impl Subject) {
+    let runtime = subject.runtime();
+    within(runtime.drop_rescued_except(&[])).await.expect("nothing to drop is no error");
+    let replay = ReplayId::generate();
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let mut session = running(subject).await;
+        subject.record(&session.id, &replay, b"film");
+        within(session.instance.end(EndReason::Deleted)).await;
+        session.ended().await;
+        all.push(session.id);
+    }
+    within(runtime.drop_rescued_except(&all[..1])).await.expect("they can be dropped");
+    assert!(rescued(subject, &all[0], &replay).await.is_some(), "that one was to be kept");
+    assert_eq!(rescued(subject, &all[1], &replay).await, None);
 }

@@ -1,13 +1,15 @@
 //! The fleet: all sessions of this server.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
-use browserd_api::{ProjectId, ProxyId, SessionId, Timestamp};
+use browserd_api::{ProjectId, ProxyId, ReplayId, SessionId, Timestamp};
 use browserd_store::{Rows, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -21,7 +23,7 @@ use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
     Budgets, Change, ChangeServices, Class, FleetError, ListSessions, LiveSession, Metrics,
-    NewSession, Page, PoolSize, ProfileSaver, Runtime, SessionView,
+    NewSession, Page, PoolSize, ProfileExporter, Runtime, SessionView,
 };
 
 /// All sessions of this server. Cheap to clone.
@@ -32,7 +34,7 @@ pub struct Fleet {
     directory: Arc<Directory>,
     admission: Admission,
     standby: Standby,
-    saver: Option<Arc<dyn ProfileSaver>>,
+    profile_exporter: Option<Arc<dyn ProfileExporter>>,
     metrics: Metrics,
     pool: Pool,
     /// Ends the pool's keeper.
@@ -69,23 +71,24 @@ pub struct FleetOptions {
     pub settle: Duration,
     /// Classes [`PoolSize::Auto`] keeps ready.
     pub classes: Vec<Class>,
-    /// When quiet sessions stand by.
+    /// When idle sessions are suspended.
     pub standby: Standby,
-    /// What saves the profiles of sessions that end; none: they have none.
-    pub saver: Option<Arc<dyn ProfileSaver>>,
+    /// What saves the profiles of sessions that end; none: sessions have no profiles.
+    pub profile_exporter: Option<Arc<dyn ProfileExporter>>,
 }
 
-/// What becomes of a session nobody uses.
+/// When a session that nobody uses is suspended (standby, as the API says).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Standby {
-    /// Quiet time after which it stands by; none: never.
+    /// Time without use after which it is suspended; none: never.
     pub after: Option<Duration>,
     /// From then on, the time after which its memory is pushed out to swap; none: never.
     pub page_out_after: Option<Duration>,
 }
 
 impl FleetOptions {
-    /// Nothing is kept ready, nothing stands by, and nobody waits for room.
+    /// Nothing is kept ready, nothing is suspended, and a create for which there is no room is refused at
+    /// once.
     #[must_use]
     pub fn cold(max_sessions: usize) -> Self {
         let pool = PoolSize::Fixed(BTreeMap::new());
@@ -97,7 +100,7 @@ impl FleetOptions {
             settle: Duration::ZERO,
             classes: Vec::new(),
             standby: Standby::default(),
-            saver: None,
+            profile_exporter: None,
         }
     }
 }
@@ -123,7 +126,7 @@ impl Fleet {
             tracing::warn!(
                 rows = lost,
                 found = found.len(),
-                "cleared away an earlier server's sessions"
+                "cleared away the sessions that an earlier server left running; they ended as host_lost"
             );
         }
         let FleetOptions {
@@ -133,7 +136,7 @@ impl Fleet {
             settle,
             classes,
             standby,
-            saver,
+            profile_exporter,
         } = options;
         let metrics = Metrics::default();
         let admission = Admission::new(budgets, Arc::clone(&runtime), metrics.clone());
@@ -143,7 +146,7 @@ impl Fleet {
             directory: Arc::default(),
             admission,
             standby,
-            saver,
+            profile_exporter,
             pool: Pool::new(metrics.clone()),
             metrics,
             stop_keeper: CancellationToken::new(),
@@ -198,7 +201,7 @@ impl ProjectFleet {
             project: self.project.clone(),
             row,
             route: new.route,
-            saver: self.saver.clone(),
+            profile_exporter: self.profile_exporter.clone(),
             standby: self.standby,
             prepared,
             admitted,
@@ -325,6 +328,26 @@ impl Fleet {
         actor.send(Command::End { reason, done }).await.is_ok() && over.await.is_ok()
     }
 
+    /// The open file of a recording that was still inside a session when it ended; none: there is no
+    /// such file. It stays until [`Self::drop_rescued`].
+    pub async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<File>> {
+        self.runtime.open_rescued(session, replay).await
+    }
+
+    /// Removes the file of [`Self::open_rescued`]; one that is not there is no error.
+    pub async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()> {
+        self.runtime.drop_rescued(session, replay).await
+    }
+
+    /// Removes those files of all sessions that clients cannot use any more.
+    pub async fn drop_all_rescued(&self) -> io::Result<()> {
+        self.runtime.drop_rescued_except(&self.active()).await
+    }
+
     /// The rows.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -337,7 +360,7 @@ impl Fleet {
         &self.metrics
     }
 
-    /// How many sessions of each class are ready for whoever asks.
+    /// How many sessions of each class are ready in the pool.
     #[must_use]
     pub fn ready(&self) -> BTreeMap<Class, usize> {
         self.pool.ready()

@@ -24,8 +24,8 @@ mod live;
 pub mod local;
 mod metrics;
 mod pool;
+mod profile_exporter;
 mod runtime;
-mod saver;
 mod session;
 mod stream;
 
@@ -33,11 +33,11 @@ pub use admission::{Budgets, Limit};
 pub use change::{Change, ChangeServices, ProfileChoice, ProxyChoice, Resize, StepError};
 pub use error::FleetError;
 pub use fleet::{Fleet, FleetOptions, ProjectFleet, Standby};
-pub use live::{Activity, LiveSession, StayAwake};
+pub use live::{Activity, LiveSession, WakeLock};
 pub use metrics::Metrics;
 pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
+pub use profile_exporter::ProfileExporter;
 pub use runtime::{CommandError, Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
-pub use saver::ProfileSaver;
 pub use session::{NewSession, Page, Stages};
 pub use stream::{BrowserStream, ByteStream};
 

@@ -1,4 +1,4 @@
-//! A running session, as request handlers hold it.
+//! A running session, as request handlers use it.
 
 use std::fs::File;
 use std::io;
@@ -84,25 +84,25 @@ impl LiveSession {
         while ended.changed().await.is_ok() {}
     }
 
-    /// Counts as activity until dropped: the session neither times out nor stands by meanwhile. One
-    /// that stands by goes on before this answers.
+    /// Counts as activity until dropped: the session neither times out nor is suspended meanwhile. A
+    /// suspended one is resumed before this answers.
     #[must_use]
     pub fn activity(&self) -> Activity {
         self.inner.uses.activity.send_modify(|count| *count += 1);
-        Activity { awake: Some(self.stay_awake()), session: self.clone() }
+        Activity { wake_lock: Some(self.wake_lock()), session: self.clone() }
     }
 
-    /// Until dropped the session does not stand by, though it may time out.
+    /// Until dropped the session is not suspended, though it may time out.
     #[must_use]
-    pub fn stay_awake(&self) -> StayAwake {
-        self.inner.hold();
-        StayAwake(self.clone())
+    pub fn wake_lock(&self) -> WakeLock {
+        self.inner.acquire_wake_lock();
+        WakeLock(self.clone())
     }
 
-    /// Whether it stands by.
+    /// Whether it is suspended.
     #[must_use]
-    pub fn stands_by(&self) -> bool {
-        self.inner.uses.standing.lock().frozen
+    pub fn is_suspended(&self) -> bool {
+        self.inner.uses.freeze_state.lock().frozen
     }
 }
 
@@ -110,76 +110,76 @@ impl LiveSession {
 pub(crate) struct Uses {
     /// How many use it as clients do.
     pub(crate) activity: watch::Sender<usize>,
-    /// How many want it awake.
-    pub(crate) holds: watch::Sender<usize>,
-    standing: Mutex<Standing>,
+    /// How many keep it from being suspended.
+    pub(crate) wake_locks: watch::Sender<usize>,
+    freeze_state: Mutex<FreezeState>,
     metrics: Metrics,
 }
 
-/// Whether it is frozen, decided by one at a time.
-struct Standing {
-    holds: usize,
+/// Whether it is frozen. Whoever changes that has the lock.
+struct FreezeState {
+    wake_locks: usize,
     frozen: bool,
 }
 
 impl Uses {
-    /// Nobody yet; the session may be `frozen`.
+    /// Nobody uses it yet; the session may be `frozen` all the same.
     pub(crate) fn new(metrics: Metrics, frozen: bool) -> Self {
         if frozen {
             metrics.froze();
         }
         Self {
             activity: watch::Sender::new(0),
-            holds: watch::Sender::new(0),
-            standing: Mutex::new(Standing { holds: 0, frozen }),
+            wake_locks: watch::Sender::new(0),
+            freeze_state: Mutex::new(FreezeState { wake_locks: 0, frozen }),
             metrics,
         }
     }
 }
 
 impl Inner {
-    fn hold(&self) {
-        let mut standing = self.uses.standing.lock();
-        standing.holds += 1;
-        if standing.frozen {
+    fn acquire_wake_lock(&self) {
+        let mut state = self.uses.freeze_state.lock();
+        state.wake_locks += 1;
+        if state.frozen {
             let began = Instant::now();
-            standing.frozen = self.instance.freeze(false);
-            if !standing.frozen {
+            state.frozen = self.instance.freeze(false);
+            if !state.frozen {
                 self.uses.metrics.thawed(Some(began.elapsed()));
             }
         }
-        self.uses.holds.send_replace(standing.holds);
+        self.uses.wake_locks.send_replace(state.wake_locks);
     }
 
-    fn release(&self) {
-        let mut standing = self.uses.standing.lock();
-        standing.holds -= 1;
-        self.uses.holds.send_replace(standing.holds);
+    fn release_wake_lock(&self) {
+        let mut state = self.uses.freeze_state.lock();
+        state.wake_locks -= 1;
+        self.uses.wake_locks.send_replace(state.wake_locks);
     }
 
-    /// Freezes the session unless someone wants it awake; answers whether it is frozen.
-    pub(crate) fn stand_by(&self) -> bool {
-        let mut standing = self.uses.standing.lock();
-        if standing.holds == 0 && !standing.frozen {
-            standing.frozen = self.instance.freeze(true);
-            if standing.frozen {
+    /// Freezes the session unless there is a wake lock; answers whether it is frozen.
+    pub(crate) fn suspend(&self) -> bool {
+        let mut state = self.uses.freeze_state.lock();
+        if state.wake_locks == 0 && !state.frozen {
+            state.frozen = self.instance.freeze(true);
+            if state.frozen {
                 self.uses.metrics.froze();
             }
         }
-        standing.frozen
+        state.frozen
     }
 
-    /// Pushes the memory of a session that stands by out to swap. One that is used meanwhile goes on at
+    /// Pushes the memory of a suspended session out to swap. One that is used meanwhile is resumed at
     /// once, and takes back what it needs.
     pub(crate) async fn page_out(&self) {
-        if !self.uses.standing.lock().frozen {
+        if !self.uses.freeze_state.lock().frozen {
             return;
         }
         match self.instance.page_out().await {
             Ok(true) => self.uses.metrics.paged_out(),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(session = %self.id, %error, "the memory of a quiet session stays where it is");
+                tracing::warn!(session = %self.id, %error, "could not push the memory of a suspended session out to swap; it stays in memory, nothing else is wrong");
             }
         }
     }
@@ -187,7 +187,7 @@ impl Inner {
 
 impl Drop for Uses {
     fn drop(&mut self) {
-        if self.standing.get_mut().frozen {
+        if self.freeze_state.get_mut().frozen {
             self.metrics.thawed(None);
         }
     }
@@ -195,20 +195,20 @@ impl Drop for Uses {
 
 /// Held while a client uses a session.
 pub struct Activity {
-    awake: Option<StayAwake>,
+    wake_lock: Option<WakeLock>,
     session: LiveSession,
 }
 
 impl Activity {
-    /// The client is there and wants nothing just now: the session may stand by, though it does not
+    /// The client is there and needs nothing just now: the session may be suspended, though it does not
     /// time out.
     pub fn rest(&mut self) {
-        self.awake = None;
+        self.wake_lock = None;
     }
 
-    /// The client wants something again. A session that stands by goes on before this answers.
+    /// The client needs something again. A suspended session is resumed before this answers.
     pub fn wake(&mut self) {
-        self.awake.get_or_insert_with(|| self.session.stay_awake());
+        self.wake_lock.get_or_insert_with(|| self.session.wake_lock());
     }
 }
 
@@ -218,11 +218,11 @@ impl Drop for Activity {
     }
 }
 
-/// Held while a session is not to stand by.
-pub struct StayAwake(LiveSession);
+/// Keeps a session from being suspended until it is dropped.
+pub struct WakeLock(LiveSession);
 
-impl Drop for StayAwake {
+impl Drop for WakeLock {
     fn drop(&mut self) {
-        self.0.inner.release();
+        self.0.inner.release_wake_lock();
     }
 }

@@ -57,7 +57,7 @@ pub struct Metrics {
     ended: Family<Ending, Counter>,
     gone: Histogram,
     active: Family<Project, Gauge>,
-    standing_by: Gauge,
+    suspended: Gauge,
     thawed: Histogram,
     paged_out: Counter,
     ready: Family<Kind, Gauge>,
@@ -83,7 +83,7 @@ impl Default for Metrics {
             ended: Family::default(),
             gone: seconds(),
             active,
-            standing_by: Gauge::default(),
+            suspended: Gauge::default(),
             thawed: seconds(),
             paged_out: Counter::default(),
             ready,
@@ -117,7 +117,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "session_admission",
-            "Waiting for a place and the host's resources, part of session_create",
+            "Waiting for a permit and the host's resources, part of session_create",
             Unit::Seconds,
             self.admitted.clone(),
         );
@@ -128,7 +128,7 @@ impl Metrics {
         );
         registry.register(
             "session_create_failures",
-            "Sessions that were asked for and did not come to be",
+            "Sessions that did not start",
             self.failed.clone(),
         );
         registry.register(
@@ -149,21 +149,25 @@ impl Metrics {
         );
         registry.register(
             "sessions_standby",
-            "Those of them that stand by, frozen",
-            self.standing_by.clone(),
+            "Those of them that are in standby (suspended)",
+            self.suspended.clone(),
         );
         registry.register_with_unit(
             "session_thaw",
-            "Letting a frozen session go on",
+            "Resuming a suspended session",
             Unit::Seconds,
             self.thawed.clone(),
         );
         registry.register(
             "session_page_outs",
-            "Sessions standing by whose memory was pushed out to swap",
+            "Suspended sessions whose memory was pushed out to swap",
             self.paged_out.clone(),
         );
-        registry.register("pool_ready", "Sessions that wait for whoever asks", self.ready.clone());
+        registry.register(
+            "pool_ready",
+            "Sessions of the pool, ready for a client",
+            self.ready.clone(),
+        );
         registry.register(
             "pool_frozen",
             "Those of them whose browser has settled, and which are frozen",
@@ -171,7 +175,7 @@ impl Metrics {
         );
         registry.register(
             "pool_discarded",
-            "Sessions that were started ahead and given to nobody",
+            "Sessions of the pool that ended without having had a client",
             self.discarded.clone(),
         );
     }
@@ -208,12 +212,12 @@ impl Metrics {
     }
 
     pub(crate) fn froze(&self) {
-        self.standing_by.inc();
+        self.suspended.inc();
     }
 
-    /// A session that stood by does so no more; with the time its thaw took, unless it ended.
+    /// A suspended session was resumed, with the time that took, or has ended.
     pub(crate) fn thawed(&self, took: Option<Duration>) {
-        self.standing_by.dec();
+        self.suspended.dec();
         if let Some(took) = took {
             self.thawed.observe(took.as_secs_f64());
         }

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use browserd_api::SessionId;
 use browserd_api::browser::{EndReason, SessionConfig};
+use browserd_api::{ReplayId, SessionId};
 use browserd_protocol::Route;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -31,11 +31,25 @@ pub trait Runtime: Send + Sync + 'static {
     /// what would be started now.
     fn programs_stamp(&self) -> u64;
 
-    /// What there is for more sessions just now. Asked at every create: no waiting.
+    /// What there is for more sessions just now. Called at every create: it does not wait.
     fn headroom(&self) -> Headroom;
 
     /// Clears away what an earlier server left behind; answers with the sessions it found.
     async fn reconcile(&self) -> io::Result<Vec<SessionId>>;
+
+    /// The open file of a recording that was still inside a session when it ended; none: there is no
+    /// such file. Nothing writes to it any more. It can be opened again until it is dropped.
+    async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<File>>;
+
+    /// Removes the file of [`Self::open_rescued`]; one that is not there is no error.
+    async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()>;
+
+    /// Removes those files of all sessions that are not in `keep`.
+    async fn drop_rescued_except(&self, keep: &[SessionId]) -> io::Result<()>;
 }
 
 /// One running session.
@@ -95,13 +109,13 @@ impl Headroom {
     pub const PLENTY: Self = Self { memory: u64::MAX, processes: u64::MAX, disk: u64::MAX };
 }
 
-/// Who waits for a session to start.
+/// Whether a client waits for a session to start.
 #[derive(Debug, Clone)]
 pub enum Urgency {
-    /// A client.
+    /// A client waits.
     Now,
-    /// Nobody yet: it takes only CPU that nobody else wants, until it is assigned. When the token is
-    /// cancelled, the start fails.
+    /// None does: it is started ahead of its client, with the least CPU weight there is until it is
+    /// assigned. When the token is cancelled, the start fails.
     Ahead(CancellationToken),
 }
 
@@ -112,8 +126,8 @@ pub enum RuntimeEvent {
     BrowserLost(String),
     /// Chromium is back.
     BrowserBack,
-    /// Processes inside want the session to stay awake, or none does any more.
-    StayAwake(bool),
+    /// Whether processes inside hold a wake lock.
+    WakeLock(bool),
     /// The session is over and nothing of it is left.
     Ended {
         /// Why.

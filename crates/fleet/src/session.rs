@@ -1,4 +1,4 @@
-//! What is asked of the fleet and what it answers.
+//! What a creation takes and what the fleet answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub struct NewSession {
     pub name: Option<String>,
     /// Labels.
     pub tags: BTreeMap<String, String>,
-    /// The way out, which is that of the proxy in `config`.
+    /// The egress route: through the proxy in `config`, if there is one.
     pub route: Route,
 }
 

@@ -95,30 +95,30 @@ async fn who_goes_away_while_waiting_is_skipped() {
 
 #[tokio::test]
 async fn a_few_start_at_a_time() {
-    let gate = Arc::new(Notify::new());
-    let fake = Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() };
+    let may_start = Arc::new(Notify::new());
+    let fake = Fake { may_start: Some(Arc::clone(&may_start)), ..Fake::default() };
     let (fleet, fake) = fleet_with(fake, budgets(8, 1, PATIENT)).await;
     let mut first = Box::pin(fleet.create(new(None, 60)));
     let mut second = Box::pin(fleet.create(new(None, 60)));
     assert!(first.as_mut().now_or_never().is_none());
     assert!(second.as_mut().now_or_never().is_none());
-    gate.notify_one();
+    may_start.notify_one();
     first.await.unwrap();
     assert_eq!(fake.started_now.load(Ordering::SeqCst), 1);
-    gate.notify_one();
+    may_start.notify_one();
     second.await.unwrap();
     fleet.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_start_that_does_not_get_its_turn_is_refused() {
-    let gate = Arc::new(Notify::new());
-    let fake = Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() };
+    let may_start = Arc::new(Notify::new());
+    let fake = Fake { may_start: Some(Arc::clone(&may_start)), ..Fake::default() };
     let (fleet, _) = fleet_with(fake, budgets(8, 1, Duration::from_millis(10))).await;
     let mut slow = Box::pin(fleet.create(new(None, 60)));
     assert!(slow.as_mut().now_or_never().is_none());
     assert_eq!(refused(&fleet).await, Limit::Cpu);
-    gate.notify_one();
+    may_start.notify_one();
     slow.await.unwrap();
     fleet.shutdown().await;
 }

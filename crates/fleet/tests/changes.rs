@@ -319,8 +319,8 @@ async fn a_session_does_not_begin_with_a_proxy_that_is_gone() {
 
 #[tokio::test]
 async fn a_proxy_that_goes_while_a_session_starts_is_closed_before_anyone_is_answered() {
-    let gate = Arc::new(Notify::new());
-    let fake = Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() };
+    let may_start = Arc::new(Notify::new());
+    let fake = Fake { may_start: Some(Arc::clone(&may_start)), ..Fake::default() };
     let (fleet, fake, store, session) = with_proxy(fake).await;
     let proxy = session.config.proxy.clone().unwrap();
     let creating = tokio::spawn({
@@ -337,7 +337,7 @@ async fn a_proxy_that_goes_while_a_session_starts_is_closed_before_anyone_is_ans
         async move { fleet.close_proxy(&proxy).await }
     });
     tokio::task::yield_now().await;
-    gate.notify_one();
+    may_start.notify_one();
     closing.await.unwrap();
     assert_eq!(*fake.gateway.taken.lock(), [Route::Closed]);
     creating.await.unwrap().unwrap();

@@ -2,11 +2,10 @@
 
 mod support;
 
-use std::io::{Seek, Write};
 use std::sync::Arc;
 
-use browserd_api::SessionId;
 use browserd_api::browser::EndReason;
+use browserd_api::{ReplayId, SessionId};
 use browserd_fleet::conformance::{Subject, check};
 use browserd_fleet::{CommandError, Runtime, RuntimeEvent};
 use browserd_protocol::Route;
@@ -30,7 +29,8 @@ impl Subject for Remade {
     }
 
     fn hold_starts(&self) {
-        *self.0.lock() = Arc::new(Fake { gate: Some(Arc::new(Notify::new())), ..Fake::default() });
+        *self.0.lock() =
+            Arc::new(Fake { may_start: Some(Arc::new(Notify::new())), ..Fake::default() });
     }
 
     fn route(&self, _: &SessionId) -> Route {
@@ -43,11 +43,14 @@ impl Subject for Remade {
     }
 
     fn offer(&self, session: &SessionId, content: &[u8]) -> u64 {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(content).unwrap();
-        file.rewind().unwrap();
+        let file = support::file(content).unwrap();
         self.fake().offers.lock().insert((session.clone(), 7), file);
         7
+    }
+
+    fn record(&self, session: &SessionId, replay: &ReplayId, content: &[u8]) {
+        let recording = (session.clone(), replay.clone());
+        self.fake().recordings.lock().insert(recording, content.to_vec());
     }
 
     fn crash(&self, session: &SessionId) {

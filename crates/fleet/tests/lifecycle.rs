@@ -34,7 +34,7 @@ async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
     assert_eq!(row.ended.unwrap().1, EndReason::Deleted);
     fleet.delete(made.id.as_str()).await.unwrap();
 
-    // The place is taken until nothing of the session is left.
+    // The permit is held until nothing of the session is left.
     assert!(matches!(
         fleet.create(new(None, 60)).await,
         Err(FleetError::NoCapacity { limit: Limit::MaxSessions, .. })
@@ -74,8 +74,9 @@ async fn a_failed_start_is_told_and_recorded() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_nothing() {
-    let gate = Arc::new(Notify::new());
-    let (fleet, fake) = fleet(Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() }, 1).await;
+    let may_start = Arc::new(Notify::new());
+    let (fleet, fake) =
+        fleet(Fake { may_start: Some(Arc::clone(&may_start)), ..Fake::default() }, 1).await;
     let creating = tokio::spawn({
         let fleet = fleet.clone();
         async move { fleet.create(new(None, 60)).await }
@@ -88,7 +89,7 @@ async fn a_caller_that_goes_away_leaves_nothing() {
     while !fleet.list(filter()).await.unwrap().items.is_empty() {
         tokio::task::yield_now().await;
     }
-    gate.notify_one();
+    may_start.notify_one();
     fleet.shutdown().await;
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
 }
@@ -120,7 +121,7 @@ async fn what_the_runtime_says_of_an_end_is_what_is_recorded() {
         RuntimeEvent::Ended { reason: EndReason::OutOfMemory, detail: Some("killed".to_owned()) };
     events.send(ended).await.unwrap();
     assert_eq!(live.wait_end().await, EndReason::OutOfMemory);
-    // The record follows the flip; the owner's own end is what shutdown waits for.
+    // The row is written after clients are told; shutdown waits for the actor, which writes it.
     fleet.shutdown().await;
     let (_, reason, detail) = fleet.find(made.id.as_str(), true).await.unwrap().ended.unwrap();
     assert_eq!((reason, detail.as_deref()), (EndReason::OutOfMemory, Some("killed")));
@@ -128,8 +129,9 @@ async fn what_the_runtime_says_of_an_end_is_what_is_recorded() {
 
 #[tokio::test]
 async fn an_end_during_creation_is_told_for_what_it_is() {
-    let gate = Arc::new(Notify::new());
-    let (fleet, fake) = fleet(Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() }, 2).await;
+    let may_start = Arc::new(Notify::new());
+    let (fleet, fake) =
+        fleet(Fake { may_start: Some(Arc::clone(&may_start)), ..Fake::default() }, 2).await;
     let create = |name: &'static str| {
         let fleet = fleet.clone();
         tokio::spawn(async move { fleet.create(new(Some(name), 60)).await })
@@ -147,10 +149,10 @@ async fn an_end_during_creation_is_told_for_what_it_is() {
         async move { fleet.shutdown().await }
     });
     assert!(matches!(shut_down.await.unwrap(), Err(FleetError::ShuttingDown)));
-    gate.notify_one();
-    gate.notify_one();
+    may_start.notify_one();
+    may_start.notify_one();
     while !ending.is_finished() {
-        gate.notify_waiters();
+        may_start.notify_waiters();
         tokio::task::yield_now().await;
     }
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
@@ -247,7 +249,7 @@ async fn an_end_nobody_could_record_is_recorded_by_delete() {
     while fake.running.load(Ordering::SeqCst) > 0 || fleet.delete("one").await.is_ok() {
         tokio::task::yield_now().await;
     }
-    // Its owner is gone: no 204 for what did not happen, and the real thing once it can.
+    // Its actor is gone: no 204 while nothing could be recorded, and the end is recorded once it can be.
     store.refusals.store(0, Ordering::SeqCst);
     fleet.delete("one").await.unwrap();
     assert!(matches!(fleet.find("one", false).await, Err(FleetError::NotFound(_))));

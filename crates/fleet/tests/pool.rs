@@ -1,4 +1,4 @@
-//! Sessions that are started ahead, and sessions that stand by, with a runtime made of channels.
+//! Sessions that are started ahead, and suspended ones, with a runtime made of channels.
 
 mod support;
 
@@ -44,7 +44,7 @@ async fn a_ready_session_runs_until_it_has_settled() {
     let (made, stages) = fleet.create(new(None, 60)).await.unwrap();
     assert!(stages.from_pool, "it can be had meanwhile");
     assert!(fake.frozen.lock().is_empty());
-    assert!(!fleet.live(made.id.as_str()).unwrap().stands_by());
+    assert!(!fleet.live(made.id.as_str()).unwrap().is_suspended());
     fleet.shutdown().await;
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
 
@@ -55,7 +55,7 @@ async fn a_ready_session_runs_until_it_has_settled() {
     fleet.shutdown().await;
 }
 
-/// Whoever comes alone gets one that runs, and then the next one wakes.
+/// A client that comes alone gets one that runs, and then the next one is resumed.
 #[tokio::test]
 async fn the_next_ready_session_is_awake() {
     let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
@@ -63,11 +63,11 @@ async fn the_next_ready_session_is_awake() {
     for _ in 0..3 {
         ready(&fleet, 2).await;
         frozen(&fake, 1).await;
-        let asleep = fake.frozen.lock().clone();
+        let frozen_ones = fake.frozen.lock().clone();
         let (made, stages) = fleet.create(new(None, 60)).await.unwrap();
-        assert!(stages.from_pool && !asleep.contains(&made.id));
-        assert!(!fleet.live(made.id.as_str()).unwrap().stands_by());
-        while asleep.is_subset(&fake.frozen.lock()) {
+        assert!(stages.from_pool && !frozen_ones.contains(&made.id));
+        assert!(!fleet.live(made.id.as_str()).unwrap().is_suspended());
+        while frozen_ones.is_subset(&fake.frozen.lock()) {
             tokio::task::yield_now().await;
         }
     }
@@ -170,7 +170,7 @@ async fn replaced_programs_empty_the_pool() {
 }
 
 #[tokio::test]
-async fn the_pool_takes_no_place_of_a_client() {
+async fn the_pool_takes_no_permit_of_a_client() {
     let budgets = Budgets { max_sessions: 2, ..keeping(2).budgets };
     let options = FleetOptions { budgets, ..keeping(2) };
     let (fleet, fake) = fleet_with(Fake::default(), options).await;
@@ -183,9 +183,9 @@ async fn the_pool_takes_no_place_of_a_client() {
     fleet.shutdown().await;
 }
 
-/// Sessions nobody has give way to one that somebody wants.
+/// Sessions of the pool give way to one that a client waits for.
 #[tokio::test]
-async fn the_pool_gives_its_memory_to_whoever_waits() {
+async fn the_pool_gives_its_memory_to_a_create_that_waits() {
     let budgets = Budgets { wait: Duration::from_secs(600), ..keeping(2).budgets };
     let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { budgets, ..keeping(2) }).await;
     ready(&fleet, 2).await;
@@ -205,69 +205,69 @@ async fn the_pool_gives_its_memory_to_whoever_waits() {
     fleet.shutdown().await;
 }
 
-fn standing_by() -> FleetOptions {
+fn suspending() -> FleetOptions {
     let standby = Standby { after: Some(Duration::from_millis(1)), page_out_after: None };
     FleetOptions { standby, ..FleetOptions::cold(2) }
 }
 
 #[tokio::test]
-async fn a_quiet_session_is_frozen_until_it_is_used() {
-    let (fleet, fake) = fleet_with(Fake::default(), standing_by()).await;
+async fn an_idle_session_is_suspended_until_it_is_used() {
+    let (fleet, fake) = fleet_with(Fake::default(), suspending()).await;
     let (made, _) = fleet.create(new(None, 60)).await.unwrap();
     let live = fleet.live(made.id.as_str()).unwrap();
     let frozen = || fake.frozen.lock().contains(&made.id);
     for round in 0..3 {
-        while !live.stands_by() {
+        while !live.is_suspended() {
             tokio::task::yield_now().await;
         }
         assert!(frozen(), "round {round}");
         let used = live.activity();
-        assert!(!frozen(), "the use itself wakes it");
-        let awake = live.stay_awake();
+        assert!(!frozen(), "the use itself resumes it");
+        let wake_lock = live.wake_lock();
         drop(used);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert!(!frozen() && !live.stands_by(), "someone wants it awake");
-        drop(awake);
+        assert!(!frozen() && !live.is_suspended(), "there is a wake lock");
+        drop(wake_lock);
     }
     let mut connected = live.activity();
     for round in 0..2 {
         connected.rest();
-        while !live.stands_by() {
+        while !live.is_suspended() {
             tokio::task::yield_now().await;
         }
         connected.wake();
         connected.wake();
-        assert!(!frozen() && !live.stands_by(), "round {round}");
+        assert!(!frozen() && !live.is_suspended(), "round {round}");
     }
     fleet.shutdown().await;
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
-async fn processes_inside_may_ask_to_stay_awake() {
-    let (fleet, fake) = fleet_with(Fake::default(), standing_by()).await;
+async fn processes_inside_may_hold_a_wake_lock() {
+    let (fleet, fake) = fleet_with(Fake::default(), suspending()).await;
     let (made, _) = fleet.create(new(None, 60)).await.unwrap();
     let live = fleet.live(made.id.as_str()).unwrap();
     let events = fake.events.lock().get(&made.id).cloned().unwrap();
-    events.send(RuntimeEvent::StayAwake(true)).await.unwrap();
-    while live.stands_by() {
+    events.send(RuntimeEvent::WakeLock(true)).await.unwrap();
+    while live.is_suspended() {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
-    assert!(!live.stands_by());
-    events.send(RuntimeEvent::StayAwake(false)).await.unwrap();
-    while !live.stands_by() {
+    assert!(!live.is_suspended());
+    events.send(RuntimeEvent::WakeLock(false)).await.unwrap();
+    while !live.is_suspended() {
         tokio::task::yield_now().await;
     }
     fleet.shutdown().await;
 }
 
 #[tokio::test]
-async fn one_that_stands_by_times_out_all_the_same() {
-    let (fleet, fake) = fleet_with(Fake::default(), standing_by()).await;
+async fn a_suspended_session_times_out_all_the_same() {
+    let (fleet, fake) = fleet_with(Fake::default(), suspending()).await;
     let (made, _) = fleet.create(new(None, 3600)).await.unwrap();
     let live = fleet.live(made.id.as_str()).unwrap();
-    while !live.stands_by() {
+    while !live.is_suspended() {
         tokio::task::yield_now().await;
     }
     // Another time without activity takes the place of the first at once.
@@ -280,22 +280,22 @@ async fn one_that_stands_by_times_out_all_the_same() {
     drop(Arc::clone(&fake));
 }
 
-/// Of two claims at once that have to change nothing, one leaves its session asleep: its first use
-/// wakes it.
+/// Of two claims at once that have to change nothing, one leaves its session frozen: its first use
+/// resumes it.
 #[tokio::test]
-async fn a_ready_session_sleeps_until_its_first_use() {
+async fn a_ready_session_stays_frozen_until_its_first_use() {
     let standby = Standby { after: Some(Duration::from_secs(600)), page_out_after: None };
     let (fleet, fake) = fleet_with(Fake::default(), FleetOptions { standby, ..keeping(2) }).await;
     ready(&fleet, 2).await;
     frozen(&fake, 1).await;
-    let asleep = fake.frozen.lock().first().cloned().unwrap();
+    let frozen_id = fake.frozen.lock().first().cloned().unwrap();
     let (one, other) = tokio::join!(fleet.create(new(None, 60)), fleet.create(new(None, 60)));
-    let plain = [one.unwrap().0, other.unwrap().0].into_iter().find(|made| made.id == asleep);
+    let plain = [one.unwrap().0, other.unwrap().0].into_iter().find(|made| made.id == frozen_id);
     let plain = plain.expect("both are out of the pool");
     let live = fleet.live(plain.id.as_str()).unwrap();
-    assert!(live.stands_by() && fake.frozen.lock().contains(&plain.id));
+    assert!(live.is_suspended() && fake.frozen.lock().contains(&plain.id));
     let _used = live.activity();
-    assert!(!live.stands_by() && !fake.frozen.lock().contains(&plain.id));
+    assert!(!live.is_suspended() && !fake.frozen.lock().contains(&plain.id));
     ready(&fleet, 2).await;
     frozen(&fake, 1).await;
     let config = SessionConfig { kiosk_mode: true, ..Class::HEADLESS.template() };
@@ -308,7 +308,7 @@ async fn a_ready_session_sleeps_until_its_first_use() {
 }
 
 #[tokio::test]
-async fn the_memory_of_one_that_stands_by_is_pushed_out() {
+async fn the_memory_of_a_suspended_session_is_pushed_out() {
     let moment = Some(Duration::from_millis(1));
     let standby = Standby { after: moment, page_out_after: moment };
     let options = FleetOptions { standby, ..FleetOptions::cold(2) };

@@ -19,7 +19,7 @@ use super::action::Action;
     operation_id = "browsers_computer_cursor",
     tag = "browsers/computer",
     request_body = SetCursorRequest,
-    responses((status = 200, description = "It is so now.", body = OkResponse), Refusals, BodyRefusals),
+    responses((status = 200, description = "Done, where there is a pointer.", body = OkResponse), Refusals, BodyRefusals),
 )]
 pub(super) async fn cursor(
     State(computer): State<Computer>,

@@ -96,9 +96,9 @@ impl Text {
 /// Type text.
 ///
 /// Types `text`, in any script and whatever the layout of the keyboard, into whatever has the
-/// keyboard, and answers when it has been typed. A line break is the Return key, a tab the Tab key;
-/// other control characters are 400. It is typed at once, with `delay` milliseconds between characters
-/// if asked. With `smooth` (extension) it is typed as a person does, 50 to 120 ms between characters,
+/// keyboard focus, and answers when it has been typed. A line break is the Return key, a tab the Tab
+/// key; other control characters are 400. It is typed at once, or with `delay` milliseconds between
+/// characters. With `smooth` (extension) it is typed as a person does, 50 to 120 ms between characters,
 /// longer between words, and `typo_chance` (extension, 0 to 0.1) of them mistyped and corrected.
 #[utoipa::path(
     post,

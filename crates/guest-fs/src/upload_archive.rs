@@ -52,8 +52,8 @@ pub(super) struct UploadZstdForm {
 /// Upload a zip archive and unpack it.
 ///
 /// The folder is made if it is missing. All of the archive appears or nothing of it does: it is
-/// unpacked aside, and files that are in the folder already are replaced at the end. What is unpacked
-/// belongs to the browser's user and has the archive's permissions (644 and 755 where it has none).
+/// unpacked into a staging directory, and files that are in the folder already are replaced at the end.
+/// What is unpacked belongs to the browser's user and has the archive's permissions (644 and 755 where it has none).
 /// 400, with the entry's name, for names that are absolute, go up or are there twice, links that may
 /// lead out of the folder, entries that go through a link, and entries that are encrypted or of an
 /// unknown compression (stored and deflated ones are understood). Limits: 100 000 entries, 200 times

@@ -33,7 +33,7 @@ impl Flat {
 /// Send a signal to a process.
 ///
 /// TERM (the default), INT and HUP go to the process group of the process; KILL ends everything it
-/// started, also what left the group. Answers when the signal is sent; `wait` tells of the exit. A
+/// started, also what left the group. Answers when the signal is sent; `wait` answers at the exit. A
 /// process that has exited is 409 `process_exited`, and what it left running is not signalled.
 #[utoipa::path(
     post,

@@ -8,7 +8,7 @@ use browserd_rest::Result;
 use super::Processes;
 use super::path::Id;
 
-/// What a process does right now.
+/// Get the status of a process.
 ///
 /// `state`, `exit_code` (null while running; 128+n when signal n ended it; 124 when `timeout_sec`
 /// did), `cpu_pct` (percent of one core used by the process and everything it started, over the

@@ -63,7 +63,7 @@ impl FromRequestParts<Processes> for Waiting {
     params(("process_id" = Uuid, Path, description = "Handle of the process.")),
     request_body = StdinRequest,
     responses(
-        (status = 200, description = "So many bytes were taken.", body = StdinResponse),
+        (status = 200, description = "How many bytes the process took.", body = StdinResponse),
         Refusals, BodyRefusals, StateRefusals,
     ),
 )]

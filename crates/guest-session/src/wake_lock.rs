@@ -21,9 +21,9 @@ impl WakeLocks {
     pub async fn report(self, shim: ShimLine) {
         let mut count = self.0.subscribe();
         let mut told = false;
-        while let Ok(wanted) = count.wait_for(|count| (*count > 0) != told).await.map(|n| *n > 0) {
-            shim.report(GuestReport::StayAwake { wanted }).await;
-            told = wanted;
+        while let Ok(held) = count.wait_for(|count| (*count > 0) != told).await.map(|n| *n > 0) {
+            shim.report(GuestReport::WakeLock { held }).await;
+            told = held;
         }
     }
 }
@@ -54,7 +54,7 @@ mod tests {
         tokio::spawn(locks.clone().report(shim));
         let (first, second) = (locks.acquire(), locks.acquire());
         let mut told = async || lines.next_line().await.unwrap().unwrap();
-        let report = |wanted| serde_json::to_string(&GuestReport::StayAwake { wanted }).unwrap();
+        let report = |held| serde_json::to_string(&GuestReport::WakeLock { held }).unwrap();
         assert_eq!(told().await, report(true));
         drop(first);
         drop(second);

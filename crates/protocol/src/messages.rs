@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Route;
 
 /// Numbers a command, so that its answer can be told from all others: `serve` gives each command another
-/// one, and whoever answers repeats it.
+/// one, and the answer repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub u64);
@@ -43,12 +43,12 @@ pub enum GuestReport {
         /// Why it was not carried out, in words; none: it was.
         failure: Option<String>,
     },
-    /// Processes asked that the session stays awake, or none does any more.
-    StayAwake {
-        /// Whether one does.
-        wanted: bool,
+    /// The first wake lock was taken, or the last one released.
+    WakeLock {
+        /// Whether there is one now.
+        held: bool,
     },
-    /// The guest asks what is on the disk. For the shim only.
+    /// The guest wants the disk measured. For the shim only.
     MeasureDisk {
         /// A number the answer repeats; the next one is larger.
         question: u64,
@@ -62,7 +62,7 @@ pub enum GuestReport {
     },
 }
 
-/// What the shim tells whoever is connected to `shim.sock`.
+/// What the shim tells the server that is connected to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum ShimReport {
@@ -110,7 +110,7 @@ pub enum ShimReport {
     },
 }
 
-/// What `serve` asks of a shim. Each is answered once.
+/// Commands of `serve` to a shim. Each is answered once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum ShimCommand {
@@ -146,7 +146,7 @@ pub enum GuestCommand {
         /// What it is to be.
         to: Assignment,
     },
-    /// So much does the session have on the disk; not answered.
+    /// How much the session has on the disk; not answered.
     Disk {
         /// Bytes.
         bytes: u64,
@@ -207,7 +207,7 @@ mod tests {
             GuestReport::BrowserLost { detail: detail() },
             GuestReport::BrowserBack,
             GuestReport::Answered { request: RequestId(u64::MAX), failure: Some(detail()) },
-            GuestReport::StayAwake { wanted: true },
+            GuestReport::WakeLock { held: true },
             GuestReport::MeasureDisk { question: 3 },
             GuestReport::Fatal { reason: EndReason::Crashed, detail: detail() },
         ];

@@ -1,6 +1,5 @@
 //! What the server must be told.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +57,6 @@ pub struct ServerConfig {
 pub struct Recordings {
     /// Their files.
     pub blobs: Arc<dyn Blobs>,
-    /// The state folder, where files are found of recordings whose session ended first.
-    pub state_dir: PathBuf,
     /// Bytes at which a recording ends.
     pub limit_bytes: u64,
     /// How long and how much is kept.

@@ -49,7 +49,7 @@ pub trait Store: Send + Sync + 'static {
         select: Select,
     ) -> Result<Vec<Columns>, StoreError>;
 
-    /// Reads the one row that is wanted and writes what becomes of it, with nobody else in between;
+    /// Reads the one row that is wanted and writes what becomes of it, with no other write in between;
     /// answers the row as it is then, or none when it is not there. `Taken` as in [`Self::insert`].
     async fn change(
         &self,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::stage::{PUBLIC, PUBLIC_6, Stage, echo, origin};
 
 async fn connect(stage: &Stage, to: &str) -> (u16, String) {
-    stage.ask(&format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")).await.refusal()
+    stage.request(&format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")).await.refusal()
 }
 
 fn blocked() -> (u16, String) {
@@ -50,7 +50,7 @@ async fn half_close_leaves_the_other_direction_open() {
 }
 
 #[tokio::test]
-async fn silence_after_a_half_close_ends_the_tunnel() {
+async fn the_idle_timer_ends_a_half_closed_tunnel() {
     let addr = origin(|mut stream| async move {
         // Never answers, never closes by itself.
         let mut sink = Vec::new();
@@ -191,7 +191,7 @@ async fn rebinding_gets_nowhere() {
 async fn refusals_do_not_tell_what_a_name_resolved_to() {
     let stage = Stage::new(&[]).await;
     stage.name("intra.test", &[&["10.11.12.13", "fd00::77"]]);
-    let reply = stage.ask("CONNECT intra.test:80 HTTP/1.1\r\n\r\n").await;
+    let reply = stage.request("CONNECT intra.test:80 HTTP/1.1\r\n\r\n").await;
     assert_eq!(reply.refusal(), blocked());
     assert!(!reply.head.contains("10.11") && !reply.body.contains("10.11"), "{reply:?}");
     assert!(!reply.body.contains("fd00"), "{reply:?}");
@@ -251,7 +251,7 @@ async fn malformed_targets_are_told_so() {
         assert_eq!(connect(&stage, target).await, (400, "bad_request".to_owned()), "{target}");
     }
     let with_body = "CONNECT a.test:80 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
-    assert_eq!(stage.ask(with_body).await.refusal(), (400, "bad_request".to_owned()));
+    assert_eq!(stage.request(with_body).await.refusal(), (400, "bad_request".to_owned()));
     assert!(stage.lookups().is_empty());
 }
 

@@ -19,7 +19,7 @@ async fn requests_are_rewritten_for_the_origin() {
     stage.route(AT, mirror().await);
     stage.route(&format!("{PUBLIC}:8080"), mirror().await);
     let reply = stage
-        .ask(
+        .request(
             "GET http://SITE.test/a%20b?c=d#frag HTTP/1.1\r\nHost: evil.test\r\nUser-AGENT: t\r\n\
              Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic eDp5\r\nKeep-Alive: 5\r\n\
              Connection: X-Mine\r\nX-Mine: 1\r\nX-Other: 2\r\n\r\n",
@@ -38,7 +38,7 @@ async fn requests_are_rewritten_for_the_origin() {
     assert_eq!(reply.header("x-hop"), None);
     assert_eq!(reply.header("date"), None);
 
-    let reply = stage.ask("GET http://site.test:8080 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let reply = stage.request("GET http://site.test:8080 HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(reply.body.starts_with("GET / HTTP/1.1\r\n"), "{}", reply.body);
     assert!(reply.body.contains("ost: site.test:8080\r\n"), "{}", reply.body);
 }
@@ -127,8 +127,9 @@ async fn broken_origins_have_their_codes() {
         })
         .await;
         stage.route(&format!("{PUBLIC}:{port}"), addr);
-        let reply =
-            stage.ask(&format!("GET http://{PUBLIC}:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        let reply = stage
+            .request(&format!("GET http://{PUBLIC}:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .await;
         assert_eq!(reply.refusal(), (502, "origin_response_incomplete".to_owned()), "{answer}");
     }
     let quiet = origin(|mut stream| async move {
@@ -137,7 +138,7 @@ async fn broken_origins_have_their_codes() {
     })
     .await;
     stage.route(AT, quiet);
-    let reply = stage.ask(&format!("GET http://{PUBLIC}/ HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    let reply = stage.request(&format!("GET http://{PUBLIC}/ HTTP/1.1\r\nHost: x\r\n\r\n")).await;
     assert_eq!(reply.refusal(), (504, "upstream_timeout".to_owned()));
 }
 

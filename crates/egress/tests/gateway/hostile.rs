@@ -40,15 +40,15 @@ async fn requests_for_the_gateway_itself_get_advice() {
     for request in
         ["GET / HTTP/1.1\r\nHost: 127.0.0.1:3128\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"]
     {
-        let reply = stage.ask(request).await;
+        let reply = stage.request(request).await;
         assert_eq!(reply.refusal(), (400, "bad_request".to_owned()), "{request}");
         assert!(reply.body.contains("proxy"), "{reply:?}");
     }
     for url in ["https://a.test/", "ftp://a.test/", "ws://a.test/"] {
-        let reply = stage.ask(&format!("GET {url} HTTP/1.1\r\nHost: a.test\r\n\r\n")).await;
+        let reply = stage.request(&format!("GET {url} HTTP/1.1\r\nHost: a.test\r\n\r\n")).await;
         assert_eq!(reply.refusal(), (400, "bad_request".to_owned()), "{url}");
     }
-    let trace = stage.ask("TRACE http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    let trace = stage.request("TRACE http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
     assert_eq!(trace.refusal(), (405, "method_not_allowed".to_owned()));
     assert!(stage.dialled().is_empty());
 }
@@ -59,7 +59,7 @@ async fn the_gateway_is_not_its_own_origin() {
     let stage = Stage::new(&["127.0.0.1"]).await;
     let at = stage.addr.to_string();
     stage.route(&at, stage.addr);
-    let reply = stage.ask(&format!("GET http://{at}/ HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    let reply = stage.request(&format!("GET http://{at}/ HTTP/1.1\r\nHost: x\r\n\r\n")).await;
     assert_eq!(reply.status, 400);
     assert_eq!(stage.dialled(), [at]);
 }
@@ -73,13 +73,13 @@ async fn too_many_connections_are_told_so_and_recover() {
     let first = stage.tunnel(&to).await;
     let _second = stage.tunnel(&to).await;
     for _ in 0..3 {
-        let reply = stage.ask(&format!("CONNECT {to} HTTP/1.1\r\n\r\n")).await;
+        let reply = stage.request(&format!("CONNECT {to} HTTP/1.1\r\n\r\n")).await;
         assert_eq!(reply.refusal(), (503, "proxy_unavailable".to_owned()));
     }
     drop(first);
     tokio::time::timeout(PATIENCE, async {
         loop {
-            let reply = stage.ask(&format!("CONNECT {to} HTTP/1.1\r\n\r\n")).await;
+            let reply = stage.request(&format!("CONNECT {to} HTTP/1.1\r\n\r\n")).await;
             if reply.status == 200 {
                 break;
             }
@@ -87,7 +87,7 @@ async fn too_many_connections_are_told_so_and_recover() {
         }
     })
     .await
-    .expect("a place becomes free");
+    .expect("a connection becomes free");
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn smuggled_framing_becomes_one_request_or_none() {
     assert!(stage.dialled().is_empty());
     // Length beside chunked: the length goes, the chunks count.
     let reply = stage
-        .ask(&format!(
+        .request(&format!(
             "POST http://{PUBLIC}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\
              Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n"
         ))
@@ -181,7 +181,7 @@ fn any_bytes_end_in_an_answer_or_a_close() {
     });
     assert_eq!(PANICS.load(Ordering::Relaxed), 0);
     runtime.block_on(async {
-        let reply = stage.ask("GET http://93.184.215.14/ok HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let reply = stage.request("GET http://93.184.215.14/ok HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert_eq!(reply.status, 200);
         for at in stage.dialled() {
             assert_eq!(at, format!("{PUBLIC}:80"));

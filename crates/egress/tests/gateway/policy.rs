@@ -32,7 +32,7 @@ async fn listed_hosts_open_what_they_say() {
         "stranger.test:80",
         "corp.test.localhost:80",
     ] {
-        let reply = stage.ask(&format!("CONNECT {to} HTTP/1.1\r\n\r\n")).await;
+        let reply = stage.request(&format!("CONNECT {to} HTTP/1.1\r\n\r\n")).await;
         assert_eq!(reply.refusal(), (403, "destination_blocked".to_owned()), "{to}");
     }
 }
@@ -61,7 +61,7 @@ async fn a_new_policy_holds_at_once_and_cuts_what_it_forbids() {
     assert_eq!(private.rest().await, "");
     public.send("c").await;
     assert_eq!(public.exactly(1).await, "c");
-    let reply = stage.ask("CONNECT app.test:80 HTTP/1.1\r\n\r\n").await;
+    let reply = stage.request("CONNECT app.test:80 HTTP/1.1\r\n\r\n").await;
     assert_eq!(reply.refusal().0, 403);
 
     stage.gateway.set_policy(&entries(&["app.test"])).expect("valid");

@@ -178,7 +178,7 @@ async fn a_socks_proxy_is_given_names() {
     let wrong = Password::new("wrong");
     let upstream = Upstream { password: Some(wrong), ..upstream(ProxyProtocol::Socks5) };
     stage.gateway.set_route(&through(upstream)).unwrap();
-    let refused = stage.ask(&connect("a.test:443")).await;
+    let refused = stage.request(&connect("a.test:443")).await;
     assert_eq!(refused.refusal(), (502, "provider_rejected".into()));
 }
 
@@ -189,13 +189,13 @@ async fn what_a_proxy_refuses_is_told_by_name() {
     stage.route(AT, proxy);
     let get = "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n";
     stage.gateway.set_route(&through(upstream(ProxyProtocol::Http))).unwrap();
-    let refused = stage.ask(&connect("refused.test:443")).await;
+    let refused = stage.request(&connect("refused.test:443")).await;
     assert_eq!(refused.refusal(), (502, "provider_rejected".into()));
     let password = Some(Password::new("wrong"));
     let wrong = Upstream { password, ..upstream(ProxyProtocol::Http) };
     stage.gateway.set_route(&through(wrong)).unwrap();
     for request in [connect("a.test:443").as_str(), get] {
-        let refused = stage.ask(request).await;
+        let refused = stage.request(request).await;
         assert_eq!(refused.refusal(), (502, "provider_rejected".into()));
         assert!(!refused.head.to_ascii_lowercase().contains("proxy-authenticate"));
     }
@@ -205,14 +205,14 @@ async fn what_a_proxy_refuses_is_told_by_name() {
     {
         let private = Upstream { host: host.into(), ..upstream(ProxyProtocol::Http) };
         stage.gateway.set_route(&through(private)).unwrap();
-        let refused = stage.ask(&connect("a.test:443")).await;
+        let refused = stage.request(&connect("a.test:443")).await;
         assert_eq!(refused.refusal(), (502, code.into()));
         assert!(refused.body.contains("not at a public address"), "{}", refused.body);
     }
     // This one says back what should be answered in TLS.
     stage.route(AT, echo().await);
     stage.gateway.set_route(&through(upstream(ProxyProtocol::Https))).unwrap();
-    let refused = stage.ask(&connect("a.test:443")).await;
+    let refused = stage.request(&connect("a.test:443")).await;
     assert_eq!(refused.refusal(), (502, "provider_unreachable".into()));
 }
 
@@ -231,14 +231,18 @@ async fn private_listed_and_bypassing_hosts_go_directly() {
     for host in ["10.0.0.7", "intern.test", "a.direct.test"] {
         // Who answers wants to be paid, which an origin may want too.
         let get = format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_eq!(stage.ask(&get).await.status, 407, "{host}");
+        assert_eq!(stage.request(&get).await.status, 407, "{host}");
     }
     assert!(seen.lock().is_empty());
     for host in ["10.0.0.9", "127.0.0.1", "localhost", "[::1]", "169.254.169.254"] {
         let get = format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_eq!(stage.ask(&get).await.refusal(), (403, "destination_blocked".into()), "{host}");
+        assert_eq!(
+            stage.request(&get).await.refusal(),
+            (403, "destination_blocked".into()),
+            "{host}"
+        );
     }
-    let mail = stage.ask(&connect("a.test:25")).await;
+    let mail = stage.request(&connect("a.test:25")).await;
     assert_eq!(mail.refusal(), (403, "network_policy_denied".into()));
     assert!(seen.lock().is_empty());
 }
@@ -268,12 +272,12 @@ async fn another_way_cuts_what_went_the_old_one() {
     let mut direct = stage.tunnel("a.test:443").await;
     stage.gateway.set_route(&Route::Closed).unwrap();
     assert_eq!((direct.rest().await, bypassing.rest().await), (String::new(), String::new()));
-    let refused = stage.ask(&connect("a.test:443")).await;
+    let refused = stage.request(&connect("a.test:443")).await;
     assert_eq!(refused.refusal(), (503, "proxy_unavailable".into()));
     // A proxy that cannot be used leaves things as they are.
     let broken = Upstream { port: 0, ..upstream(ProxyProtocol::Http) };
     assert!(stage.gateway.set_route(&through(broken)).is_err());
-    let refused = stage.ask(&connect("a.test:443")).await;
+    let refused = stage.request(&connect("a.test:443")).await;
     assert_eq!(refused.refusal(), (503, "proxy_unavailable".into()));
 }
 

@@ -158,7 +158,7 @@ impl Stage {
     }
 
     /// One request on a connection of its own.
-    pub(crate) async fn ask(&self, request: &str) -> Reply {
+    pub(crate) async fn request(&self, request: &str) -> Reply {
         let mut client = self.client().await;
         client.send(request).await;
         client.reply().await

@@ -36,10 +36,17 @@ pub(super) async fn record_at_last(
 ) {
     let Some(end) = end else { return };
     let mut pause = RECORD_PAUSE;
-    for _ in 0..RECORD_TRIES {
+    for left in (0..RECORD_TRIES).rev() {
         match record(rows, id, &end).await {
-            Ok(()) => return,
-            Err(error) => tracing::error!(session = %id, %error, "an end is not recorded"),
+            Ok(()) => {
+                tracing::info!(session = %id, "the session's end is in the database now");
+                return;
+            }
+            Err(error) => tracing::error!(
+                session = %id, %error, tries_left = left,
+                "could not write the session's end into the database; its row says that it runs \
+                 until a DELETE or the next start of the server"
+            ),
         }
         tokio::time::sleep(pause).await;
         pause *= 2;

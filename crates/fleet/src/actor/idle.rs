@@ -1,4 +1,4 @@
-//! A session that runs, and what comes of nobody using it.
+//! A running session: when it times out, is suspended, and is paged out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,29 +6,30 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::{LiveSession, Standby, StayAwake};
+use crate::{LiveSession, Standby, WakeLock};
 
-/// What its actor holds of a session that runs.
+/// What the actor keeps of a session that runs.
 pub(super) struct Running {
     pub(super) live: LiveSession,
     pub(super) activity: watch::Receiver<usize>,
     /// When the session times out; none while someone uses it.
     pub(super) deadline: Option<Instant>,
-    pub(super) holds: watch::Receiver<usize>,
-    /// When the session stands by; none while someone wants it awake, or it does already.
-    pub(super) standby: Option<Instant>,
-    /// When the memory of one that stands by is pushed out; none while it does not, or has been.
-    pub(super) page_out: Option<Instant>,
-    /// Processes inside want it awake.
-    pub(super) asked_awake: Option<StayAwake>,
+    pub(super) wake_locks: watch::Receiver<usize>,
+    /// When it is suspended; none while there is a wake lock, or it is suspended already.
+    pub(super) suspend_at: Option<Instant>,
+    /// When the memory of a suspended one is pushed out; none while it is not suspended, or once that
+    /// has been done.
+    pub(super) page_out_at: Option<Instant>,
+    /// Held for processes inside that want one.
+    pub(super) guest_wake_lock: Option<WakeLock>,
 }
 
-/// What came of nobody using a session, or somebody.
+/// What happened to the use of a session.
 pub(super) enum Idle {
     /// It has been idle for its timeout.
     TooLong,
-    /// It stands by now, if it can.
-    Standby,
+    /// It is suspended now, where sessions can be.
+    Suspended,
     /// Its use changed, and the deadlines with it.
     Changed,
 }
@@ -42,15 +43,15 @@ pub(super) async fn idle(
     let Some(running) = running else { return std::future::pending().await };
     tokio::select! {
         () = at(running.deadline) => Idle::TooLong,
-        () = at(running.standby) => {
-            running.standby = None;
-            let stands_by = running.live.inner.stand_by();
-            let page_out = standby.page_out_after.filter(|_| stands_by);
-            running.page_out = page_out.map(|after| Instant::now() + after);
-            Idle::Standby
+        () = at(running.suspend_at) => {
+            running.suspend_at = None;
+            let suspended = running.live.inner.suspend();
+            let after = standby.page_out_after.filter(|_| suspended);
+            running.page_out_at = after.map(|after| Instant::now() + after);
+            Idle::Suspended
         }
-        () = at(running.page_out) => {
-            running.page_out = None;
+        () = at(running.page_out_at) => {
+            running.page_out_at = None;
             let inner = Arc::clone(&running.live.inner);
             tokio::spawn(async move { inner.page_out().await });
             Idle::Changed
@@ -60,11 +61,11 @@ pub(super) async fn idle(
             running.deadline = (!used).then(|| deadline(timeout_seconds));
             Idle::Changed
         }
-        Ok(()) = running.holds.changed() => {
-            let held = *running.holds.borrow_and_update() > 0;
-            running.page_out = running.page_out.filter(|_| !held);
-            let after = standby.after.filter(|_| !held);
-            running.standby = after.map(|after| Instant::now() + after);
+        Ok(()) = running.wake_locks.changed() => {
+            let locked = *running.wake_locks.borrow_and_update() > 0;
+            running.page_out_at = running.page_out_at.filter(|_| !locked);
+            let after = standby.after.filter(|_| !locked);
+            running.suspend_at = after.map(|after| Instant::now() + after);
             Idle::Changed
         }
     }

@@ -25,8 +25,8 @@ use crate::live::{Inner, Uses};
 use crate::pool::{Events, Prepared, Started, Waiting};
 use crate::session::Stages;
 use crate::{
-    Change, ChangeServices, FleetError, Instance, LiveSession, Metrics, ProfileSaver, Runtime,
-    RuntimeEvent, Standby, StartError, saver,
+    Change, ChangeServices, FleetError, Instance, LiveSession, Metrics, ProfileExporter, Runtime,
+    RuntimeEvent, Standby, StartError, profile_exporter,
 };
 use end_row::Unrecorded;
 use idle::{Idle, Running, deadline};
@@ -54,14 +54,14 @@ pub(crate) struct Parts {
     /// The egress route it is started with.
     pub(crate) route: Route,
     /// What saves its profile.
-    pub(crate) saver: Option<Arc<dyn ProfileSaver>>,
+    pub(crate) profile_exporter: Option<Arc<dyn ProfileExporter>>,
     /// When it is suspended.
     pub(crate) standby: Standby,
     /// A running session to become this one, if there was one.
     pub(crate) prepared: Option<Prepared>,
     /// How long it took to be admitted.
     pub(crate) admitted: Duration,
-    /// Until it runs, nothing is started for nobody.
+    /// Held until it runs: the pool starts nothing meanwhile.
     pub(crate) waiting: Option<Waiting>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Arc<dyn Runtime>,
@@ -83,7 +83,7 @@ pub(crate) struct SessionActor {
     closed: Option<Instant>,
     /// An end that the store did not take yet.
     unrecorded: Option<Unrecorded>,
-    /// Asked for the change that the session ends for; dropped once it is over for clients.
+    /// Waits for the change that the session ends for; dropped once it is over for clients.
     lost: Option<Changed>,
     /// Dropped once nothing of the session is left.
     gone: Vec<oneshot::Sender<()>>,
@@ -153,7 +153,7 @@ impl SessionActor {
                             Event::Started
                         }
                         Err(error) => {
-                            tracing::warn!(session = %self.parts.row.id, %error, "the session did not start");
+                            tracing::warn!(session = %self.parts.row.id, %error, "a session did not start; its create is answered with the reason");
                             self.parts.metrics.failed();
                             if let Some(created) = created.take() {
                                 let _ = created.send(Err(FleetError::StartFailed(error.detail.clone())));
@@ -200,16 +200,16 @@ impl SessionActor {
                         Event::Gone(reason)
                     }
                     RuntimeEvent::BrowserLost(why) => {
-                        tracing::warn!(session = %self.parts.row.id, why, "the browser was lost and is being restarted");
+                        tracing::warn!(session = %self.parts.row.id, why, "Chromium ended by itself and is being restarted");
                         continue;
                     }
                     RuntimeEvent::BrowserBack => {
-                        tracing::info!(session = %self.parts.row.id, "the browser is back");
+                        tracing::info!(session = %self.parts.row.id, "Chromium runs again");
                         continue;
                     }
-                    RuntimeEvent::StayAwake(wanted) => {
+                    RuntimeEvent::WakeLock(held) => {
                         if let Some(running) = &mut running {
-                            running.asked_awake = wanted.then(|| running.live.stay_awake());
+                            running.guest_wake_lock = held.then(|| running.live.wake_lock());
                         }
                         continue;
                     }
@@ -217,14 +217,14 @@ impl SessionActor {
                 idle = idle::idle(running.as_mut(), self.parts.row.config.timeout_seconds, self.parts.standby),
                     if matches!(state, State::Active) => match idle {
                         Idle::TooLong => Event::End(EndReason::TimedOut),
-                        Idle::Standby | Idle::Changed => continue,
+                        Idle::Suspended | Idle::Changed => continue,
                     },
             };
             let action;
             (state, action) = next(state, event);
             if let Some(Started { instance, events: from, frozen }) = instance {
                 events = Some(from);
-                running = Some(self.hold(instance, frozen));
+                running = Some(self.running(instance, frozen));
                 self.parts.permit.running();
                 self.parts.waiting = None;
             }
@@ -248,7 +248,7 @@ impl SessionActor {
         }
         drop(running);
         self.parts.directory.forget(&self.parts.row.id);
-        // Whoever asked something just now is not to wait for a store that may never answer.
+        // Callers whose commands came just now are not to wait for a store that may never answer.
         self.queue.stop();
         self.parts.inbox.close();
         while self.parts.inbox.try_recv().is_ok() {}
@@ -281,12 +281,12 @@ impl SessionActor {
             return;
         }
         if let Err(Job::Change { done, .. }) = self.queue.push(job) {
-            tracing::warn!(session = %self.parts.row.id, "too many changes wait for this session; one was refused");
+            tracing::warn!(session = %self.parts.row.id, "refused a change: too many wait for this session already");
             let _ = done.send(Err(FleetError::Busy));
         }
     }
 
-    /// Whoever deletes a proxy waits for sessions that have it, or may be getting it just now.
+    /// The deletion of a proxy waits for sessions that have it, or may be getting it just now.
     fn queue_closing(&mut self, state: State, proxy: ProxyId, done: oneshot::Sender<()>) {
         let has_it = self.parts.row.config.proxy.as_ref() == Some(&proxy);
         let over = matches!(state, State::Ending(_) | State::Ended(_));
@@ -310,7 +310,7 @@ impl SessionActor {
         let _ = recorded.send(outcome);
     }
 
-    /// Tells who asked for a job what came of it; answers why the session has to end, if it has to.
+    /// Tells the caller of a job what came of it; answers why the session has to end, if it has to.
     fn over(&mut self, outcome: Result<Outcome, tokio::task::JoinError>) -> Option<String> {
         match outcome {
             Ok(Outcome::Changed(Ok(row), done)) => _ = done.send(Ok(*row)),
@@ -321,8 +321,8 @@ impl SessionActor {
             }
             Ok(Outcome::ProxyClosed(Ok(()), done)) => _ = done.send(()),
             Ok(Outcome::ProxyClosed(Err(Failure::Refused(error)), done)) => {
-                // It is closed; that this is not in memory harms nobody.
-                tracing::error!(session = %self.parts.row.id, %error, "a closed egress route was not recorded");
+                // The gateway has closed it; only the actor of a session that is over does not note that.
+                tracing::error!(session = %self.parts.row.id, %error, "closed the egress route of a deleted proxy, but could not note it; nothing goes through the proxy");
                 let _ = done.send(());
             }
             Ok(Outcome::ProxyClosed(Err(Failure::Lost(why)), done)) => {
@@ -343,7 +343,7 @@ impl SessionActor {
         created.send(Ok((row, stages))).is_err()
     }
 
-    /// Changes the row and what is in memory of it, one after the other and nobody in between.
+    /// Changes the row and then what is in memory of it; no other command comes in between.
     async fn update(&mut self, patch: SessionPatch) -> Result<SessionRow, FleetError> {
         if patch == SessionPatch::default() {
             return Ok(self.parts.row.clone());
@@ -362,9 +362,9 @@ impl SessionActor {
         Ok(row)
     }
 
-    fn hold(&self, instance: Box<dyn Instance>, frozen: bool) -> Running {
+    fn running(&self, instance: Box<dyn Instance>, frozen: bool) -> Running {
         let uses = Uses::new(self.parts.metrics.clone(), frozen);
-        let (activity, holds) = (uses.activity.subscribe(), uses.holds.subscribe());
+        let (activity, wake_locks) = (uses.activity.subscribe(), uses.wake_locks.subscribe());
         let live = LiveSession {
             inner: Arc::new(Inner {
                 id: self.parts.row.id.clone(),
@@ -375,8 +375,16 @@ impl SessionActor {
             }),
         };
         let deadline = Some(deadline(self.parts.row.config.timeout_seconds));
-        let standby = self.parts.standby.after.map(|after| Instant::now() + after);
-        Running { live, activity, deadline, holds, standby, page_out: None, asked_awake: None }
+        let suspend_at = self.parts.standby.after.map(|after| Instant::now() + after);
+        Running {
+            live,
+            activity,
+            deadline,
+            wake_locks,
+            suspend_at,
+            page_out_at: None,
+            guest_wake_lock: None,
+        }
     }
 
     async fn act(
@@ -409,19 +417,19 @@ impl SessionActor {
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let profile =
             self.parts.row.config.profile.as_ref().filter(|profile| profile.save_changes)?;
-        let (saver, running) = (self.parts.saver.as_ref()?, running?);
-        if !saver::may_save(reason) {
+        let (exporter, running) = (self.parts.profile_exporter.as_ref()?, running?);
+        if !profile_exporter::may_save(reason) {
             return None;
         }
         let live = running.live.clone();
-        let saved = saver.save(live.clone(), profile);
+        let saved = exporter.save(live.clone(), profile);
         Some(async move {
-            let awake = live.stay_awake();
-            if tokio::time::timeout(saver::SAVED_WITHIN, saved).await.is_err() {
-                tracing::error!(session = %live.id(), "a profile was not saved in time");
+            let wake_lock = live.wake_lock();
+            if tokio::time::timeout(profile_exporter::SAVED_WITHIN, saved).await.is_err() {
+                tracing::error!(session = %live.id(), "a profile was not saved in time; it keeps what was saved before");
             }
             live.inner.instance.end(reason).await;
-            drop(awake);
+            drop(wake_lock);
         })
     }
 
@@ -451,7 +459,7 @@ impl SessionActor {
         tracing::info!(session = %self.parts.row.id, ?reason, detail, "session ended");
         let end = Unrecorded { at: Timestamp::now(), reason, detail };
         if let Err(error) = end_row::record(self.rows(), &self.parts.row.id, &end).await {
-            tracing::error!(session = %self.parts.row.id, %error, "the end is not recorded yet");
+            tracing::error!(session = %self.parts.row.id, %error, "could not write the session's end into the database; it is tried again once the session is cleared away");
             self.unrecorded = Some(end);
         }
     }

@@ -34,11 +34,11 @@ impl Job {
         }
     }
 
-    /// Whether whoever asked has gone away meanwhile.
+    /// Whether nobody waits for it any more.
     fn is_given_up(&self) -> bool {
         match self {
             Self::Change { done, .. } => done.is_closed(),
-            // Not for whoever asked, but for what was promised.
+            // It is carried out even so: a deleted proxy must not be used.
             Self::CloseProxy { .. } => false,
         }
     }

@@ -16,13 +16,13 @@ pub(super) async fn start(
     id: SessionId,
     (config, route): (SessionConfig, Route),
     prepared: Option<Prepared>,
-    may_sleep: bool,
+    may_stay_frozen: bool,
 ) -> Result<Started, StartError> {
     if let Some(prepared) = prepared {
-        match prepared.assign(&config, &route, may_sleep).await {
+        match prepared.assign(&config, &route, may_stay_frozen).await {
             Ok(assigned) => return Ok(assigned),
             Err(error) => {
-                tracing::warn!(session = %id, %error, "a prepared session is of no use; starting one");
+                tracing::warn!(session = %id, %error, "a session out of the pool could not be given to its client and was discarded; starting another one");
             }
         }
     }

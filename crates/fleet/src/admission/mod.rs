@@ -30,7 +30,7 @@ use crate::{FleetError, Metrics, Runtime};
 const YOUNG: Duration = Duration::from_secs(10);
 /// How long a turn is waited for at least: who does not have to wait gives it on at once.
 const TURN: Duration = Duration::from_secs(1);
-/// How often the host is looked at again for whoever waits.
+/// How often the host is looked at again for a create that waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many may come, and how fast.
@@ -56,7 +56,7 @@ struct Shared {
     metrics: Metrics,
     permits: Arc<Semaphore>,
     starts: Arc<Semaphore>,
-    /// Whoever has it is the next to get a permit.
+    /// The create that has it is the next to get a permit.
     turn: tokio::sync::Mutex<()>,
     /// Told when a permit is freed.
     freed: Notify,
@@ -68,7 +68,7 @@ struct Promises {
     next: u64,
     /// What sessions were promised, and until when it counts; none: until they run.
     young: BTreeMap<u64, (Need, Option<Instant>)>,
-    /// What whoever has the turn waits for.
+    /// What the create that has the turn waits for.
     wanted: Option<(Limit, Need)>,
 }
 
@@ -134,8 +134,8 @@ impl Admission {
         }
     }
 
-    /// A permit, as soon as there is one and the host has what `need` says just then. Asked by whoever
-    /// has the turn; `pressed` is told that something is missing.
+    /// A permit, as soon as there is one and the host has what `need` says just then. Only the
+    /// create that has the turn calls this; `pressed` is told that something is missing.
     pub(crate) async fn permit(
         &self,
         need: impl Fn() -> Need,
@@ -198,7 +198,7 @@ impl Admission {
     }
 }
 
-/// Nobody waits for a permit any more.
+/// No create waits for a permit any more once this is dropped.
 struct Unwanted<'a>(&'a Admission);
 
 impl Drop for Unwanted<'_> {
@@ -237,11 +237,12 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io;
 
     use async_trait::async_trait;
-    use browserd_api::SessionId;
     use browserd_api::browser::SessionConfig;
+    use browserd_api::{ReplayId, SessionId};
     use browserd_protocol::Route;
     use tokio::sync::mpsc;
 
@@ -274,6 +275,18 @@ mod tests {
 
         async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
             Ok(Vec::new())
+        }
+
+        async fn open_rescued(&self, _: &SessionId, _: &ReplayId) -> io::Result<Option<File>> {
+            Ok(None)
+        }
+
+        async fn drop_rescued(&self, _: &SessionId, _: &ReplayId) -> io::Result<()> {
+            Ok(())
+        }
+
+        async fn drop_rescued_except(&self, _: &[SessionId]) -> io::Result<()> {
+            Ok(())
         }
     }
 

@@ -73,7 +73,7 @@ pub struct Resize {
     pub force: bool,
 }
 
-/// What the fleet needs of others for a change: proxies, profiles, and whoever talks to the guest. Each
+/// What the fleet needs of others for a change: proxies, profiles, and the client of the guest. Each
 /// call answers within a deadline of its own.
 #[async_trait]
 pub trait ChangeServices: Send + Sync + 'static {

@@ -169,7 +169,7 @@ impl Worker {
             // Unlike an egress route this is no reason to end what a client works in.
             tracing::error!(
                 session = %self.session.id(), error = %error.refusal.body().message,
-                "the window may have another size than the session's row says"
+                "a change of the window's size failed and could not be undone; the window may have another size than the API says until the next change of it"
             );
         }
         Err(why.into())

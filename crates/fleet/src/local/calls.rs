@@ -52,14 +52,14 @@ impl Calls {
         what: &'static str,
         waiter: Option<Waiter>,
     ) -> RequestId {
-        // Whoever gave up is not coming back, and the answer may never come.
+        // A caller that gave up does not come back, and its answer may never come.
         self.open.retain(|_, call| call.waiter.as_ref().is_none_or(|waiter| !waiter.is_closed()));
         self.last.0 += 1;
         self.open.insert(self.last, Call { callee, what, waiter });
         self.last
     }
 
-    /// Hands an answer to whoever waits for it. One that nobody waits for is ignored: it concerns no
+    /// Hands an answer to its caller. One to a command that is not open is ignored: it concerns no
     /// other command.
     pub(super) fn answered(&mut self, by: Callee, request: RequestId, failure: Option<String>) {
         let open = self.open.get(&request).is_some_and(|call| call.callee == by);
@@ -67,16 +67,16 @@ impl Calls {
         else {
             tracing::warn!(
                 session = self.session, ?by, %request, ?failure,
-                "ignored an answer to a command that is not open"
+                "ignored an answer to a command that was given up or never sent"
             );
             return;
         };
         if let Some(why) = &failure {
-            tracing::error!(session = self.session, %request, why, "the session did not carry out: {what}");
+            tracing::error!(session = self.session, %request, why, "the session refused a command: {what}");
         }
         let outcome = failure.map_or(Ok(()), |why| Err(CommandError::Refused(why)));
         if waiter.is_some_and(|waiter| waiter.send(outcome).is_err()) {
-            tracing::warn!(session = self.session, %request, "answered after its deadline: {what}");
+            tracing::warn!(session = self.session, %request, "the session answered a command after its deadline: {what}");
         }
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_nothing_concerns_nobody() {
+    fn an_answer_to_no_open_command_is_ignored() {
         let mut calls = Calls::new("s".to_owned());
         calls.answered(Callee::Shim, RequestId(1), refused("invented"));
         let (known, mut answer) = call(&mut calls);

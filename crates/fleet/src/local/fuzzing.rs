@@ -31,7 +31,7 @@ pub(crate) fn shim_report(data: &[u8]) {
     }));
 }
 
-/// What a guest may pass: nothing, a socket nobody is at, a device, what `serve` asks for.
+/// What a guest may pass: nothing, a socket that is not connected, a device, what `serve` asks for.
 struct Passable {
     listener: TcpListener,
     device: File,
@@ -49,7 +49,7 @@ static PASSABLE: LazyLock<Passable> = LazyLock::new(|| {
 /// Most bytes of an answer, which a socket takes at once.
 const MOST: usize = 100_000;
 
-/// The guest's answer at the door: only a connected socket of a loopback address is taken, or a file
+/// The guest's answer on the descriptor-passing socket: only a connected socket of a loopback address is taken, or a file
 /// of the host's, only when the answer says so, and a line without end is not gathered.
 pub(crate) fn handoff_reply(data: &[u8]) {
     let (kind, data) = cut(data);

@@ -21,25 +21,25 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 /// A connection to Chromium. What comes is the guest's word: the line is bounded in length and time,
 /// and the descriptor must be a TCP socket that is connected to a loopback address.
 pub(super) async fn connection(path: &Path) -> io::Result<(HandoffReply, std::net::TcpStream)> {
-    let (reply, fd) = ask(path, &[HandoffRequest::Cdp as u8]).await?;
+    let (reply, fd) = request(path, &[HandoffRequest::Cdp as u8]).await?;
     Ok((reply, connected(fd)?))
 }
 
 /// A file the guest has on offer: one that is read like any of the host's.
 pub(super) async fn file(path: &Path, ticket: u64) -> io::Result<File> {
-    let mut asked = vec![HandoffRequest::File as u8];
-    asked.extend(ticket.to_be_bytes());
-    let (_, fd) = ask(path, &asked).await?;
+    let mut bytes = vec![HandoffRequest::File as u8];
+    bytes.extend(ticket.to_be_bytes());
+    let (_, fd) = request(path, &bytes).await?;
     plain(fd)
 }
 
-async fn ask(path: &Path, asked: &[u8]) -> io::Result<(HandoffReply, OwnedFd)> {
-    let asking = async {
+async fn request(path: &Path, bytes: &[u8]) -> io::Result<(HandoffReply, OwnedFd)> {
+    let exchange = async {
         let mut socket = UnixStream::connect(path).await?;
-        socket.write_all(asked).await?;
+        socket.write_all(bytes).await?;
         answer(&socket).await
     };
-    match tokio::time::timeout(ANSWER_WITHIN, asking).await {
+    match tokio::time::timeout(ANSWER_WITHIN, exchange).await {
         Ok(answer) => answer,
         Err(_) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -83,7 +83,7 @@ pub(super) fn connected(fd: OwnedFd) -> io::Result<std::net::TcpStream> {
     }
 }
 
-/// `fd` as a file whose reading nobody inside has a hand in.
+/// `fd` as a file that the kernel alone reads, with no program of the session behind it.
 pub(super) fn plain(fd: OwnedFd) -> io::Result<File> {
     if browserd_sandbox::is_plain(&fd)? {
         Ok(File::from(fd))
@@ -121,17 +121,17 @@ mod tests {
 
     use super::*;
 
-    /// Opens a door behind which a guest answers one caller with `line` and a descriptor.
+    /// Fetches a connection from a guest that answers with `line` and a descriptor.
     async fn opened(line: &str, fd: Option<OwnedFd>) -> io::Result<std::net::TcpStream> {
         behind(line, fd, |path| async move { connection(&path).await.map(|(_, stream)| stream) })
             .await
     }
 
-    /// Answers whatever is asked for at a door with `line` and a descriptor.
+    /// A descriptor-passing socket whose guest answers any request with `line` and a descriptor.
     async fn behind<T, F: Future<Output = io::Result<T>>>(
         line: &str,
         fd: Option<OwnedFd>,
-        ask: impl FnOnce(PathBuf) -> F,
+        call: impl FnOnce(PathBuf) -> F,
     ) -> io::Result<T> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fd.sock");
@@ -152,7 +152,7 @@ mod tests {
             sendmsg(&caller, &first, &mut ancillary, SendFlags::NOSIGNAL).unwrap();
             let _ = caller.write_all(second);
         });
-        let answer = ask(path).await;
+        let answer = call(path).await;
         guest.join().unwrap();
         answer
     }

@@ -193,8 +193,8 @@ async fn follow(
                 Ok(Some(ShimReport::Guest { said: GuestReport::BrowserBack })) => {
                     let _ = events.send(RuntimeEvent::BrowserBack).await;
                 }
-                Ok(Some(ShimReport::Guest { said: GuestReport::StayAwake { wanted } })) => {
-                    let _ = events.send(RuntimeEvent::StayAwake(wanted)).await;
+                Ok(Some(ShimReport::Guest { said: GuestReport::WakeLock { held } })) => {
+                    let _ = events.send(RuntimeEvent::WakeLock(held)).await;
                 }
                 Ok(Some(ShimReport::Answered { request, failure })) => {
                     calls.answered(Callee::Shim, request, failure);
@@ -203,10 +203,10 @@ async fn follow(
                     said: GuestReport::Answered { request, failure },
                 })) => calls.answered(Callee::Guest, request, failure),
                 Ok(Some(ShimReport::GuestError { line })) => {
-                    tracing::error!(session, "guest: {line}");
+                    tracing::error!(session, "the guest logged an error: {line}");
                 }
                 Ok(Some(ShimReport::DiskOver { detail })) => {
-                    tracing::warn!(session, detail, "a session is over its disk limit");
+                    tracing::warn!(session, detail, "a session is over its disk limit; what clients started in it was killed");
                 }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break shim_death(&mut shim.child, host_ooms).await,
@@ -227,7 +227,7 @@ async fn follow(
                         continue;
                     }
                     Command::Assign(to, waiter) => {
-                        // What the host killed while nobody had this session says nothing of it.
+                        // What the host killed for memory while it was in the pool says nothing about it.
                         host_ooms = host_oom_kills();
                         let request = calls.open(Callee::Guest, "become its client's", waiter);
                         ShimCommand::Guest { told: GuestCommand::Assign { request, to } }
@@ -244,7 +244,7 @@ async fn follow(
             () = late => break (EndReason::Crashed, Some("the shim did not end the session in time".to_owned())),
         }
     };
-    // Whoever waits learns of the end at once, and not when all is cleared away.
+    // Callers learn of the end at once, and not when all is cleared away.
     drop((told, calls));
     // The shim exits after `Ended`; if it does not, its session is over all the same.
     if tokio::time::timeout(Duration::from_secs(3), shim.child.wait()).await.is_err() {
@@ -254,7 +254,7 @@ async fn follow(
         ledger::tell_log(&dir);
     }
     if let Err(error) = ledger::clear_leftover(&dir).await {
-        tracing::error!(session, %error, dir = %dir.display(), "a session could not be cleared away");
+        tracing::error!(session, %error, dir = %dir.display(), "a session could not be cleared away; the next start of the server tries again");
     }
     let detail = detail.filter(|detail| !detail.is_empty());
     let _ = events.send(RuntimeEvent::Ended { reason, detail }).await;

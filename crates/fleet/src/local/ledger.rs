@@ -28,8 +28,9 @@ pub(super) fn tell_log(dir: &Path) {
         file.take(LOG_TAIL).read_to_end(&mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     };
+    let session = &*dir.file_name().unwrap_or_default().to_string_lossy();
     for line in tail().unwrap_or_default().lines() {
-        tracing::warn!(dir = %dir.display(), "session log: {line}");
+        tracing::warn!(session, "from the log of the session's shim: {line}");
     }
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn clear_all(sessions: &Path) -> io::Result<Vec<SessionId>> {
         }
         // One that resists must not keep the server from starting; the next start tries again.
         if let Err(error) = clear_leftover(&path).await {
-            tracing::error!(%error, path = %path.display(), "an old session is left");
+            tracing::error!(%error, path = %path.display(), "could not clear away a session that an earlier server left; the next start of the server tries again");
         }
     }
     Ok(found)

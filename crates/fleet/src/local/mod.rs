@@ -16,21 +16,20 @@ mod scripted;
 mod spawn;
 mod stamp;
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use browserd_api::SessionId;
 use browserd_api::browser::SessionConfig;
+use browserd_api::{ReplayId, SessionId};
 use browserd_protocol::{CgroupPlaces, EgressPolicy, GENERATION, Programs, Route, SessionSpec};
 use browserd_sandbox::cgroup::{self, Hierarchies};
 use browserd_sandbox::{WallError, skeleton};
 use tokio::sync::mpsc;
 
 use crate::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
-
-pub use rescue::{RESCUED, rescued};
 
 /// Longest state folder: below it, `/sessions/<id>/guest.sock` must fit the 107 bytes of a unix
 /// socket's path.
@@ -177,7 +176,7 @@ impl Runtime for LocalRuntime {
         let found = ledger::clear_all(&self.config.state_dir.join("sessions")).await?;
         for places in cgroup::children(&self.hierarchies, &self.cgroup_parent) {
             if let Err(error) = cgroup::clear(&[places]) {
-                tracing::error!(%error, "an old session's cgroup is left");
+                tracing::error!(%error, "could not remove the cgroup of a session that an earlier server left; the next start of the server tries again");
             }
         }
         for old in std::fs::read_dir(self.config.state_dir.join("skeletons"))? {
@@ -185,10 +184,29 @@ impl Runtime for LocalRuntime {
             if old != self.skeleton
                 && let Err(error) = remove(&old)
             {
-                tracing::error!(%error, "an old skeleton is left");
+                tracing::error!(
+                    %error, path = %old.display(),
+                    "could not remove a folder that an earlier server left; the next start of the server tries again"
+                );
             }
         }
         Ok(found)
+    }
+
+    async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<File>> {
+        rescue::open(&self.config.state_dir, session, replay)
+    }
+
+    async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()> {
+        rescue::remove(&self.config.state_dir, session, replay)
+    }
+
+    async fn drop_rescued_except(&self, keep: &[SessionId]) -> io::Result<()> {
+        rescue::remove_except(&self.config.state_dir, keep)
     }
 }
 

@@ -1,9 +1,11 @@
-//! Recordings of a session whose end came before their files were taken: they are moved out before
+//! Recordings of a session whose end came before their files were fetched: they are moved out before
 //! the folder goes.
 //!
 //! Everything below the session's folder is of its making: folders are entered without following
-//! links, and only regular files with the name of a recording are moved.
+//! links, and only regular files with the name of a recording, and no other name, are moved. Only
+//! the server writes where they are moved to.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,15 +14,56 @@ use browserd_protocol::inside;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 
 /// Where they go, below the state folder: `<session>.<recording>.mp4` each.
-pub const RESCUED: &str = "rescued";
+const RESCUED: &str = "rescued";
 
 /// Recordings moved at most; a guest keeps fewer.
 const COUNT_LIMIT: usize = 512;
 
-/// The rescued file of a recording.
-#[must_use]
-pub fn rescued(state_dir: &Path, session: &SessionId, replay: &ReplayId) -> PathBuf {
+fn rescued(state_dir: &Path, session: &SessionId, replay: &ReplayId) -> PathBuf {
     state_dir.join(RESCUED).join(format!("{session}.{replay}.mp4"))
+}
+
+/// Opens a rescued recording; none where there is no such file.
+pub(super) fn open(
+    state_dir: &Path,
+    session: &SessionId,
+    replay: &ReplayId,
+) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(rescued(state_dir, session, replay), flags, Mode::empty()) {
+        Ok(file) => Ok(Some(File::from(file))),
+        Err(error) => none_if_missing(error.into()).map(|()| None),
+    }
+}
+
+/// Removes a rescued recording; one that is not there is no error.
+pub(super) fn remove(state_dir: &Path, session: &SessionId, replay: &ReplayId) -> io::Result<()> {
+    std::fs::remove_file(rescued(state_dir, session, replay)).or_else(none_if_missing)
+}
+
+/// Removes what was rescued of all sessions but those in `keep`.
+pub(super) fn remove_except(state_dir: &Path, keep: &[SessionId]) -> io::Result<()> {
+    let files = match std::fs::read_dir(state_dir.join(RESCUED)) {
+        Ok(files) => files,
+        Err(error) => return none_if_missing(error),
+    };
+    // One that resists must not keep the others here.
+    let mut failed = None;
+    for file in files {
+        let file = file?;
+        let kept = file.file_name().to_str().is_some_and(|name| {
+            let session = name.split('.').next();
+            keep.iter().any(|id| session == Some(id.as_str()))
+        });
+        if !kept && let Err(error) = std::fs::remove_file(file.path()) {
+            failed = Some(error);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn none_if_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Moves the recordings out of a session's folder, `<state>/sessions/<id>`; nothing runs in it any
@@ -33,9 +76,14 @@ pub(super) fn replays(dir: &Path) {
     for root in ["upper", "root"] {
         match moved(&dir.join(root), state_dir, &session) {
             Ok(0) => {}
-            Ok(count) => tracing::info!(%session, count, "recordings were kept"),
+            Ok(count) => {
+                tracing::info!(%session, count, "moved recordings out of an ended session's folder");
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(%session, %error, "recordings may be lost"),
+            Err(error) => tracing::error!(
+                %session, %error,
+                "could not move recordings out of an ended session's folder; those not moved are lost"
+            ),
         }
     }
 }
@@ -54,16 +102,15 @@ fn moved(root: &Path, state_dir: &Path, session: &SessionId) -> io::Result<usize
         let Some(id): Option<ReplayId> = id else { continue };
         let about = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
-        if !is_file || about.st_size == 0 {
+        // Through a second name another program may be able to write to it.
+        if !is_file || about.st_nlink != 1 || about.st_size == 0 {
             continue;
         }
         if count == COUNT_LIMIT {
             return Err(io::Error::other("there are more files than recordings"));
         }
         let to = rescued(state_dir, session, &id);
-        if let Some(place) = to.parent() {
-            super::make_folder(place).map_err(io::Error::other)?;
-        }
+        super::make_folder(&state_dir.join(RESCUED)).map_err(io::Error::other)?;
         rustix::fs::renameat(&folder, name, CWD, &to)?;
         count += 1;
     }
@@ -81,15 +128,16 @@ mod tests {
         let dir = state.path().join("sessions").join(session.as_str());
         let folder = dir.join("upper").join(inside::REPLAYS.trim_start_matches('/'));
         std::fs::create_dir_all(&folder).unwrap();
-        let (kept, linked, empty) =
-            (ReplayId::generate(), ReplayId::generate(), ReplayId::generate());
+        let [kept, linked, empty, twice] = std::array::from_fn(|_| ReplayId::generate());
         std::fs::write(folder.join(format!("{kept}.mp4")), "film").unwrap();
         std::fs::write(folder.join(format!("{empty}.mp4")), "").unwrap();
         std::fs::write(folder.join("other.mp4"), "x").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", folder.join(format!("{linked}.mp4"))).unwrap();
+        std::fs::write(folder.join(format!("{twice}.mp4")), "film").unwrap();
+        std::fs::hard_link(folder.join(format!("{twice}.mp4")), state.path().join("x")).unwrap();
         replays(&dir);
-        let there = |id| rescued(state.path(), &session, id).exists();
-        assert_eq!((there(&kept), there(&linked), there(&empty)), (true, false, false));
+        let there = |id| open(state.path(), &session, id).unwrap().is_some();
+        assert_eq!([&kept, &linked, &empty, &twice].map(there), [true, false, false, false]);
     }
 
     #[test]
@@ -103,6 +151,22 @@ mod tests {
         std::fs::create_dir_all(dir.join("upper/var/lib")).unwrap();
         std::os::unix::fs::symlink(&elsewhere, dir.join("upper/var/lib/browserd")).unwrap();
         replays(&dir);
-        assert!(!rescued(state.path(), &session, &replay).exists());
+        assert!(open(state.path(), &session, &replay).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_has_no_name_of_a_recording_is_removed_too() {
+        let state = tempfile::tempdir().unwrap();
+        remove_except(state.path(), &[]).unwrap();
+        let folder = state.path().join(RESCUED);
+        std::fs::create_dir(&folder).unwrap();
+        let kept = SessionId::generate();
+        for name in ["other", "a.b.c", &format!("{kept}.x.mp4")] {
+            std::fs::write(folder.join(name), "x").unwrap();
+        }
+        remove_except(state.path(), std::slice::from_ref(&kept)).unwrap();
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(Result::unwrap).collect();
+        assert_eq!(left.len(), 1);
+        assert!(left[0].file_name().to_str().unwrap().starts_with(kept.as_str()));
     }
 }

@@ -2,6 +2,7 @@
 //! walls, which a unit test cannot raise.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,12 +11,12 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use browserd_api::SessionId;
 use browserd_api::browser::SessionConfig;
+use browserd_api::{ReplayId, SessionId};
 use browserd_protocol::lines::Lines;
 use browserd_protocol::{
     GENERATION, GuestCommand, GuestReport, HandoffReply, HandoffRequest, LINE_LIMIT, RequestId,
-    Route, ShimCommand, ShimReport, Walls, file,
+    Route, ShimCommand, ShimReport, Walls, file, inside,
 };
 use browserd_sandbox::cgroup::{Controls, Hierarchies};
 use parking_lot::Mutex;
@@ -28,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::instance::{REPORT_LIMIT, Shim};
-use super::{ledger, spawn};
+use super::{ledger, rescue, spawn};
 use crate::conformance::{Subject, check};
 use crate::{CommandError, Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
 
@@ -54,6 +55,7 @@ enum Answering {
 type Shared = Arc<Mutex<Scripts>>;
 
 struct Scripted {
+    state_dir: PathBuf,
     sessions: PathBuf,
     scripts: Shared,
 }
@@ -87,18 +89,34 @@ impl Runtime for Scripted {
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
         ledger::clear_all(&self.sessions).await
     }
+
+    async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<File>> {
+        rescue::open(&self.state_dir, session, replay)
+    }
+
+    async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()> {
+        rescue::remove(&self.state_dir, session, replay)
+    }
+
+    async fn drop_rescued_except(&self, keep: &[SessionId]) -> io::Result<()> {
+        rescue::remove_except(&self.state_dir, keep)
+    }
 }
 
 /// A process in the shim's place, and its script.
 fn launch(scripts: &Shared, id: SessionId, dir: PathBuf) -> io::Result<Shim> {
     std::fs::create_dir_all(&dir)?;
     let guest = UnixListener::bind(dir.join(file::GUEST_SOCK))?;
-    let door = UnixListener::bind(dir.join(file::HANDOFF_SOCK))?;
+    let handoff = UnixListener::bind(dir.join(file::HANDOFF_SOCK))?;
     // It exits when its script is over.
     let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let alive = child.stdin.take();
     let (ours, theirs) = UnixStream::pair()?;
-    tokio::spawn(script(Arc::clone(scripts), id, theirs, (guest, door), alive));
+    tokio::spawn(script(Arc::clone(scripts), id, theirs, (guest, handoff), alive));
     let (read, write) = ours.into_split();
     Ok(Shim { child, reports: Lines::new(read, REPORT_LIMIT), commands: write })
 }
@@ -107,7 +125,7 @@ async fn script(
     scripts: Shared,
     id: SessionId,
     serve: UnixStream,
-    (guest, door): (UnixListener, UnixListener),
+    (guest, handoff): (UnixListener, UnixListener),
     _alive: Option<ChildStdin>,
 ) {
     let crash = CancellationToken::new();
@@ -128,7 +146,7 @@ async fn script(
                 tokio::spawn(echo(guest));
                 continue;
             }
-            Ok((caller, _)) = door.accept() => {
+            Ok((caller, _)) = handoff.accept() => {
                 tokio::spawn(hand_out(Arc::clone(&scripts), id.clone(), caller));
                 continue;
             }
@@ -158,7 +176,7 @@ async fn script(
             }
             ShimCommand::Guest { told } => panic!("{told:?} is not from a server"),
         };
-        // Nobody asked for this one.
+        // Nobody sent a command of this number.
         say(&mut write, &ShimReport::Answered { request: RequestId(u64::MAX), failure: None })
             .await;
         if answering != Some(Answering::Lost) {
@@ -218,9 +236,10 @@ struct Local {
 impl Local {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sessions = folder.path().join("sessions");
+        let state_dir = folder.path().to_owned();
+        let sessions = state_dir.join("sessions");
         std::fs::create_dir(&sessions).unwrap();
-        let runtime = Arc::new(Scripted { sessions, scripts: Shared::default() });
+        let runtime = Arc::new(Scripted { state_dir, sessions, scripts: Shared::default() });
         Self { runtime, _folder: folder }
     }
 }
@@ -245,6 +264,13 @@ impl Subject for Local {
     fn offer(&self, session: &SessionId, content: &[u8]) -> u64 {
         self.runtime.scripts.lock().files.insert((session.clone(), 7), content.to_vec());
         7
+    }
+
+    fn record(&self, session: &SessionId, replay: &ReplayId, content: &[u8]) {
+        let root = self.runtime.sessions.join(session.as_str()).join("upper");
+        let folder = root.join(inside::REPLAYS.trim_start_matches('/'));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{replay}.mp4")), content).unwrap();
     }
 
     fn crash(&self, session: &SessionId) {

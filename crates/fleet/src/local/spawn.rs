@@ -25,7 +25,7 @@ use crate::{RuntimeEvent, StartError, Urgency};
 /// How long a session may take to become ready; below the 60 s after which the official SDKs give
 /// up on a request and send it again.
 const READY_WITHIN: Duration = Duration::from_secs(50);
-/// The same where nobody waits, and others have the CPU first.
+/// The same where no client waits, and everything else has the CPU first.
 const AHEAD_WITHIN: Duration = Duration::from_secs(600);
 
 /// Where the operator keeps the authorities to be trusted, if not where the host does: what gateways
@@ -55,6 +55,7 @@ pub(super) async fn settle(
     urgency: Urgency,
     events: mpsc::Sender<RuntimeEvent>,
 ) -> Result<LocalInstance, StartError> {
+    let session = &*dir.file_name().unwrap_or_default().to_string_lossy();
     let (within, unless) = match urgency {
         Urgency::Now => (READY_WITHIN, CancellationToken::new()),
         Urgency::Ahead(unless) => (AHEAD_WITHIN, unless),
@@ -62,7 +63,7 @@ pub(super) async fn settle(
     let outcome = match launched {
         Ok(mut shim) => {
             let ready = tokio::select! {
-                ready = tokio::time::timeout(within, ready(&mut shim)) => {
+                ready = tokio::time::timeout(within, ready(&mut shim, session)) => {
                     ready.unwrap_or_else(|_| Err(failed("it was not ready in time")))
                 }
                 () = unless.cancelled() => Err(failed("nobody wants it any more")),
@@ -80,7 +81,7 @@ pub(super) async fn settle(
     };
     ledger::tell_log(dir);
     if let Err(error) = ledger::clear_leftover(dir).await {
-        tracing::error!(%error, dir = %dir.display(), "a session that failed could not be cleared away");
+        tracing::error!(%error, dir = %dir.display(), "a session that did not start could not be cleared away; the next start of the server tries again");
     }
     Err(outcome)
 }
@@ -89,7 +90,7 @@ fn failed(detail: impl ToString) -> StartError {
     StartError { reason: EndReason::FailedToStart, detail: detail.to_string() }
 }
 
-/// Starts the shim. Where somebody waits, the session's folders are made meanwhile, which would take
+/// Starts the shim. Where a client waits, the session's folders are made meanwhile, which would take
 /// the shim longer than all else; otherwise the shim makes them itself, at its lower priority.
 async fn launch(program: &Path, spec: &SessionSpec, awaited: bool) -> io::Result<Shim> {
     std::fs::DirBuilder::new().mode(0o700).create(&spec.dir)?;
@@ -138,20 +139,22 @@ async fn begin(program: &Path, spec: &SessionSpec) -> io::Result<Shim> {
 }
 
 /// Follows reports until the guest is ready.
-async fn ready(shim: &mut Shim) -> Result<(), StartError> {
+async fn ready(shim: &mut Shim, session: &str) -> Result<(), StartError> {
     loop {
         match shim.reports.next().await {
             Ok(Some(ShimReport::Guest { said: GuestReport::Ready { after_ms } })) => {
-                tracing::debug!(after_ms, "guest ready");
+                tracing::debug!(session, after_ms, "guest ready");
                 return Ok(());
             }
             Ok(Some(ShimReport::Ended { reason, detail })) => {
                 return Err(StartError { reason, detail });
             }
             Ok(Some(ShimReport::Hello { walls, pid, .. })) => {
-                tracing::debug!(pid, ?walls, "walls are up");
+                tracing::debug!(session, pid, ?walls, "walls are up");
             }
-            Ok(Some(ShimReport::GuestError { line })) => tracing::error!("guest: {line}"),
+            Ok(Some(ShimReport::GuestError { line })) => {
+                tracing::error!(session, "the guest logged an error: {line}");
+            }
             Ok(Some(
                 ShimReport::Guest { .. }
                 | ShimReport::Answered { .. }

@@ -38,7 +38,7 @@ impl Class {
             // The server's affair, not the session's.
             region: _,
             timeout_seconds: _,
-            // The way out changes while it runs.
+            // The egress route changes while it runs.
             proxy: _,
             // Loaded into the running browser.
             profile: _,

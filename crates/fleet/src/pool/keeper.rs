@@ -29,7 +29,7 @@ pub(crate) struct Keeper {
     pub(crate) pool: Pool,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) size: PoolSize,
-    /// The most memory it may hold, bytes; none: what `size` makes of what is free.
+    /// The most memory it may take, bytes; none: what `size` makes of what is free.
     pub(crate) memory: Option<u64>,
     /// How long a fresh browser is left running before it is frozen.
     pub(crate) settle: Duration,
@@ -86,7 +86,7 @@ impl Keeper {
             () = self.pool.shared.changed.notified() => {}
             mut one = self.spoilt() => {
                 self.pool.shared.metrics.discarded();
-                tracing::warn!(session = %one.id, "a session was lost before anyone had it");
+                tracing::warn!(session = %one.id, "a session of the pool ended before any client had it; another one is started");
                 discards.spawn(async move { one.discard().await });
             }
             () = tokio::time::sleep(longest) => {}
@@ -109,7 +109,7 @@ impl Keeper {
             held += one.class.idle_bytes();
         }
         let memory = spare.memory_with(held);
-        let room = Room { memory, budget: self.memory, places: self.admission.free_permits() };
+        let room = Room { memory, budget: self.memory, permits: self.admission.free_permits() };
         let wanted = targets(&self.size, &self.classes, &state.demand, now, room);
         let of = |counts: &BTreeMap<Class, usize>, class| counts.get(class).copied().unwrap_or(0);
         if let Some((class, _)) = have.iter().find(|(class, count)| **count > of(&wanted, class)) {
@@ -155,15 +155,15 @@ impl Keeper {
             Ok(Ok(instance)) => instance,
             Ok(Err(_)) if self.stop.is_cancelled() => return false,
             Ok(Err(error)) => {
-                tracing::warn!(%error, ?class, "no session could be started ahead");
+                tracing::warn!(%error, ?class, "could not start a session for the pool; trying again after a pause");
                 return false;
             }
             Err(error) => {
-                tracing::error!(%error, ?class, "no session could be started ahead");
+                tracing::error!(%error, ?class, "could not start a session for the pool; trying again after a pause");
                 return false;
             }
         };
-        tracing::debug!(session = %id, ?class, "a session is ready for whoever comes");
+        tracing::debug!(session = %id, ?class, "a session is ready in the pool");
         let started = Started { instance, events, frozen: false };
         let settles_at = Some(self.pool.shared.began.elapsed() + self.settle);
         self.pool.put(Prepared { id, class, stamp, settles_at, started });

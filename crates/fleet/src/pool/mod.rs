@@ -137,7 +137,7 @@ impl Pool {
     }
 
     /// Freezes those that have settled, but for the next of each class: that one is woken, so that
-    /// whoever comes alone need not wait until its browser has caught up with its timers. Answers with
+    /// a client that comes alone need not wait until its browser has caught up with its timers. Answers with
     /// how long it takes until another one has settled.
     fn rest(&self) -> Option<Duration> {
         let now = self.shared.began.elapsed();
@@ -145,7 +145,7 @@ impl Pool {
         let mut awake = BTreeSet::new();
         for one in &mut self.shared.state.lock().ready {
             if awake.insert(one.class) {
-                // Nobody's answer waits for the CPU that waking takes.
+                // Not while a client waits for a session: waking takes CPU.
                 if one.started.frozen && self.shared.waiting.load(Ordering::Acquire) == 0 {
                     one.started.frozen = one.started.instance.freeze(false);
                     if !one.started.frozen {

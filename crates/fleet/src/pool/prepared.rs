@@ -14,45 +14,45 @@ use crate::{CommandError, Instance, RuntimeEvent};
 /// Where a started session's events come from.
 pub(crate) type Events = mpsc::Receiver<RuntimeEvent>;
 
-/// It has an identity already, and becomes its client's by being taken out of the pool.
+/// One of the pool. It has its id already, and becomes its client's by being taken out.
 pub(crate) struct Prepared {
     pub(crate) id: SessionId,
     pub(super) class: Class,
     /// [`crate::Runtime::programs_stamp`] before it was started.
     pub(super) stamp: u64,
-    /// When its browser has done what it puts off at its start, in the pool's time; none once that has
-    /// been seen to.
+    /// When its browser will have done what it puts off at its start, counted from the pool's beginning;
+    /// none once it was to be frozen for that.
     pub(super) settles_at: Option<Duration>,
     pub(super) started: Started,
 }
 
-/// A session that runs, or will with its first use.
+/// A started session, running or frozen.
 pub(crate) struct Started {
     pub(crate) instance: Box<dyn Instance>,
     pub(crate) events: Events,
-    /// Whether it is frozen until then.
+    /// Whether it is frozen until its first use.
     pub(crate) frozen: bool,
 }
 
 impl Prepared {
-    /// Whether something happened to it; whatever it is, nobody should get it then.
+    /// Ready once anything has happened to it: then no client should get it.
     pub(super) fn poll_spoilt(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.started.events.poll_recv(cx).map(|_| ())
     }
 
-    /// Makes it what a client asked for. One that has to change nothing for that goes on sleeping when
-    /// it `may_sleep`, and wakes with its first use. When it fails it is gone once this answers.
+    /// Makes it what a client asked for. A frozen one that has to change nothing for that stays so if it
+    /// `may_stay_frozen`, until its first use. When it fails it is gone once this answers.
     pub(crate) async fn assign(
         mut self,
         config: &SessionConfig,
         route: &Route,
-        may_sleep: bool,
+        may_stay_frozen: bool,
     ) -> Result<Started, CommandError> {
         let template = self.class.template();
         let changes = config.viewport != template.viewport
             || config.kiosk_mode != template.kiosk_mode
             || config.start_url != template.start_url;
-        if self.started.frozen && (changes || !may_sleep) {
+        if self.started.frozen && (changes || !may_stay_frozen) {
             self.started.instance.freeze(false);
             self.started.frozen = false;
         }

@@ -16,7 +16,7 @@ pub enum PoolSize {
 
 /// The most [`PoolSize::Auto`] keeps of one class.
 const MOST: usize = 16;
-/// Share of the memory free for new sessions that [`PoolSize::Auto`] may hold unless it is told, as a
+/// Share of the memory free for new sessions that [`PoolSize::Auto`] may take unless it is told, as a
 /// divisor.
 const MEMORY_SHARE: u64 = 4;
 /// Creates within this time of each other are one burst.
@@ -108,12 +108,12 @@ impl Claims {
 /// What there is room for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
-    /// Memory that is available, with what the pool holds already counted as available, bytes.
+    /// Memory that is available, with what the pool takes already counted as available, bytes.
     pub(super) memory: u64,
-    /// The most of it the pool may hold, bytes, if that was said.
+    /// The most of it the pool may take, bytes, if that was said.
     pub(super) budget: Option<u64>,
     /// Sessions that may still be made.
-    pub(super) places: usize,
+    pub(super) permits: usize,
 }
 
 /// How many of each class to keep ready.
@@ -137,13 +137,13 @@ pub(super) fn targets(
         (None, PoolSize::Auto) => room.memory / MEMORY_SHARE,
         (None, PoolSize::Fixed(_)) => room.memory,
     };
-    let mut places = room.places;
+    let mut permits = room.permits;
     let mut targets: BTreeMap<Class, usize> = BTreeMap::new();
     // One of each in turn, so that none takes the room of all.
     for round in 0..wanted.values().copied().max().unwrap_or(0) {
         for (class, _) in wanted.iter().filter(|(_, count)| **count > round) {
-            if places > 0 && memory >= class.idle_bytes() {
-                places -= 1;
+            if permits > 0 && memory >= class.idle_bytes() {
+                permits -= 1;
                 memory -= class.idle_bytes();
                 *targets.entry(*class).or_default() += 1;
             }
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     const BOTH: [Class; 2] = [Class::HEADLESS, Class::HEADFUL];
-    const PLENTY: Room = Room { memory: 64 << 30, budget: None, places: 100 };
+    const PLENTY: Room = Room { memory: 64 << 30, budget: None, permits: 100 };
 
     fn burst(count: usize, at: u64) -> BTreeMap<Class, Demand> {
         let mut demand = Demand::default();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_each_waits_before_anyone_asks() {
+    fn one_of_each_is_ready_before_the_first_create() {
         let one_each = BTreeMap::from([(Class::HEADLESS, 1), (Class::HEADFUL, 1)]);
         assert_eq!(auto(&BTreeMap::new(), 0, PLENTY), one_each);
     }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn refilling_leaves_the_cpu_to_whoever_just_came() {
+    fn refilling_leaves_the_cpu_to_the_last_client() {
         let ms = Duration::from_millis;
         let mut claims = Claims::default();
         assert_eq!(claims.refill_after(ms(0), 3), ms(0));
@@ -221,12 +221,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_fits(count in 0usize..40, memory in 0u64..(16 << 30), places in 0usize..40, fixed in 0usize..40) {
-            let room = Room { memory, budget: None, places };
+        fn what_is_kept_fits(count in 0usize..40, memory in 0u64..(16 << 30), permits in 0usize..40, fixed in 0usize..40) {
+            let room = Room { memory, budget: None, permits };
             let sizes = [PoolSize::Auto, PoolSize::Fixed(BOTH.map(|class| (class, fixed)).into())];
             for size in sizes {
                 let kept = targets(&size, &BOTH, &burst(count, 0), Duration::ZERO, room);
-                prop_assert!(kept.values().sum::<usize>() <= places);
+                prop_assert!(kept.values().sum::<usize>() <= permits);
                 let bytes: u64 = kept.iter().map(|(class, n)| class.idle_bytes() * *n as u64).sum();
                 prop_assert!(bytes <= memory);
             }

@@ -5,13 +5,13 @@
 pub(crate) mod services;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io;
+use std::io::{self, Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
-use browserd_api::{ProjectId, SessionId};
+use browserd_api::{ProjectId, ReplayId, SessionId};
 use browserd_fleet::{
     BrowserStream, ByteStream, Class, CommandError, Fleet, FleetOptions, Headroom, Instance,
     NewSession, ProjectFleet, Runtime, RuntimeEvent, StartError, Urgency,
@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc};
 #[derive(Default)]
 pub(crate) struct Fake {
     /// Starts wait for this when set.
-    pub(crate) gate: Option<Arc<Notify>>,
+    pub(crate) may_start: Option<Arc<Notify>>,
     /// Ends wait for this when set.
     pub(crate) slow_end: Option<Arc<Notify>>,
     pub(crate) fails: bool,
@@ -46,6 +46,8 @@ pub(crate) struct Fake {
     pub(crate) events: Events,
     /// Files that are on offer.
     pub(crate) offers: Arc<Mutex<BTreeMap<(SessionId, u64), std::fs::File>>>,
+    /// What was recorded in sessions; rescued once they do not run any more.
+    pub(crate) recordings: Mutex<BTreeMap<(SessionId, ReplayId), Vec<u8>>>,
     pub(crate) running: Arc<AtomicUsize>,
     pub(crate) gateway: Arc<Gateway>,
 }
@@ -83,11 +85,11 @@ impl Runtime for Fake {
         urgency: Urgency,
         events: mpsc::Sender<RuntimeEvent>,
     ) -> Result<Box<dyn Instance>, StartError> {
-        if let Some(gate) = &self.gate {
+        if let Some(may_start) = &self.may_start {
             match &urgency {
-                Urgency::Now => gate.notified().await,
+                Urgency::Now => may_start.notified().await,
                 Urgency::Ahead(unless) => tokio::select! {
-                    () = gate.notified() => {}
+                    () = may_start.notified() => {}
                     () = unless.cancelled() => {
                         let detail = "nobody wants it any more".to_owned();
                         return Err(StartError { reason: EndReason::FailedToStart, detail });
@@ -133,6 +135,39 @@ impl Runtime for Fake {
         self.running.fetch_sub(found.len(), Ordering::SeqCst);
         Ok(found.into_keys().collect())
     }
+
+    async fn open_rescued(
+        &self,
+        session: &SessionId,
+        replay: &ReplayId,
+    ) -> io::Result<Option<std::fs::File>> {
+        if self.events.lock().contains_key(session) {
+            return Ok(None);
+        }
+        let recordings = self.recordings.lock();
+        recordings.get(&(session.clone(), replay.clone())).map(|content| file(content)).transpose()
+    }
+
+    async fn drop_rescued(&self, session: &SessionId, replay: &ReplayId) -> io::Result<()> {
+        self.recordings.lock().remove(&(session.clone(), replay.clone()));
+        Ok(())
+    }
+
+    async fn drop_rescued_except(&self, keep: &[SessionId]) -> io::Result<()> {
+        let running = self.events.lock();
+        self.recordings
+            .lock()
+            .retain(|(session, _), _| running.contains_key(session) || keep.contains(session));
+        Ok(())
+    }
+}
+
+/// An open file with this content.
+pub(crate) fn file(content: &[u8]) -> io::Result<std::fs::File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 #[async_trait]
@@ -231,8 +266,8 @@ pub(crate) fn new(name: Option<&str>, timeout_seconds: u32) -> NewSession {
     }
 }
 
-pub(crate) async fn fleet(fake: Fake, places: usize) -> (ProjectFleet, Arc<Fake>) {
-    fleet_with(fake, FleetOptions::cold(places)).await
+pub(crate) async fn fleet(fake: Fake, max_sessions: usize) -> (ProjectFleet, Arc<Fake>) {
+    fleet_with(fake, FleetOptions::cold(max_sessions)).await
 }
 
 pub(crate) async fn fleet_with(fake: Fake, options: FleetOptions) -> (ProjectFleet, Arc<Fake>) {

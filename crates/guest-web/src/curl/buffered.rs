@@ -18,7 +18,7 @@ pub(super) const TIMEOUT: u64 = 30_000;
 /// Make an HTTP request through the browser's network stack.
 ///
 /// The request is sent as the browser sends a navigation somebody typed: with the session's cookies
-/// (`HttpOnly` and `SameSite` ones included), its TLS, its way to the network and its cache, past the
+/// (`HttpOnly` and `SameSite` ones included), its TLS, its egress route and its cache, past the
 /// service workers of pages. Cookies the answer sets are in the browser afterwards. No page is opened
 /// and nothing is rendered.
 ///
@@ -26,8 +26,8 @@ pub(super) const TIMEOUT: u64 = 30_000;
 /// request. The browser writes `Host`, `Content-Length` and what is about the connection itself, and
 /// giving one of those is 400.
 ///
-/// Redirects are not followed: the answer is the redirect, with `Location` and, as Chromium reads none,
-/// without a body. Any status the target answers is a 200 here. In `headers` each name appears once, in
+/// Redirects are not followed: the answer is the redirect, with `Location` and without a
+/// body, because Chromium reads none. Any status the target answers is a 200 here. In `headers` each name appears once, in
 /// the form `Content-Type`, with all its values. `body` is decoded, so `Content-Encoding` and
 /// `Content-Length` may tell of something else. An answer whose body is over 8 MiB is 413: `curl/raw`
 /// streams answers of any size.

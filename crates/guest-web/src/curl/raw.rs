@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 macro_rules! operations {
     ($($method:ident $name:ident $variant:ident $id:literal;)*) => {$(
-        /// Extension: the same, streamed.
+        /// Extension: make an HTTP request through the browser, its answer streamed.
         ///
         /// Sends a request through the browser as `curl` does and streams the target's answer: its
         /// status, its headers and its body, decoded, of any size. `url` is the target; further

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use browserd_api::profiles::ProfileInUse;
 use browserd_api::{ProfileId, Timestamp};
-use browserd_fleet::{LiveSession, ProfileSaver};
+use browserd_fleet::{LiveSession, ProfileExporter};
 use browserd_rest::Error;
 use browserd_store::{BlobKey, BlobReader, Blobs, ProfileRow, Saved, Store, StoreError};
 use http::Method;
@@ -145,7 +145,7 @@ impl Profiles {
     }
 }
 
-impl ProfileSaver for Profiles {
+impl ProfileExporter for Profiles {
     fn save(
         &self,
         session: LiveSession,

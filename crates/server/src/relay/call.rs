@@ -194,7 +194,7 @@ impl Guests {
             tracing::error!(session = %session.id(), error, "a call to the guest cannot be put in words");
             CallError::Refused(Box::new(Error::internal(error).0))
         })?;
-        let _awake = session.stay_awake();
+        let _wake_lock = session.wake_lock();
         Ok(self.send(session, request, None).await?)
     }
 }

@@ -5,7 +5,6 @@ use std::io;
 use browserd_api::replays::ReplayEndReason;
 use browserd_api::{ProjectId, Timestamp};
 use browserd_fleet::LiveSession;
-use browserd_fleet::local::{RESCUED, rescued};
 use browserd_protocol::replay::{Ended, SLACK};
 use browserd_store::{BlobKey, ReplayEnd, ReplayRow};
 use tokio::sync::watch;
@@ -31,8 +30,8 @@ pub(super) fn spawn(app: &App, session: LiveSession, row: ReplayRow) {
 
 async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
     let mut ended = None;
-    // Nothing would be recorded of a session that stands by.
-    let awake = session.stay_awake();
+    // Nothing would be recorded of a suspended session.
+    let wake_lock = session.wake_lock();
     if let Ok(said) = guest::end(app, session, &row.id).await {
         match fetch(app, recordings, session, row).await {
             Ok(size_bytes) => {
@@ -46,14 +45,14 @@ async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: 
             }
         }
     }
-    drop(awake);
+    drop(wake_lock);
     // The session is over, or will be; then its files are moved out.
     let finished_at = {
         session.wait_end().await;
         Timestamp::now()
     };
     session.wait_gone().await;
-    let size_bytes = adopt(recordings, session.project(), row).await;
+    let size_bytes = keep_rescued(app, recordings, session.project(), row).await;
     let end = match ended {
         Some(said) => ended_as(&said, size_bytes),
         None => ReplayEnd { finished_at, reason: ReplayEndReason::SessionEnded, size_bytes },
@@ -83,15 +82,29 @@ async fn fetch(
     }
 }
 
-/// Keeps what was moved out of the session's folder; answers its size, 0 when there is nothing.
-async fn adopt(recordings: &Recordings, project: &ProjectId, row: &ReplayRow) -> u64 {
-    let key = BlobKey::replay(project, &row.id);
-    let path = rescued(&recordings.state_dir, &row.session_id, &row.id);
+/// Keeps what the fleet has of a recording that was still inside its session; answers its size, 0 when
+/// there is nothing.
+async fn keep_rescued(
+    app: &App,
+    recordings: &Recordings,
+    project: &ProjectId,
+    row: &ReplayRow,
+) -> u64 {
     let limit = recordings.limit_bytes.saturating_add(SLACK);
-    match recordings.blobs.adopt(&key, &path, limit).await {
+    let kept = async {
+        let file = app.fleet.open_rescued(&row.session_id, &row.id).await?;
+        let file = file.ok_or_else(|| io::Error::other("the session left no file of it"))?;
+        let key = BlobKey::replay(project, &row.id);
+        let size = recordings.blobs.put_file(&key, file, limit).await?;
+        if let Err(error) = app.fleet.drop_rescued(&row.session_id, &row.id).await {
+            tracing::warn!(replay = %row.id, %error, "a recording is kept, but its other copy could not be removed; the next start of the server tries again");
+        }
+        io::Result::Ok(size)
+    };
+    match kept.await {
         Ok(size) => size,
         Err(error) => {
-            tracing::warn!(replay = %row.id, %error, "nothing of a recording could be kept");
+            tracing::warn!(replay = %row.id, session = %row.session_id, %error, "nothing of a recording could be kept");
             0
         }
     }
@@ -127,20 +140,12 @@ pub(crate) async fn settle(app: &App) {
         let end = ReplayEnd {
             finished_at: ended_at.unwrap_or_else(Timestamp::now),
             reason: ReplayEndReason::SessionEnded,
-            size_bytes: adopt(recordings, &project, &row).await,
+            size_bytes: keep_rescued(app, recordings, &project, &row).await,
         };
         record(app, &project, &row, end).await;
     }
-    // Whatever else was moved out belongs to no recording anyone knows.
-    let active = app.fleet.active();
-    let Ok(left) = std::fs::read_dir(recordings.state_dir.join(RESCUED)) else { return };
-    for file in left.flatten() {
-        let running = file.file_name().to_str().is_some_and(|name| {
-            let session = name.split('.').next();
-            active.iter().any(|id| session == Some(id.as_str()))
-        });
-        if !running && let Err(error) = std::fs::remove_file(file.path()) {
-            tracing::warn!(%error, "a file of no recording is still there");
-        }
+    // Whatever else was rescued belongs to no recording that is to be kept.
+    if let Err(error) = app.fleet.drop_all_rescued().await {
+        tracing::warn!(%error, "files of recordings that nobody keeps could not all be removed; the next start of the server tries again");
     }
 }

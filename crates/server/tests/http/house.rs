@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
-use browserd_api::{ProjectId, SessionId};
+use browserd_api::{ProjectId, ReplayId, SessionId};
 use browserd_fleet::{
     BrowserStream, ByteStream, CommandError, Fleet, FleetOptions, Headroom, Instance, ProjectFleet,
     Runtime, RuntimeEvent, StartError, Urgency,
@@ -80,7 +80,6 @@ impl House {
         config.profiles = Some(Profiles::new(Arc::clone(&store), Arc::clone(&blobs)));
         config.recordings = Some(Recordings {
             blobs: Arc::clone(&blobs),
-            state_dir: kept.path().to_owned(),
             limit_bytes: 1 << 20,
             retention: Retention::default(),
         });
@@ -226,6 +225,18 @@ impl Runtime for FakeRuntime {
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {
         Ok(Vec::new())
+    }
+
+    async fn open_rescued(&self, _: &SessionId, _: &ReplayId) -> io::Result<Option<std::fs::File>> {
+        Ok(None)
+    }
+
+    async fn drop_rescued(&self, _: &SessionId, _: &ReplayId) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn drop_rescued_except(&self, _: &[SessionId]) -> io::Result<()> {
+        Ok(())
     }
 }
 

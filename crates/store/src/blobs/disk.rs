@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use browserd_api::ProjectId;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use super::key::{PROFILES, REPLAYS};
@@ -101,18 +102,37 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Opens what is a regular file of at most `limit` bytes.
-fn open_regular(path: &Path, limit: u64) -> io::Result<(File, u64)> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+/// Size of what is a regular file of at most `limit` bytes.
+fn regular_size(file: &File, limit: u64) -> io::Result<u64> {
     let about = file.metadata()?;
-    if !about.is_file() || about.nlink() != 1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file of one name"));
+    if !about.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     if about.len() > limit {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok((file, about.len()))
+    Ok(about.len())
+}
+
+/// Makes `to` a file with the content of an open one, for this user only: another name of the same file,
+/// or else a copy.
+fn link_or_copy(mut file: &File, to: &Path) -> io::Result<()> {
+    let own = || -> io::Result<()> {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::fchown(file, Some(0), Some(0))?;
+        }
+        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, opened, CWD, to, AtFlags::SYMLINK_FOLLOW)?)
+    };
+    // It may be on another filesystem, have no name at all, or belong to another user.
+    if own().is_ok() {
+        return file.sync_all();
+    }
+    let mut options = File::options();
+    let mut copy = options.write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut file, &mut copy)?;
+    copy.sync_all()
 }
 
 #[async_trait]
@@ -137,30 +157,12 @@ impl Blobs for DiskBlobs {
         Ok(size)
     }
 
-    async fn adopt(&self, key: &BlobKey, path: &Path, limit: u64) -> io::Result<u64> {
-        let (blobs, key, path) = (self.clone(), key.clone(), path.to_owned());
+    async fn put_file(&self, key: &BlobKey, file: File, limit: u64) -> io::Result<u64> {
+        let (blobs, key) = (self.clone(), key.clone());
         blocking(move || {
-            let (file, size) = open_regular(&path, limit)?;
+            let size = regular_size(&file, limit)?;
             let unfinished = Unfinished(blobs.unfinished());
-            match std::fs::rename(&path, &unfinished.0) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    let mut options = File::options();
-                    let mut to =
-                        options.write(true).create_new(true).mode(0o600).open(&unfinished.0)?;
-                    io::copy(&mut &file, &mut to)?;
-                    to.sync_all()?;
-                    std::fs::remove_file(&path)?;
-                    blobs.name(&unfinished.0, &key)?;
-                    return Ok(size);
-                }
-                Err(error) => return Err(error),
-            }
-            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-            if rustix::process::geteuid().is_root() {
-                std::os::unix::fs::fchown(&file, Some(0), Some(0))?;
-            }
-            file.sync_all()?;
+            link_or_copy(&file, &unfinished.0)?;
             blobs.name(&unfinished.0, &key)?;
             Ok(size)
         })
@@ -228,6 +230,8 @@ fn absent(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use browserd_api::{ProfileId, ReplayId};
 
     use super::*;
@@ -243,18 +247,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn links_and_folders_are_not_adopted() {
+    async fn a_file_is_kept_without_a_copy_where_it_has_a_name() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = DiskBlobs::open(folder.path().join("blobs")).unwrap();
-        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
-        std::fs::write(&target, "secret").unwrap();
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        let key = BlobKey::new("x").unwrap();
-        blobs.adopt(&key, &link, 100).await.unwrap_err();
-        blobs.adopt(&key, folder.path(), 100).await.unwrap_err();
-        std::fs::hard_link(&target, folder.path().join("second")).unwrap();
-        blobs.adopt(&key, &target, 100).await.unwrap_err();
-        assert_eq!(blobs.size(&key).await.unwrap(), None);
+        let (key, path) = (BlobKey::new("x").unwrap(), folder.path().join("film"));
+        std::fs::write(&path, "film").unwrap();
+        // Twice, as when the first time was interrupted before the other name was removed.
+        for _ in 0..2 {
+            let size = blobs.put_file(&key, File::open(&path).unwrap(), 100).await.unwrap();
+            let kept = std::fs::metadata(blobs.path(&key)).unwrap();
+            assert_eq!((size, kept.ino()), (4, std::fs::metadata(&path).unwrap().ino()));
+            assert_eq!((kept.len(), kept.mode() & 0o777), (4, 0o600));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(blobs.size(&key).await.unwrap(), Some(4));
+        let folder = File::open(folder.path()).unwrap();
+        blobs.put_file(&key, folder, 1 << 20).await.unwrap_err();
+        assert_eq!(blobs.size(&key).await.unwrap(), Some(4), "what was there stays");
     }
 
     #[tokio::test]

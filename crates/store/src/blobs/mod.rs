@@ -8,8 +8,8 @@
 mod disk;
 mod key;
 
+use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use async_trait::async_trait;
 use tokio::io::AsyncRead;
@@ -33,9 +33,10 @@ pub trait Blobs: Send + Sync + 'static {
         limit: u64,
     ) -> io::Result<u64>;
 
-    /// Keeps the file at `path` under `key`, and takes it away from there; answers its size. A link
-    /// is not followed, and what is no regular file, or larger than `limit`, is refused.
-    async fn adopt(&self, key: &BlobKey, path: &Path, limit: u64) -> io::Result<u64>;
+    /// Keeps an open file, which nobody writes to any more, under `key`; answers its size. Where that
+    /// can be it is not copied; its other name stays. What is no regular file, or larger than `limit`
+    /// (`FileTooLarge`), is refused.
+    async fn put_file(&self, key: &BlobKey, file: File, limit: u64) -> io::Result<u64>;
 
     /// Size of the blob; none: there is none.
     async fn size(&self, key: &BlobKey) -> io::Result<Option<u64>>;

@@ -1,5 +1,6 @@
 //! Blobs.
 
+use std::fs::File;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -36,13 +37,16 @@ pub async fn check_blobs(blobs: &dyn Blobs) {
     let folder = std::env::temp_dir().join(format!("browserd-blobs-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let path = folder.join("file");
-    std::fs::write(&path, "adopted").expect("a file");
-    let error = blobs.adopt(&b, &path, 3).await.expect_err("it is too large");
+    std::fs::write(&path, "a file").expect("a file");
+    let [large, named, nameless] = std::array::from_fn(|_| File::open(&path).expect("it opens"));
+    let error = blobs.put_file(&b, large, 3).await.expect_err("it is too large");
     assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-    assert_eq!(blobs.adopt(&b, &path, 7).await.expect("it is adopted"), 7);
-    assert!(!path.exists(), "it was taken from where it was");
-    std::fs::remove_dir(&folder).expect("nothing is left in it");
-    assert_eq!(read(blobs, &b, 0, 100).await, "adopted");
+    assert_eq!(blobs.put_file(&a, named, 6).await.expect("it is kept"), 6);
+    std::fs::remove_dir_all(&folder).expect("its other name is there and can go");
+    assert_eq!(blobs.put_file(&b, nameless, 6).await.expect("it is kept"), 6);
+    for key in [&a, &b] {
+        assert_eq!(read(blobs, key, 0, 100).await, "a file");
+    }
 
     let c = key("folder/deeper/c");
     blobs.put(&c, &mut &b"c"[..], 1).await.expect("it is kept");
@@ -54,7 +58,7 @@ pub async fn check_blobs(blobs: &dyn Blobs) {
 
     blobs.delete(&a).await.expect("it goes");
     assert_eq!(blobs.size(&a).await.expect("it answers"), None);
-    assert_eq!(read(blobs, &b, 0, 100).await, "adopted", "its neighbour stays");
+    assert_eq!(read(blobs, &b, 0, 100).await, "a file", "its neighbour stays");
 }
 
 async fn read(blobs: &dyn Blobs, key: &BlobKey, start: u64, length: u64) -> String {

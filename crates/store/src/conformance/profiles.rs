@@ -78,6 +78,6 @@ pub(super) async fn a_profiles_name_is_its_own(store: &dyn Store) {
         profiles.list(&Filter { limit: 2, ..Filter::default() }).await.expect("an answer");
     assert!(more && rows.len() == 2 && rows[1] == second);
     let query = Some("ON".to_owned());
-    let asked = Filter { query, limit: 9, ..Filter::default() };
-    assert_eq!(profiles.list(&asked).await.expect("an answer").0, [first]);
+    let filter = Filter { query, limit: 9, ..Filter::default() };
+    assert_eq!(profiles.list(&filter).await.expect("an answer").0, [first]);
 }

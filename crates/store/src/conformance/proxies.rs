@@ -65,9 +65,9 @@ pub(super) async fn proxies_are_listed_newest_first_and_found_by_words(store: &d
     let named = |name: &str| Filter { name: Some(name.to_owned()), ..all() };
     assert_eq!(ids(listed(named("grösse")).await.0), std::slice::from_ref(&new.id));
     assert_eq!(ids(listed(named("GRÖßE")).await.0), std::slice::from_ref(&old.id));
-    let asked = |query: &str| Filter { query: Some(query.to_owned()), ..all() };
-    assert_eq!(ids(listed(asked("Grö")).await.0), [new.id.clone(), old.id.clone()]);
-    assert_eq!(ids(listed(asked("B%")).await.0), std::slice::from_ref(&middle.id));
-    assert_eq!(ids(listed(asked(old.id.as_str())).await.0), std::slice::from_ref(&old.id));
-    assert!(listed(asked("%")).await.0.len() == 1);
+    let matching = |query: &str| Filter { query: Some(query.to_owned()), ..all() };
+    assert_eq!(ids(listed(matching("Grö")).await.0), [new.id.clone(), old.id.clone()]);
+    assert_eq!(ids(listed(matching("B%")).await.0), std::slice::from_ref(&middle.id));
+    assert_eq!(ids(listed(matching(old.id.as_str())).await.0), std::slice::from_ref(&old.id));
+    assert!(listed(matching("%")).await.0.len() == 1);
 }

@@ -154,7 +154,7 @@ impl<'a, T: Row> Rows<'a, T> {
         Ok((found.iter().take(limit).filter_map(readable).collect(), has_more))
     }
 
-    /// Changes one, with nobody else in between; answers it as it is then. `NotFound` when it is not
+    /// Changes one, with no other write in between; answers it as it is then. `NotFound` when it is not
     /// there, `Taken` when another has the name it is given.
     pub async fn update(
         &self,
@@ -252,5 +252,10 @@ fn is_id(id: &impl Display) -> Condition {
 }
 
 fn readable<T: Row>(columns: &Columns) -> Option<T> {
-    T::read(columns).inspect_err(|error| tracing::error!(%error, "left out of a list")).ok()
+    let read = T::read(columns);
+    if let Err(error) = &read {
+        let table = T::TABLE.name;
+        tracing::error!(table, %error, "a row of the database cannot be read and was left out of a list");
+    }
+    read.ok()
 }

@@ -234,7 +234,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_row_of_another_world_is_named() {
+async fn a_row_that_cannot_be_read_is_named() {
     let store = SqliteStore::in_memory().await.unwrap();
     let good = row("good");
     sessions(&store).insert(&good).await.unwrap();

@@ -1,4 +1,4 @@
-//! What keeps a browser's state beyond its session: the seam to whoever owns profiles.
+//! What takes a browser's state out of a session that ends: the seam to the owner of profiles.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -14,10 +14,10 @@ use crate::LiveSession;
 pub(crate) const SAVED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Saves profiles.
-pub trait ProfileSaver: Debug + Send + Sync + 'static {
+pub trait ProfileExporter: Debug + Send + Sync + 'static {
     /// Saves the state of a session that is over for clients and still runs, for as long as the
-    /// future is polled. The call itself is made before the one who ended the session is answered:
-    /// what it notes, whoever asks for the profile next can know.
+    /// future is polled. The call itself returns before the request that ended the session is answered,
+    /// so that a later request for the profile can wait for what is being saved.
     fn save(
         &self,
         session: LiveSession,
@@ -25,7 +25,7 @@ pub trait ProfileSaver: Debug + Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// Whether a session that ends like this has a state worth keeping, and something to ask for it.
+/// Whether a session that ends for this reason has its profile saved: its browser must still answer.
 pub(crate) fn may_save(reason: EndReason) -> bool {
     matches!(reason, EndReason::Deleted | EndReason::TimedOut | EndReason::ServerShutdown)
 }
