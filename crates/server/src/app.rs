@@ -49,7 +49,7 @@ impl App {
         let public = PublicUrl::new(&config.public_url);
         Self(Arc::new(State {
             tokens: Tokens::new(&config.token_secret, &public.host),
-            docs: Docs::new(&crate::openapi::document(&config.guest_openapi)),
+            docs: Docs::new(&crate::router::document(&config.guest_openapi)),
             guests: Guests::default(),
             replays: Replays::default(),
             tunnels: TaskTracker::new(),

@@ -87,13 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_is_either_built_or_routed() {
-        let built = crate::openapi::built(&OpenApi::default());
-        let unbuilt = unbuilt(&built);
+    fn every_method_of_the_contract_has_a_filter() {
         assert!(operations::all().all(|operation| filter(operation.method).is_some()));
-        assert!(!unbuilt.iter().any(|operation| operation.sdk == "browsers.create"));
-        assert!(unbuilt.iter().any(|operation| operation.sdk == "browsers.process.exec"));
-        // Building the routers proves that no two paths are in each other's way.
-        let _ = by_key(&unbuilt).merge(by_token(&unbuilt));
     }
 }

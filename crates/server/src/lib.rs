@@ -50,6 +50,6 @@ pub use caller::Permissions;
 pub use config::{Recordings, Retention, ServerConfig, TokenSecret};
 pub use docs::yaml;
 pub use keys::{ApiKey, ApiKeys};
-pub use openapi::document;
 pub use profiles::Profiles;
+pub use router::document;
 pub use serve::Server;

@@ -1,13 +1,21 @@
-//! All routes on one screen, and what stands before them.
+//! All routes on one screen, what stands before them, and the document that describes them.
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, any, on};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::config::ServerConfig;
 use crate::keys::ApiKeys;
+use crate::openapi::Credential;
+use crate::relay::RelayRequest;
+use crate::token::CheckToken;
+use crate::wire::auth::RequireKey;
+use crate::wire::head::BoundHead;
+use crate::wire::project::RequireProject;
 use crate::wire::{auth, head, log, project};
 use crate::{
     browsers, cdp, contract, docs, metrics, openapi, profiles, proxies, relay, replays, status,
@@ -17,7 +25,7 @@ use crate::{
 /// The whole router.
 pub(crate) fn router(app: App) -> Router {
     let config = &app.config;
-    let unbuilt = contract::unbuilt(&openapi::built(&config.guest_openapi));
+    let unbuilt = contract::unbuilt(&built(&config.guest_openapi));
 
     let resources = resources(config.create_body_limit, config.json_body_limit);
     let by_key = plain(resources.merge(metrics::routes()))
@@ -44,6 +52,46 @@ pub(crate) fn router(app: App) -> Router {
         .layer(from_fn(head::bound))
         .layer(from_fn(log::observe))
         .with_state(app)
+}
+
+/// The document of all routes. `guest` is the guest's own, with paths such as `/process/exec`.
+#[must_use]
+pub fn document(guest: &OpenApi) -> OpenApi {
+    let mut document = built(guest);
+    let unbuilt = openapi::unbuilt(&contract::unbuilt(&document));
+    document.merge(behind(Credential::Key, unbuilt));
+    openapi::complete(&mut document);
+    document
+}
+
+/// The routes that this version has: our own and the guest's.
+fn built(guest: &OpenApi) -> OpenApi {
+    let mut document = openapi::empty(guest);
+    let resources = resources(ServerConfig::CREATE_BODY_LIMIT, ServerConfig::JSON_BODY_LIMIT);
+    for (credential, routes) in [
+        (Credential::Key, resources),
+        (Credential::Token, replays::view_routes().merge(cdp::routes()).merge(webdriver::routes())),
+        (Credential::None, status::routes()),
+        (Credential::Key, metrics::routes()),
+        (Credential::None, docs::routes()),
+    ] {
+        document.merge(behind(credential, routes.into_openapi()));
+    }
+    let in_sessions = openapi::in_sessions(guest);
+    let relayed = openapi::guard::<RelayRequest>(Credential::Key, in_sessions);
+    document.merge(behind(Credential::Key, relayed));
+    document
+}
+
+/// Describes what is checked before routes that take a credential.
+fn behind(credential: Credential, routes: OpenApi) -> OpenApi {
+    match credential {
+        Credential::Key => {
+            openapi::guard::<(BoundHead, RequireKey, RequireProject)>(credential, routes)
+        }
+        Credential::Token => openapi::guard::<(BoundHead, CheckToken)>(credential, routes),
+        Credential::None => openapi::guard::<(BoundHead,)>(credential, routes),
+    }
 }
 
 /// The resources of a project, with their document: what is added here is served and described. The limits
@@ -84,4 +132,54 @@ where
 
 fn plain(routes: OpenApiRouter<App>) -> Router<App> {
     routes.split_for_parts().0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn references(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                into.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| references(value, into));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, into)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_ids_are_unique() {
+        let document = document(&OpenApi::default());
+        let value = serde_json::to_value(&document).unwrap();
+        let mut all = Vec::new();
+        references(&value, &mut all);
+        assert!(all.len() > 100);
+        for reference in all {
+            assert!(value.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+        let mut ids: Vec<&str> = document
+            .paths
+            .paths
+            .values()
+            .flat_map(openapi::operations)
+            .filter_map(|(_, operation)| operation.operation_id.as_deref())
+            .collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn every_operation_of_the_contract_is_either_built_or_routed() {
+        let unbuilt = contract::unbuilt(&built(&OpenApi::default()));
+        assert!(!unbuilt.iter().any(|operation| operation.sdk == "browsers.create"));
+        assert!(unbuilt.iter().any(|operation| operation.sdk == "browsers.process.exec"));
+        // Building the routers proves that no two paths are in each other's way.
+        let _: Router<App> = contract::by_key(&unbuilt).merge(contract::by_token(&unbuilt));
+    }
 }

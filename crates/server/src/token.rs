@@ -7,7 +7,7 @@
 use axum::extract::FromRequestParts;
 use browserd_api::{ErrorCode, ProjectId, ReplayId, SessionId, Timestamp};
 use browserd_fleet::LiveSession;
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
 use http::request::Parts;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::ExposeSecret;
@@ -16,6 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::config::TokenSecret;
 use crate::query;
+
+refusals! {
+    /// Checking a token.
+    pub(crate) CheckToken: Unauthorized;
+}
 
 const ISSUER: &str = "browserd";
 /// Of tokens for one recording, which are good for nothing else.

@@ -3,14 +3,20 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result, refusals};
 use http::{HeaderName, HeaderValue};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::token::TokenSession;
+use crate::tunnel::UpgradeToWebSocket;
 use crate::{query, relay, tunnel};
+
+refusals! {
+    /// Connecting to the driver through the guest.
+    ConnectDriver: BadRequest, BrowserNotFound, UpstreamUnavailable, Internal;
+}
 
 /// Where `WebDriver` lives.
 pub(crate) const PREFIX: &str = "/browser/webdriver";
@@ -22,7 +28,8 @@ const URL_HEADER: HeaderName = HeaderName::from_static("x-browserd-webdriver-url
 ///
 /// A WebSocket. `webdriver_ws_url` of a session is this endpoint with its token.
 #[utoipa::path(get, path = "/browser/webdriver/session", operation_id = "webdriver.connect", tag = "webdriver",
-    responses((status = 101, description = "`WebDriver` `BiDi`, one JSON message a frame.")))]
+    responses((status = 101, description = "`WebDriver` `BiDi`, one JSON message a frame."),
+        Refused<(ConnectDriver, UpgradeToWebSocket)>))]
 pub(crate) async fn connect(
     State(app): State<App>,
     token: TokenSession,

@@ -8,16 +8,24 @@ use axum::response::{IntoResponse, Response};
 use browserd_api::SessionId;
 use browserd_api::browser::Browser;
 use browserd_fleet::{Change, ProjectFleet, Stages};
-use browserd_rest::{Optional, Result};
+use browserd_rest::{Optional, ReadBody, Refused, Result, refusals};
 use http::{HeaderName, HeaderValue};
 
 use super::services::Services;
 use super::validate::{CreateBrowser, Creation, Defaults};
-use super::{Unchecked, ignored, validate, view};
+use super::{TakeProfile, Unchecked, ignored, validate, view};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::proxies::Proxies;
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 use crate::{profiles, proxies, refusal};
+
+refusals! {
+    /// Starting a session.
+    pub(crate) StartSession:
+        AlreadyExists, Ended, CapacityExhausted, UpstreamUnavailable, ShuttingDown, Internal;
+}
 
 /// Create a browser session
 ///
@@ -29,7 +37,8 @@ use crate::{profiles, proxies, refusal};
     request_body(content = Option<CreateBrowser>, description = "What the session shall be."),
     responses((status = 200, description = "The session, ready for clients.", body = Browser,
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."),
-            ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one.")))))]
+            ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one."))),
+        Refused<(ReadBody, Find<Proxies>, TakeProfile, StartSession)>))]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,

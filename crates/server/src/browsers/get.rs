@@ -5,14 +5,14 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ApiError;
 use browserd_api::browser::Browser;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, ReadQuery, Refused, Result};
 use url::form_urlencoded;
 
 use super::view;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::fields::{Faults, read_bool};
-use crate::refusal;
+use crate::refusal::{self, FindSession};
 use crate::wire::log::AboutSession;
 
 /// Get a browser session
@@ -22,7 +22,8 @@ use crate::wire::log::AboutSession;
 #[utoipa::path(get, path = "/browsers/{id_or_name}", operation_id = "browsers.retrieve", tag = "browsers",
     params(("id_or_name" = String, Path, description = "Id or name of the session."),
         ("include_deleted" = Option<bool>, Query, description = "Also look among ended sessions.")),
-    responses((status = 200, description = "The session.", body = Browser)))]
+    responses((status = 200, description = "The session.", body = Browser),
+        Refused<(ReadQuery, FindSession)>))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,

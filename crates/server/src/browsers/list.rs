@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use browserd_api::browser::{Browser, Region, StatusFilter};
 use browserd_fleet::{ListSessions, SessionView};
-use browserd_rest::Result;
+use browserd_rest::{Refused, Result};
 use browserd_store::Row as _;
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::fields::read_bool;
 use crate::refusal;
 use crate::resource::paging::{self, Asked};
+use crate::resource::refusals::ListRows;
 
 /// Which sessions to list; read by hand so that every wrong one is named.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,7 +51,8 @@ pub(crate) struct ListParams {
         headers(("x-limit" = u32, description = "The limit in force."),
             ("x-offset" = u32, description = "The offset in force."),
             ("x-has-more" = bool, description = "Whether more follow."),
-            ("x-next-offset" = u32, description = "Offset of the next page, 0 when there is none.")))))]
+            ("x-next-offset" = u32, description = "Offset of the next page, 0 when there is none."))),
+        Refused<ListRows>))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,

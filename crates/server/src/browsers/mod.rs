@@ -12,6 +12,7 @@ pub(crate) mod validate;
 mod view;
 
 use axum::extract::DefaultBodyLimit;
+use browserd_rest::refusals;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,6 +20,11 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::resource::ignored;
+
+refusals! {
+    /// Taking the profile that a session is to have.
+    pub(crate) TakeProfile: ProfileNotFound, Conflict, Internal;
+}
 
 /// All routes of the resource, with their document.
 pub(crate) fn routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {

@@ -4,15 +4,22 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::browser::Browser;
-use browserd_rest::{Optional, Result};
+use browserd_rest::{Optional, ReadBody, Refused, Result, refusals};
 
 use super::services::Services;
 use super::validate::UpdateBrowser;
-use super::{Unchecked, ignored, validate, view};
+use super::{TakeProfile, Unchecked, ignored, validate, view};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::refusal;
+use crate::proxies::Proxies;
+use crate::refusal::{self, FindSession};
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
+
+refusals! {
+    /// Changing a session that runs.
+    pub(crate) ChangeSession: AlreadyExists, BeingRecorded, Conflict, UpstreamUnavailable, Internal;
+}
 
 /// Change a browser session
 ///
@@ -26,7 +33,8 @@ use crate::wire::log::AboutSession;
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
     request_body(content = Option<UpdateBrowser>, description = "What shall change."),
     responses((status = 200, description = "The session after the change.", body = Browser,
-        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
+        Refused<(ReadBody, FindSession, Find<Proxies>, TakeProfile, ChangeSession)>))]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,

@@ -4,14 +4,15 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
 use browserd_fleet::BrowserStream;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::AskChromium;
 use crate::app::App;
 use crate::refusal;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, UpgradeToWebSocket, WebSocketRequest};
 
 /// Which endpoint of Chromium a client wants.
 enum Endpoint {
@@ -26,7 +27,8 @@ enum Endpoint {
 /// A WebSocket. `cdp_ws_url` of a session is this endpoint with its token. Lives as long as the
 /// session; when Chromium restarts it closes with code 1012 and the same URL works again at once.
 #[utoipa::path(get, path = "/browser/cdp", operation_id = "cdp.connect", tag = "cdp",
-    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+    responses((status = 101, description = "CDP, one JSON message a frame."),
+        Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn browser(
     app: State<App>,
     token: TokenSession,
@@ -39,7 +41,8 @@ pub(crate) async fn browser(
 #[utoipa::path(get, path = "/browser/cdp/devtools/browser/{browser_id}", operation_id = "cdp.connect_browser",
     tag = "cdp",
     params(("browser_id" = String, Path, description = "From `/json/version`.")),
-    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+    responses((status = 101, description = "CDP, one JSON message a frame."),
+        Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn browser_by_id(
     app: State<App>,
     Path(id): Path<String>,
@@ -53,7 +56,8 @@ pub(crate) async fn browser_by_id(
 #[utoipa::path(get, path = "/browser/cdp/devtools/page/{target_id}", operation_id = "cdp.connect_page",
     tag = "cdp",
     params(("target_id" = String, Path, description = "From `/json/list`.")),
-    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+    responses((status = 101, description = "CDP, one JSON message a frame."),
+        Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn page(
     app: State<App>,
     Path(id): Path<String>,

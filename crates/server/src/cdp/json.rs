@@ -8,13 +8,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
 use browserd_fleet::{BrowserStream, LiveSession};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::AskChromium;
 use super::rewrite::Urls;
 use crate::app::App;
 use crate::query;
@@ -33,7 +34,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 ///
 /// Chromium's `/json/version` with `webSocketDebuggerUrl` on this host.
 #[utoipa::path(get, path = "/browser/cdp/json/version", operation_id = "cdp.version", tag = "cdp",
-    responses((status = 200, description = "Version and WebSocket URL.", body = serde_json::Value)))]
+    responses((status = 200, description = "Version and WebSocket URL.", body = serde_json::Value),
+        Refused<AskChromium>))]
 pub(crate) async fn version(app: State<App>, token: TokenSession) -> Result<Response> {
     ask(app, token, Method::GET, "/json/version").await
 }
@@ -42,14 +44,16 @@ pub(crate) async fn version(app: State<App>, token: TokenSession) -> Result<Resp
 ///
 /// Chromium's `/json/list` (also at `/json`) with URLs on this host.
 #[utoipa::path(get, path = "/browser/cdp/json/list", operation_id = "cdp.list", tag = "cdp",
-    responses((status = 200, description = "Targets with their WebSocket URLs.", body = Vec<serde_json::Value>)))]
+    responses((status = 200, description = "Targets with their WebSocket URLs.", body = Vec<serde_json::Value>),
+        Refused<AskChromium>))]
 pub(crate) async fn list(app: State<App>, token: TokenSession) -> Result<Response> {
     ask(app, token, Method::GET, "/json/list").await
 }
 
 /// Description of the protocol
 #[utoipa::path(get, path = "/browser/cdp/json/protocol", operation_id = "cdp.protocol", tag = "cdp",
-    responses((status = 200, description = "Chromium's own description of CDP.", body = serde_json::Value)))]
+    responses((status = 200, description = "Chromium's own description of CDP.", body = serde_json::Value),
+        Refused<AskChromium>))]
 pub(crate) async fn protocol(app: State<App>, token: TokenSession) -> Result<Response> {
     ask(app, token, Method::GET, "/json/protocol").await
 }
@@ -59,7 +63,8 @@ pub(crate) async fn protocol(app: State<App>, token: TokenSession) -> Result<Res
 /// The query, without the token, is the URL to open: `PUT /json/new?https://example.com&jwt=…`.
 /// `PUT` only, as in Chromium, so that no web page can do it.
 #[utoipa::path(put, path = "/browser/cdp/json/new", operation_id = "cdp.new", tag = "cdp",
-    responses((status = 200, description = "The new target.", body = serde_json::Value)))]
+    responses((status = 200, description = "The new target.", body = serde_json::Value),
+        Refused<AskChromium>))]
 pub(crate) async fn new(app: State<App>, token: TokenSession) -> Result<Response> {
     let path = query::join("/json/new", &token.query);
     ask(app, token, Method::PUT, &path).await
@@ -68,7 +73,8 @@ pub(crate) async fn new(app: State<App>, token: TokenSession) -> Result<Response
 /// Bring a page to the front
 #[utoipa::path(get, path = "/browser/cdp/json/activate/{target_id}", operation_id = "cdp.activate", tag = "cdp",
     params(("target_id" = String, Path, description = "From `/json/list`.")),
-    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain"),
+        Refused<AskChromium>))]
 pub(crate) async fn activate(
     app: State<App>,
     Path(id): Path<String>,
@@ -80,7 +86,8 @@ pub(crate) async fn activate(
 /// Close a page
 #[utoipa::path(get, path = "/browser/cdp/json/close/{target_id}", operation_id = "cdp.close", tag = "cdp",
     params(("target_id" = String, Path, description = "From `/json/list`.")),
-    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain"),
+        Refused<AskChromium>))]
 pub(crate) async fn close(
     app: State<App>,
     Path(id): Path<String>,

@@ -11,10 +11,16 @@ mod json;
 mod rewrite;
 
 use axum::routing::{get, put};
+use browserd_rest::refusals;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+
+refusals! {
+    /// Asking Chromium for something it may not have.
+    pub(crate) AskChromium: BadRequest, NotFound, BrowserNotFound, UpstreamUnavailable;
+}
 
 /// Where CDP lives; discovery answers point below it.
 pub(crate) const PREFIX: &str = "/browser/cdp";

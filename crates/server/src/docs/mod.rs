@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result, refusals};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use utoipa::openapi::OpenApi;
@@ -22,6 +22,11 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use model::Api;
+
+refusals! {
+    /// Finding the page of an operation.
+    FindPage: BadRequest, NotFound;
+}
 
 /// The documents.
 pub(crate) struct Docs {
@@ -91,7 +96,8 @@ async fn docs(State(app): State<App>) -> Response {
 /// One operation, for agents
 #[utoipa::path(get, path = "/docs/{page}", operation_id = "docs.page", tag = "server",
     params(("page" = String, Path, description = "`{operation_id}.md`; /llms.txt lists them.")),
-    responses((status = 200, description = "Markdown.", body = String, content_type = "text/markdown")))]
+    responses((status = 200, description = "Markdown.", body = String, content_type = "text/markdown"),
+        Refused<FindPage>))]
 async fn page(State(app): State<App>, Path(page): Path<String>) -> Result<Response> {
     let api = app.docs.api();
     let operation = page.strip_suffix(".md").and_then(|id| api.operation(id));

@@ -36,7 +36,6 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::resource::{Resource, Shown};
 
-pub(crate) use download::ProfileFormat;
 pub(crate) use load::load;
 pub use save::Profiles;
 

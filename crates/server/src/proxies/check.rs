@@ -5,13 +5,14 @@ use axum::extract::{Path, State};
 use browserd_api::proxies::Proxy;
 use browserd_api::{ApiError, Timestamp};
 use browserd_egress::{ProbeError, probe};
-use browserd_rest::{Error, Optional, Result};
+use browserd_rest::{Error, Optional, ReadBody, Refused, Result};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
 use super::{Proxies, status};
 use crate::app::App;
+use crate::resource::refusals::Find;
 use crate::resource::{Mine, Shown as _, refused};
 
 /// What to check a proxy with.
@@ -35,7 +36,8 @@ const URL_LIMIT: usize = 2048;
 #[utoipa::path(post, path = "/proxies/{id_or_name}/check", operation_id = "proxies.check", tag = "proxies",
     params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
     request_body(content = Option<CheckProxy>, description = "What to check it with."),
-    responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy)))]
+    responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy),
+        Refused<(ReadBody, Find<Proxies>)>))]
 pub(crate) async fn check(
     State(app): State<App>,
     mine: Mine<Proxies>,

@@ -1,11 +1,12 @@
 //! `DELETE /proxies/{id_or_name}`.
 
 use axum::extract::{Path, State};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
 use http::StatusCode;
 
 use super::Proxies;
 use crate::app::App;
+use crate::resource::refusals::Find;
 use crate::resource::{Mine, refused};
 
 /// Delete a proxy
@@ -14,7 +15,8 @@ use crate::resource::{Mine, refused};
 /// traffic does not leave by a way nobody asked for.
 #[utoipa::path(delete, path = "/proxies/{id_or_name}", operation_id = "proxies.delete", tag = "proxies",
     params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
-    responses((status = 204, description = "The proxy is gone, and nothing goes through it any more.")))]
+    responses((status = 204, description = "The proxy is gone, and nothing goes through it any more."),
+        Refused<Find<Proxies>>))]
 pub(crate) async fn delete(
     State(app): State<App>,
     mine: Mine<Proxies>,

@@ -30,7 +30,7 @@ use browserd_api::ErrorCode;
 use browserd_api::browser::EndReason;
 use browserd_fleet::{Activity, ByteStream, LiveSession};
 use browserd_protocol::FileOffer;
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri, Version, header};
 use http_body::{Frame, SizeHint};
@@ -44,6 +44,11 @@ use crate::tunnel::{self, Inside, Kind, WebSocketRequest};
 use crate::wire::linger::Whole;
 use crate::wire::log::AboutSession;
 use crate::{query, refusal};
+
+refusals! {
+    /// Sending a request to a session's guest.
+    pub(crate) RelayRequest: BadRequest, BrowserNotFound, OutcomeUnknown, UpstreamUnavailable;
+}
 
 /// Where direct routing begins.
 pub(crate) const DIRECT: &str = "/browser/kernel";

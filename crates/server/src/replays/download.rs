@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::{ErrorCode, ProjectId};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result, refusals};
 use browserd_store::{BlobKey, ReplayRow};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio_util::io::ReaderStream;
@@ -13,11 +13,18 @@ use super::range::{Part, asked};
 use super::{RETRY_AFTER, Replays, find, recordings, session};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::refusal::FindSession;
 use crate::resource::Mine;
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 
 /// A file is sent in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
+
+refusals! {
+    /// Answering with the file of a recording.
+    pub(super) ServeFile: ReplayNotFound, RangeNotSatisfiable, NotImplemented, Internal;
+}
 
 /// Download a recording
 ///
@@ -28,7 +35,8 @@ const PIECE: usize = 128 << 10;
         ("replay_id" = String, Path, description = "Id of the recording.")),
     responses((status = 200, description = "The file.", content_type = "video/mp4", body = Vec<u8>),
         (status = 202, description = "Not finished yet; see `Retry-After`."),
-        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>)))]
+        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>),
+        Refused<(FindSession, Find<Replays>, ServeFile)>))]
 pub(super) async fn download(
     State(app): State<App>,
     caller: Caller,

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::replays::Replay;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
 
 use super::{Replays, session, show};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::refusal::FindSession;
 use crate::resource::Mine;
 use crate::wire::log::AboutSession;
 
@@ -17,7 +18,8 @@ use crate::wire::log::AboutSession;
 /// All recordings of a session, the oldest first, also when the session has ended.
 #[utoipa::path(get, path = "/browsers/{id_or_name}/replays", operation_id = "browsers.replays.list", tag = "replays",
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
-    responses((status = 200, description = "The recordings.", body = Vec<Replay>)))]
+    responses((status = 200, description = "The recordings.", body = Vec<Replay>),
+        Refused<FindSession>))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,

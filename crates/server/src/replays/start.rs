@@ -9,15 +9,20 @@ use browserd_api::replays::{
 use browserd_api::{ApiError, ErrorDetail, ReplayId};
 use browserd_fleet::LiveSession;
 use browserd_protocol::replay::Order;
-use browserd_rest::{Error, Optional, Result};
+use browserd_rest::{Error, Optional, ReadBody, Refused, Result, refusals};
 use browserd_store::ReplayRow;
 use http::StatusCode;
 
 use super::{Replays, follow, guest, recordings, show};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::refusal;
+use crate::refusal::{self, FindSession};
 use crate::wire::log::AboutSession;
+
+refusals! {
+    /// Having the guest begin with a recording.
+    pub(super) StartRecording: TooManyReplays, NotImplemented, UpstreamUnavailable, Internal;
+}
 
 /// Start a recording
 ///
@@ -36,7 +41,8 @@ use crate::wire::log::AboutSession;
 #[utoipa::path(post, path = "/browsers/{id_or_name}/replays", operation_id = "browsers.replays.start", tag = "replays",
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
     request_body(content = Option<StartReplay>, description = "What to record."),
-    responses((status = 201, description = "The recording is under way.", body = Replay)))]
+    responses((status = 201, description = "The recording is under way.", body = Replay),
+        Refused<(ReadBody, FindSession, StartRecording)>))]
 pub(super) async fn start(
     State(app): State<App>,
     caller: Caller,

@@ -4,18 +4,25 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use browserd_rest::Result;
+use browserd_rest::{Refused, Result, refusals};
 use http::StatusCode;
 
 use super::{Replays, find, guest, session};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::refusal::FindSession;
 use crate::resource::Mine;
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 
 /// How long a client waits for the file to be finished; below the 60 s after which the official
 /// SDKs give up.
 const FINISHED_WITHIN: Duration = Duration::from_secs(40);
+
+refusals! {
+    /// Having the guest stop a recording.
+    pub(super) StopRecording: UpstreamUnavailable;
+}
 
 /// Stop a recording
 ///
@@ -25,7 +32,8 @@ const FINISHED_WITHIN: Duration = Duration::from_secs(40);
 #[utoipa::path(post, path = "/browsers/{id_or_name}/replays/{replay_id}/stop", operation_id = "browsers.replays.stop", tag = "replays",
     params(("id_or_name" = String, Path, description = "Id or name of the session."),
         ("replay_id" = String, Path, description = "Id of the recording.")),
-    responses((status = 200, description = "The recording has ended.")))]
+    responses((status = 200, description = "The recording has ended."),
+        Refused<(FindSession, Find<Replays>, StopRecording)>))]
 pub(super) async fn stop(
     State(app): State<App>,
     caller: Caller,

@@ -3,10 +3,11 @@
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
 use http::{HeaderMap, HeaderValue, header};
 use url::form_urlencoded;
 
+use super::download::ServeFile;
 use super::{Replays, download};
 use crate::app::App;
 use crate::query;
@@ -31,7 +32,8 @@ const NOT_YET: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">
     params(("replay_id" = Option<String>, Query, description = "Id of the recording; the token says it, too.")),
     responses((status = 200, description = "The file.", content_type = "video/mp4", body = Vec<u8>),
         (status = 202, description = "Not finished yet; see `Retry-After`.", content_type = "text/html", body = String),
-        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>)))]
+        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>),
+        Refused<ServeFile>))]
 pub(super) async fn view(
     State(app): State<App>,
     RawQuery(query): RawQuery,

@@ -15,6 +15,7 @@ pub(crate) mod ignored;
 #[path = "../../tests/notes/mod.rs"]
 mod notes;
 pub(crate) mod paging;
+pub(crate) mod refusals;
 
 use std::marker::PhantomData;
 use std::sync::Arc;

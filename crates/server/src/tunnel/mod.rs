@@ -25,5 +25,5 @@ mod handshake;
 mod silence;
 mod splice;
 
-pub(crate) use handshake::{WebSocketRequest, asks, open};
+pub(crate) use handshake::{UpgradeToWebSocket, WebSocketRequest, asks, open};
 pub(crate) use splice::{Inside, Kind, accept};
