@@ -1,7 +1,7 @@
 //! All routes on one screen, what stands before them, and the document that describes them.
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, any, on};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa::openapi::OpenApi;
@@ -9,14 +9,13 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::config::ServerConfig;
-use crate::keys::ApiKeys;
 use crate::openapi::Credential;
 use crate::relay::RelayRequest;
 use crate::token::CheckToken;
 use crate::wire::auth::RequireKey;
 use crate::wire::head::BoundHead;
 use crate::wire::project::RequireProject;
-use crate::wire::{auth, head, log, project};
+use crate::wire::{head, log, require_key};
 use crate::{
     browsers, cdp, contract, docs, metrics, openapi, profiles, proxies, relay, replays, status,
     webdriver,
@@ -24,7 +23,7 @@ use crate::{
 
 /// The whole router.
 pub(crate) fn router(app: App) -> Router {
-    let config = &app.config;
+    let config = app.config();
     let unbuilt = contract::unbuilt(&built(&config.guest_openapi));
 
     let resources = resources(config.create_body_limit, config.json_body_limit);
@@ -33,7 +32,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(relayed(&app, "/browsers/{id_or_name}", relay::by_key))
         .merge(contract::by_key(&unbuilt))
         .method_not_allowed_fallback(method_not_allowed);
-    let by_key = require_key(app.keys.clone(), by_key);
+    let by_key = require_key(app.keys().clone(), by_key);
 
     let by_token = plain(cdp::routes().merge(replays::view_routes()))
         .layer(from_fn(envelope))
@@ -103,16 +102,6 @@ pub(crate) fn resources(create_limit: usize, json_limit: usize) -> OpenApiRouter
         .merge(proxies::routes(json_limit))
 }
 
-/// Puts routes behind an API key, in the project of whoever has it.
-pub(crate) fn require_key<S: Clone + Send + Sync + 'static>(
-    keys: ApiKeys,
-    routes: Router<S>,
-) -> Router<S> {
-    routes
-        .route_layer(from_fn(project::require_own))
-        .route_layer(from_fn_with_state(keys, auth::require_key))
-}
-
 /// Routes for everything the guest's document has, and for nothing else.
 fn relayed<H, T>(app: &App, prefix: &str, handler: H) -> Router<App>
 where
@@ -120,7 +109,7 @@ where
     T: 'static,
 {
     let mut router = Router::new();
-    for (path, item) in openapi::relayed(&app.config.guest_openapi) {
+    for (path, item) in openapi::relayed(&app.config().guest_openapi) {
         for (method, _) in openapi::operations(item) {
             if let Ok(filter) = MethodFilter::try_from(method) {
                 router = router.route(&format!("{prefix}{path}"), on(filter, handler.clone()));

@@ -1,11 +1,10 @@
 //! `DELETE /browsers/{id_or_name}`.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use browserd_rest::{Refused, Result};
 use http::StatusCode;
 
-use crate::app::App;
-use crate::caller::Caller;
+use crate::caller::Sessions;
 use crate::refusal::{self, FindSession};
 
 /// End a browser session
@@ -17,10 +16,9 @@ use crate::refusal::{self, FindSession};
     responses((status = 204, description = "The session has ended."),
         Refused<FindSession>))]
 pub(crate) async fn delete(
-    State(app): State<App>,
-    caller: Caller,
+    sessions: Sessions,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
-    app.sessions(&caller.project).delete(&id_or_name).await.map_err(refusal::from_fleet)?;
+    sessions.delete(&id_or_name).await.map_err(refusal::from_fleet)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,7 @@
 //! `PATCH /browsers/{id_or_name}`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -8,9 +10,8 @@ use browserd_rest::{Optional, ReadBody, Refused, Result, refusals};
 
 use super::services::Services;
 use super::validate::UpdateBrowser;
-use super::{TakeProfile, Unchecked, ignored, validate, view};
-use crate::app::App;
-use crate::caller::Caller;
+use super::{Browsers, TakeProfile, Unchecked, ignored, validate, view};
+use crate::caller::Sessions;
 use crate::proxies::Proxies;
 use crate::refusal::{self, FindSession};
 use crate::resource::refusals::Find;
@@ -36,16 +37,16 @@ refusals! {
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
         Refused<(ReadBody, FindSession, Find<Proxies>, TakeProfile, ChangeSession)>))]
 pub(crate) async fn update(
-    State(app): State<App>,
-    caller: Caller,
+    State(browsers): State<Arc<Browsers>>,
+    sessions: Sessions,
     Path(id_or_name): Path<String>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let (change, unknown) = validate::update(&body)?;
-    let services = Services::new(&app, &caller.project);
-    let changed = app.sessions(&caller.project).change(&id_or_name, change, services).await;
+    let services = Services::new(&browsers, sessions.project());
+    let changed = sessions.change(&id_or_name, change, services).await;
     let session = changed.map_err(refusal::from_fleet)?;
-    let browser: Browser = view::show(&app, &caller.project, &session)?;
+    let browser: Browser = view::show(&browsers, &sessions, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.extensions_mut().insert(AboutSession(session.id));

@@ -9,10 +9,9 @@ use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::AskChromium;
-use crate::app::App;
 use crate::refusal;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, UpgradeToWebSocket, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, Tunnels, UpgradeToWebSocket, WebSocketRequest};
 
 /// Which endpoint of Chromium a client wants.
 enum Endpoint {
@@ -30,11 +29,11 @@ enum Endpoint {
     responses((status = 101, description = "CDP, one JSON message a frame."),
         Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn browser(
-    app: State<App>,
+    tunnels: State<Tunnels>,
     token: TokenSession,
     request: Request,
 ) -> Result<Response> {
-    connect(app, token, Endpoint::Browser, request).await
+    connect(tunnels, token, Endpoint::Browser, request).await
 }
 
 /// CDP to the browser, by the id of its present life
@@ -44,12 +43,12 @@ pub(crate) async fn browser(
     responses((status = 101, description = "CDP, one JSON message a frame."),
         Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn browser_by_id(
-    app: State<App>,
+    tunnels: State<Tunnels>,
     Path(id): Path<String>,
     token: TokenSession,
     request: Request,
 ) -> Result<Response> {
-    connect(app, token, Endpoint::BrowserById(id), request).await
+    connect(tunnels, token, Endpoint::BrowserById(id), request).await
 }
 
 /// CDP to one page
@@ -59,16 +58,16 @@ pub(crate) async fn browser_by_id(
     responses((status = 101, description = "CDP, one JSON message a frame."),
         Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn page(
-    app: State<App>,
+    tunnels: State<Tunnels>,
     Path(id): Path<String>,
     token: TokenSession,
     request: Request,
 ) -> Result<Response> {
-    connect(app, token, Endpoint::Page(id), request).await
+    connect(tunnels, token, Endpoint::Page(id), request).await
 }
 
 async fn connect(
-    State(app): State<App>,
+    State(tunnels): State<Tunnels>,
     token: TokenSession,
     endpoint: Endpoint,
     request: Request,
@@ -100,7 +99,7 @@ async fn connect(
     }
     let inside =
         Inside { kind: Kind::Cdp, stream, leftover: answer.leftover, headers: answer.headers };
-    Ok(tunnel::accept(&app, &session, hyper::upgrade::on(request), inside))
+    Ok(tunnels.accept(&session, hyper::upgrade::on(request), inside))
 }
 
 /// Browser ids are UUIDs, whose hyphens Chromium compares unescaped.

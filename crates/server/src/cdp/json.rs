@@ -1,6 +1,7 @@
 //! Discovery: what browser this is, which targets it has, and the few things that can be done to
 //! them without a WebSocket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,7 +18,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::AskChromium;
 use super::rewrite::Urls;
-use crate::app::App;
+use crate::public_url::PublicUrl;
 use crate::query;
 use crate::refusal;
 use crate::relay::harden;
@@ -36,8 +37,11 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 #[utoipa::path(get, path = "/browser/cdp/json/version", operation_id = "cdp.version", tag = "cdp",
     responses((status = 200, description = "Version and WebSocket URL.", body = serde_json::Value),
         Refused<AskChromium>))]
-pub(crate) async fn version(app: State<App>, token: TokenSession) -> Result<Response> {
-    ask(app, token, Method::GET, "/json/version").await
+pub(crate) async fn version(
+    public: State<Arc<PublicUrl>>,
+    token: TokenSession,
+) -> Result<Response> {
+    ask(public, token, Method::GET, "/json/version").await
 }
 
 /// Targets
@@ -46,16 +50,19 @@ pub(crate) async fn version(app: State<App>, token: TokenSession) -> Result<Resp
 #[utoipa::path(get, path = "/browser/cdp/json/list", operation_id = "cdp.list", tag = "cdp",
     responses((status = 200, description = "Targets with their WebSocket URLs.", body = Vec<serde_json::Value>),
         Refused<AskChromium>))]
-pub(crate) async fn list(app: State<App>, token: TokenSession) -> Result<Response> {
-    ask(app, token, Method::GET, "/json/list").await
+pub(crate) async fn list(public: State<Arc<PublicUrl>>, token: TokenSession) -> Result<Response> {
+    ask(public, token, Method::GET, "/json/list").await
 }
 
 /// Description of the protocol
 #[utoipa::path(get, path = "/browser/cdp/json/protocol", operation_id = "cdp.protocol", tag = "cdp",
     responses((status = 200, description = "Chromium's own description of CDP.", body = serde_json::Value),
         Refused<AskChromium>))]
-pub(crate) async fn protocol(app: State<App>, token: TokenSession) -> Result<Response> {
-    ask(app, token, Method::GET, "/json/protocol").await
+pub(crate) async fn protocol(
+    public: State<Arc<PublicUrl>>,
+    token: TokenSession,
+) -> Result<Response> {
+    ask(public, token, Method::GET, "/json/protocol").await
 }
 
 /// Open a page
@@ -65,9 +72,9 @@ pub(crate) async fn protocol(app: State<App>, token: TokenSession) -> Result<Res
 #[utoipa::path(put, path = "/browser/cdp/json/new", operation_id = "cdp.new", tag = "cdp",
     responses((status = 200, description = "The new target.", body = serde_json::Value),
         Refused<AskChromium>))]
-pub(crate) async fn new(app: State<App>, token: TokenSession) -> Result<Response> {
+pub(crate) async fn new(public: State<Arc<PublicUrl>>, token: TokenSession) -> Result<Response> {
     let path = query::join("/json/new", &token.query);
-    ask(app, token, Method::PUT, &path).await
+    ask(public, token, Method::PUT, &path).await
 }
 
 /// Bring a page to the front
@@ -76,11 +83,11 @@ pub(crate) async fn new(app: State<App>, token: TokenSession) -> Result<Response
     responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain"),
         Refused<AskChromium>))]
 pub(crate) async fn activate(
-    app: State<App>,
+    public: State<Arc<PublicUrl>>,
     Path(id): Path<String>,
     token: TokenSession,
 ) -> Result<Response> {
-    ask(app, token, Method::GET, &target_path("activate", &id)).await
+    ask(public, token, Method::GET, &target_path("activate", &id)).await
 }
 
 /// Close a page
@@ -89,11 +96,11 @@ pub(crate) async fn activate(
     responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain"),
         Refused<AskChromium>))]
 pub(crate) async fn close(
-    app: State<App>,
+    public: State<Arc<PublicUrl>>,
     Path(id): Path<String>,
     token: TokenSession,
 ) -> Result<Response> {
-    ask(app, token, Method::GET, &target_path("close", &id)).await
+    ask(public, token, Method::GET, &target_path("close", &id)).await
 }
 
 fn target_path(action: &str, id: &str) -> String {
@@ -101,7 +108,7 @@ fn target_path(action: &str, id: &str) -> String {
 }
 
 async fn ask(
-    State(app): State<App>,
+    State(public): State<Arc<PublicUrl>>,
     token: TokenSession,
     method: Method,
     path: &str,
@@ -124,7 +131,7 @@ async fn ask(
         return Err(refusal::no_chromium(session, &format!("it answered {status}")));
     }
     let json = matches!(body.iter().find(|b| !b.is_ascii_whitespace()), Some(b'{' | b'['));
-    let urls = Urls { public: &app.public, jwt: &token.jwt };
+    let urls = Urls { public: &public, jwt: &token.jwt };
     // Without URLs there is nothing to change, and the protocol description is long.
     let body =
         if json && !path.starts_with("/json/protocol") { urls.rewrite(&body)? } else { body };

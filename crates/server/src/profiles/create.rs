@@ -9,7 +9,6 @@ use browserd_store::ProfileRow;
 
 use super::validate::{self, CreateProfile};
 use super::{Profiles, kept};
-use crate::app::App;
 use crate::browsers::Unchecked;
 use crate::resource::refusals::Write;
 use crate::resource::{Mine, created};
@@ -25,12 +24,12 @@ use crate::resource::{Mine, created};
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
         Refused<(ReadBody, Write<Profiles>)>))]
 pub(crate) async fn create(
-    State(app): State<App>,
+    State(profiles): State<Option<Profiles>>,
     mine: Mine<Profiles>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let (name, unknown) = validate::read(&body, false)?;
-    kept(&app)?;
+    kept(profiles.as_ref())?;
     let row = ProfileRow {
         id: ProfileId::generate(),
         name,

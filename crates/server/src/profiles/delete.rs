@@ -5,7 +5,6 @@ use browserd_rest::{Refused, Result};
 use http::StatusCode;
 
 use super::{Profiles, kept, key};
-use crate::app::App;
 use crate::resource::Mine;
 use crate::resource::refusals::Find;
 
@@ -17,13 +16,13 @@ use crate::resource::refusals::Find;
     responses((status = 204, description = "The profile is gone."),
         Refused<Find<Profiles>>))]
 pub(crate) async fn delete(
-    State(app): State<App>,
+    State(profiles): State<Option<Profiles>>,
     mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
     let row = mine.delete(&id_or_name).await?;
     if let Some(saved) = row.saved {
-        kept(&app)?.remove(&key(mine.project(), &row.id, &saved)?).await;
+        kept(profiles.as_ref())?.remove(&key(mine.project(), &row.id, &saved)?).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }

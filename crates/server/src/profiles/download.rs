@@ -17,7 +17,6 @@ use tokio_util::io::{ReaderStream, SyncIoBridge};
 use url::form_urlencoded;
 
 use super::{Profiles, kept, key};
-use crate::app::App;
 use crate::resource::Mine;
 use crate::resource::refusals::Find;
 
@@ -40,7 +39,7 @@ const WINDOW_LOG_MAX: u32 = 23;
         (status = 202, description = "Nothing has been saved yet."),
         Refused<(ReadQuery, Find<Profiles>)>))]
 pub(crate) async fn download(
-    State(app): State<App>,
+    State(profiles): State<Option<Profiles>>,
     mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,
     RawQuery(query): RawQuery,
@@ -48,7 +47,8 @@ pub(crate) async fn download(
     let format = format(&query.unwrap_or_default())?;
     let row = mine.find(&id_or_name).await?;
     let Some(saved) = row.saved else { return Ok(StatusCode::ACCEPTED.into_response()) };
-    let reader = kept(&app)?.read(&key(mine.project(), &row.id, &saved)?, saved.bytes).await?;
+    let reader =
+        kept(profiles.as_ref())?.read(&key(mine.project(), &row.id, &saved)?, saved.bytes).await?;
     let (body, kind, extension) = match format {
         ProfileFormat::TarZst => {
             let stream = ReaderStream::with_capacity(reader, PIECE);

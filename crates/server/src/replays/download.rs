@@ -10,9 +10,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio_util::io::ReaderStream;
 
 use super::range::{Part, asked};
-use super::{RETRY_AFTER, Replays, find, recordings, session};
-use crate::app::App;
-use crate::caller::Caller;
+use super::{RETRY_AFTER, Replays, find, session};
+use crate::caller::Sessions;
 use crate::refusal::FindSession;
 use crate::resource::Mine;
 use crate::resource::refusals::Find;
@@ -38,17 +37,17 @@ refusals! {
         (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>),
         Refused<(FindSession, Find<Replays>, ServeFile)>))]
 pub(super) async fn download(
-    State(app): State<App>,
-    caller: Caller,
+    State(replays): State<Replays>,
+    sessions: Sessions,
     mine: Mine<Replays>,
     Path((id_or_name, replay_id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let session = session(&app, &caller, &id_or_name).await?;
+    let session = session(&sessions, &id_or_name).await?;
     let row = find(&mine, &session, &replay_id).await?;
     let mut response = match row.end {
         None => later(),
-        Some(_) => file(&app, mine.project(), &row, &headers).await?,
+        Some(_) => file(&replays, mine.project(), &row, &headers).await?,
     };
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
@@ -65,12 +64,12 @@ pub(super) fn later() -> Response {
 
 /// A finished recording of a project, or the part of it that `asks` for.
 pub(super) async fn file(
-    app: &App,
+    replays: &Replays,
     project: &ProjectId,
     row: &ReplayRow,
     asks: &HeaderMap,
 ) -> Result<Response> {
-    let (blobs, key) = (&recordings(app)?.blobs, BlobKey::replay(project, &row.id));
+    let (blobs, key) = (&replays.recordings()?.blobs, BlobKey::replay(project, &row.id));
     let size = blobs.size(&key).await.map_err(Error::internal)?;
     let Some(size) = size.filter(|size| *size > 0) else {
         return Err(Error::new(

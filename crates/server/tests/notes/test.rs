@@ -20,7 +20,7 @@ use super::wire::NoteId;
 use crate::caller::Permissions;
 use crate::keys::{ApiKey, ApiKeys};
 use crate::openapi;
-use crate::router::require_key;
+use crate::wire::require_key;
 
 async fn store() -> Arc<dyn Store> {
     Arc::new(SqliteStore::in_memory_with(include_str!("table.sql")).await.unwrap())
