@@ -29,6 +29,8 @@ mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
 mod keys;
+#[cfg(test)]
+mod layers;
 mod metrics;
 mod openapi;
 mod profiles;

@@ -14,10 +14,11 @@ use http::{HeaderName, HeaderValue};
 
 use super::services::Services;
 use super::validate::{CreateBrowser, Creation, Defaults};
-use super::{BrowserDefaults, Browsers, TakeProfile, Unchecked, ignored, validate, view};
+use super::{BrowserDefaults, Browsers, TakeProfile, ignored, validate, view};
 use crate::caller::Sessions;
 use crate::profiles::kept;
 use crate::proxies::Proxies;
+use crate::resource::Unchecked;
 use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 use crate::{proxies, refusal};

@@ -18,8 +18,6 @@ use browserd_api::browser::Region;
 use browserd_fleet::Fleet;
 use browserd_rest::refusals;
 use browserd_store::Store;
-use serde::Deserialize;
-use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -77,15 +75,4 @@ where
         .routes(routes!(get::get, delete::delete, update::update))
         .layer(DefaultBodyLimit::max(json_limit));
     create.merge(rest)
-}
-
-/// A JSON body before it is checked; an absent one asks for nothing.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Unchecked(pub(crate) Value);
-
-impl Default for Unchecked {
-    fn default() -> Self {
-        Self(Value::Object(serde_json::Map::new()))
-    }
 }

@@ -10,10 +10,11 @@ use browserd_rest::{Optional, ReadBody, Refused, Result, refusals};
 
 use super::services::Services;
 use super::validate::UpdateBrowser;
-use super::{Browsers, TakeProfile, Unchecked, ignored, validate, view};
+use super::{Browsers, TakeProfile, ignored, validate, view};
 use crate::caller::Sessions;
 use crate::proxies::Proxies;
 use crate::refusal::{self, FindSession};
+use crate::resource::Unchecked;
 use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 

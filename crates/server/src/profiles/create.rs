@@ -9,9 +9,8 @@ use browserd_store::ProfileRow;
 
 use super::validate::{self, CreateProfile};
 use super::{Profiles, kept};
-use crate::browsers::Unchecked;
 use crate::resource::refusals::Write;
-use crate::resource::{Mine, created};
+use crate::resource::{Mine, Unchecked, created};
 
 /// Create a profile
 ///
