@@ -24,8 +24,8 @@ pub struct ServerConfig {
     pub default_locale: String,
     /// Whether headless sessions run `chromium-headless-shell`, which has no policies.
     pub headless_shell: bool,
-    /// How long a connected CDP client may be idle before it no longer keeps its session from standing
-    /// by; none: for ever.
+    /// How long a connected CDP client may be idle before it no longer keeps its session from being
+    /// suspended; none: for ever.
     pub idle_after: Option<Duration>,
     /// Longest body of `POST /browsers`, bytes. Must leave room for 5 MiB of policies.
     pub create_body_limit: usize,

@@ -26,22 +26,21 @@ pub(crate) fn router(app: App) -> Router {
     let config = app.config();
     let unbuilt = contract::unbuilt(&built(&config.guest_openapi));
 
-    let resources = resources(config.create_body_limit, config.json_body_limit);
-    let by_key = plain(resources.merge(metrics::routes()))
+    let by_key = plain(key_routes(config.create_body_limit, config.json_body_limit))
         .layer(from_fn(envelope))
         .merge(relayed(&app, "/browsers/{id_or_name}", relay::by_key))
         .merge(contract::by_key(&unbuilt))
         .method_not_allowed_fallback(method_not_allowed);
     let by_key = require_key(app.keys().clone(), by_key);
 
-    let by_token = plain(cdp::routes().merge(replays::view_routes()))
+    let by_token = plain(token_routes())
         .layer(from_fn(envelope))
         .merge(plain(webdriver::routes()))
         .route("/browser/webdriver/{*rest}", any(webdriver::rest))
         .merge(relayed(&app, relay::DIRECT, relay::by_token))
         .merge(contract::by_token(&unbuilt));
 
-    let open = plain(status::routes()).merge(plain(docs::routes())).layer(from_fn(envelope));
+    let open = plain(open_routes()).layer(from_fn(envelope));
 
     by_key
         .merge(by_token)
@@ -66,13 +65,11 @@ pub fn document(guest: &OpenApi) -> OpenApi {
 /// The routes that this version has: our own and the guest's.
 fn built(guest: &OpenApi) -> OpenApi {
     let mut document = openapi::empty(guest);
-    let resources = resources(ServerConfig::CREATE_BODY_LIMIT, ServerConfig::JSON_BODY_LIMIT);
+    let by_key = key_routes(ServerConfig::CREATE_BODY_LIMIT, ServerConfig::JSON_BODY_LIMIT);
     for (credential, routes) in [
-        (Credential::Key, resources),
-        (Credential::Token, replays::view_routes().merge(cdp::routes()).merge(webdriver::routes())),
-        (Credential::None, status::routes()),
-        (Credential::Key, metrics::routes()),
-        (Credential::None, docs::routes()),
+        (Credential::Key, by_key),
+        (Credential::Token, token_routes().merge(webdriver::routes())),
+        (Credential::None, open_routes()),
     ] {
         document.merge(behind(credential, routes.into_openapi()));
     }
@@ -93,9 +90,24 @@ fn behind(credential: Credential, routes: OpenApi) -> OpenApi {
     }
 }
 
+/// Our own routes that take an API key.
+fn key_routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
+    resources(create_limit, json_limit).merge(metrics::routes())
+}
+
+/// Our own routes that take a token, but for those that are relayed.
+fn token_routes() -> OpenApiRouter<App> {
+    replays::view_routes().merge(cdp::routes())
+}
+
+/// Routes that take no credential.
+fn open_routes() -> OpenApiRouter<App> {
+    status::routes().merge(docs::routes())
+}
+
 /// The resources of a project, with their document: what is added here is served and described. The limits
 /// are the longest bodies, in bytes, of `POST /browsers` and of every other route.
-pub(crate) fn resources(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
+fn resources(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
     browsers::routes(create_limit, json_limit)
         .merge(replays::routes(json_limit))
         .merge(profiles::routes(json_limit))

@@ -29,8 +29,8 @@ impl Replays {
 
     async fn follow_to_end(&self, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
         let mut ended = None;
-        // Nothing would be recorded of a session that stands by.
-        let awake = session.stay_awake();
+        // Nothing would be recorded of a session that is suspended.
+        let wake_lock = session.stay_awake();
         if let Ok(said) = guest::end(&self.0.guests, session, &row.id).await {
             match self.fetch(recordings, session, row).await {
                 Ok(size_bytes) => {
@@ -44,7 +44,7 @@ impl Replays {
                 }
             }
         }
-        drop(awake);
+        drop(wake_lock);
         // The session is over, or will be; then its files are moved out.
         let finished_at = {
             session.wait_end().await;

@@ -71,7 +71,7 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// None yet. A CDP client that is idle for `idle_after` no longer keeps its session from standing by.
+    /// None yet. A CDP client that is idle for `idle_after` no longer keeps its session from being suspended.
     pub(crate) fn new(idle_after: Option<Duration>) -> Self {
         Self { tasks: TaskTracker::new(), idle_after }
     }
