@@ -231,6 +231,57 @@ impl ErrorCode {
             Self::CapacityExhausted => "capacity_exhausted",
         }
     }
+
+    /// The code in words, for documents.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::BadRequest => "the request cannot be understood",
+            Self::InvalidInput => "`details` names the fields that do not fit",
+            Self::Unauthorized => "the key or token is missing or not valid",
+            Self::RouteNotFound => "no route has this path",
+            Self::MethodNotAllowed => "see the `Allow` header",
+            Self::Timeout => "it took longer than the request allows",
+            Self::BrowserNotFound => "no active session has this id or name",
+            Self::ProcessNotFound => "no such process in this session",
+            Self::ReplayNotFound => "no such recording of this session",
+            Self::ProjectNotFound => "the project named in a header does not exist",
+            Self::ProfileNotFound => "no profile has this id or name",
+            Self::ProxyNotFound => "no proxy has this id or name",
+            Self::AmbiguousProxyName => "several proxies have this name; say the id",
+            Self::NotFound => "no such thing inside the session",
+            Self::Forbidden => "the session's file system does not permit it",
+            Self::AlreadyExists => "another one has the name",
+            Self::StdinClosed => "the process has exited or its input is closed",
+            Self::ProcessExited => "the process has exited",
+            Self::Ended => "the session was ended while this request was under way",
+            Self::BeingRecorded => "the screen is being recorded; `viewport.force` goes on",
+            Self::TooManyReplays => {
+                "the session has as many recordings under way as it may; stop one"
+            }
+            Self::ExecutorLimit => {
+                "the session has as many Playwright executors as it may; delete one"
+            }
+            Self::Conflict => "busy; waiting helps",
+            Self::PayloadTooLarge => "the body is larger than this route takes",
+            Self::UnsupportedMediaType => "the body is not of a type this route reads",
+            Self::RangeNotSatisfiable => "the part asked for lies beyond the end",
+            Self::UpgradeRequired => "this route speaks WebSocket only",
+            Self::HeadersTooLarge => "the request's head is too large",
+            Self::TooManyRequests => "over a limit; see `Retry-After`",
+            Self::NotImplemented => "this version does not have the operation yet",
+            Self::Internal => "our fault; the log has the cause under `x-request-id`",
+            Self::ActionFailed => "input broke off; repeated, part of it would happen twice",
+            Self::TransportError => {
+                "the browser got no answer; `net_error_name` has Chromium's reason"
+            }
+            Self::UpstreamUnavailable => "what runs inside the session did not answer",
+            Self::OutcomeUnknown => "it may have been carried out; look before sending it again",
+            Self::ShuttingDown => "the server is shutting down",
+            Self::InsufficientStorage => "the session's disk is full",
+            Self::CapacityExhausted => "no room for another session",
+        }
+    }
 }
 
 /// One reason among several, naming the field it is about.

@@ -23,6 +23,17 @@ pub struct Profile {
     pub last_used_at: Option<Timestamp>,
 }
 
+/// Form of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum ProfileFormat {
+    /// As it is kept.
+    #[serde(rename = "tar.zst")]
+    TarZst,
+    /// Unpacked on the way.
+    #[serde(rename = "tar")]
+    Tar,
+}
+
 /// The profile a session has. Kept with its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileInUse {

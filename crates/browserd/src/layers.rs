@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Every crate, and the crates of the house that it may import.
+/// Every crate, and the other crates of this workspace that it may import.
 const MAY_IMPORT: &[(&str, &str)] = &[
     ("api", ""),
     ("sandbox", ""),
@@ -70,8 +70,8 @@ fn crates_import_what_they_may() {
     let there: BTreeSet<&str> = crates.keys().map(String::as_str).collect();
     assert_eq!(there, listed, "crates there are, and crates in MAY_IMPORT");
     for (name, may) in MAY_IMPORT {
-        let house = crates[*name].iter().filter_map(|import| import.strip_prefix("browserd-"));
-        let does: BTreeSet<&str> = house.collect();
+        let ours = crates[*name].iter().filter_map(|import| import.strip_prefix("browserd-"));
+        let does: BTreeSet<&str> = ours.collect();
         assert_eq!(does, may.split_whitespace().collect(), "what {name} imports, and what it may");
     }
 }

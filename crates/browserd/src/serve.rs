@@ -148,7 +148,7 @@ async fn serve(
         region_default: settings.region,
         default_timezone: settings.timezone.clone(),
         default_locale: settings.locale.clone(),
-        silent_after: settings.silent_after,
+        idle_after: settings.silent_after,
         profiles: Some(profiles),
         egress: egress(settings),
         proxy_check_url: settings.proxy_check_url.clone(),

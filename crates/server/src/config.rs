@@ -1,18 +1,14 @@
 //! What the server must be told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use browserd_api::browser::Region;
 use browserd_protocol::EgressPolicy;
-use browserd_store::Blobs;
-use secrecy::SecretBox;
 use url::Url;
 
 use crate::profiles::Profiles;
-
-/// The key that signs session tokens.
-pub type TokenSecret = SecretBox<[u8; 32]>;
+use crate::replays::Recordings;
+use crate::token::TokenSecret;
 
 /// Settings of the HTTP face, resolved by the caller.
 pub struct ServerConfig {
@@ -28,9 +24,9 @@ pub struct ServerConfig {
     pub default_locale: String,
     /// Whether headless sessions run `chromium-headless-shell`, which has no policies.
     pub headless_shell: bool,
-    /// Silence after which a connected CDP client no longer keeps its session from standing by; none:
-    /// never.
-    pub silent_after: Option<Duration>,
+    /// How long a connected CDP client may be idle before it no longer keeps its session from being
+    /// suspended; none: for ever.
+    pub idle_after: Option<Duration>,
     /// Longest body of `POST /browsers`, bytes. Must leave room for 5 MiB of policies.
     pub create_body_limit: usize,
     /// Longest body of every other JSON route of this server, bytes. The guest decides for its own.
@@ -50,26 +46,6 @@ pub struct ServerConfig {
     /// The guest's document. Its paths (`/process/exec`) are routed and described below
     /// `/browsers/{id_or_name}`.
     pub guest_openapi: utoipa::openapi::OpenApi,
-}
-
-/// Where recordings are kept.
-#[derive(Clone)]
-pub struct Recordings {
-    /// Their files.
-    pub blobs: Arc<dyn Blobs>,
-    /// Bytes at which a recording ends.
-    pub limit_bytes: u64,
-    /// How long and how much is kept.
-    pub retention: Retention,
-}
-
-/// When finished recordings are removed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Retention {
-    /// So long after they ended; none: never for their age.
-    pub age: Option<Duration>,
-    /// When all together take more bytes than this, the first to end are; none: never for their size.
-    pub bytes: Option<u64>,
 }
 
 impl ServerConfig {
@@ -102,7 +78,7 @@ impl ServerConfig {
             default_timezone: "UTC".to_owned(),
             default_locale: "en-US".to_owned(),
             headless_shell: false,
-            silent_after: None,
+            idle_after: None,
             create_body_limit: Self::CREATE_BODY_LIMIT,
             json_body_limit: Self::JSON_BODY_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,

@@ -14,8 +14,7 @@ use std::sync::LazyLock;
 
 use browserd_api::{ProjectId, ReplayId, SessionId, Timestamp};
 
-use crate::config::TokenSecret;
-use crate::token::Tokens;
+use crate::token::{TokenSecret, Tokens};
 use crate::{browsers, cdp, profiles, proxies, query, relay, replays, tunnel, wire};
 
 /// A name, and what takes any bytes.

@@ -29,10 +29,13 @@ mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
 mod keys;
+#[cfg(test)]
+mod layers;
 mod metrics;
 mod openapi;
 mod profiles;
 mod proxies;
+mod public_url;
 mod query;
 mod refusal;
 mod relay;
@@ -47,9 +50,11 @@ mod webdriver;
 mod wire;
 
 pub use caller::Permissions;
-pub use config::{Recordings, Retention, ServerConfig, TokenSecret};
+pub use config::ServerConfig;
 pub use docs::yaml;
 pub use keys::{ApiKey, ApiKeys};
-pub use openapi::document;
 pub use profiles::Profiles;
+pub use replays::{Recordings, Retention};
+pub use router::document;
 pub use serve::Server;
+pub use token::TokenSecret;

@@ -1,7 +1,8 @@
 //! `GET /metrics`.
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
+use browserd_fleet::Fleet;
 use browserd_rest::{Error, Result};
 use http::header;
 use prometheus_client::encoding::text;
@@ -9,12 +10,14 @@ use prometheus_client::registry::Registry;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
-
 /// What the text is (`OpenMetrics` 1.0, section 4).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Fleet: FromRef<S>,
+{
     OpenApiRouter::new().routes(routes!(metrics))
 }
 
@@ -26,9 +29,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "server",
     responses((status = 200, description = "OpenMetrics text.", body = String,
         content_type = "application/openmetrics-text")))]
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response> {
+pub(crate) async fn metrics(State(fleet): State<Fleet>) -> Result<Response> {
     let mut registry = Registry::default();
-    app.fleet.metrics().register(&mut registry);
+    fleet.metrics().register(&mut registry);
     let mut body = String::new();
     text::encode(&mut body, &registry).map_err(Error::internal)?;
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], body).into_response())

@@ -2,13 +2,18 @@
 
 use browserd_api::{ApiError, ErrorCode};
 use browserd_fleet::{FleetError, LiveSession};
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
 
 use crate::proxies::Proxies;
 use crate::resource::Resource as _;
 
 /// Longest cause shown to a client, characters. Causes may quote programs inside a session.
 const CAUSE_LIMIT: usize = 400;
+
+refusals! {
+    /// Finding a session by the id or name in a path.
+    pub(crate) FindSession: BadRequest, BrowserNotFound, Internal;
+}
 
 /// Turns a refusal of the fleet into an answer.
 pub(crate) fn from_fleet(error: FleetError) -> Error {

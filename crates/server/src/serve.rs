@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::FromRef as _;
 use browserd_fleet::Fleet;
 use http::Request;
 use hyper::body::Incoming;
@@ -27,8 +28,11 @@ use tower::Service as _;
 
 use crate::app::App;
 use crate::config::ServerConfig;
+use crate::docs::Docs;
 use crate::keys::ApiKeys;
-use crate::replays;
+use crate::replays::Replays;
+use crate::router;
+use crate::tunnel::Tunnels;
 use crate::wire::head::PARSER_LIMIT;
 use crate::wire::linger;
 
@@ -47,12 +51,13 @@ impl Server {
     /// A server for `fleet`, which takes these keys.
     #[must_use]
     pub fn new(config: ServerConfig, fleet: Fleet, keys: ApiKeys) -> Self {
-        Self { app: App::new(config, fleet, keys) }
+        let docs = Docs::new(&router::document(&config.guest_openapi));
+        Self { app: App::new(config, fleet, keys, docs) }
     }
 
     /// All routes. `WebSocket`s need [`Self::serve`], which alone can hand over a connection.
     pub fn router(&self) -> Router {
-        crate::router::router(self.app.clone())
+        router::router(self.app.clone())
     }
 
     /// Serves HTTP/1.1 until `shutdown`, then ends the fleet's sessions, sends their close frames,
@@ -66,11 +71,13 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        replays::settle(&self.app).await;
-        if let Some(profiles) = &self.app.config.profiles {
+        let fleet = Fleet::from_ref(&self.app);
+        let (replays, tunnels) = (Replays::from_ref(&self.app), Tunnels::from_ref(&self.app));
+        replays.settle().await;
+        if let Some(profiles) = &self.app.config().profiles {
             profiles.sweep().await;
         }
-        let kept = tokio::spawn(replays::keep(self.app.clone()));
+        let kept = tokio::spawn(replays.clone().keep());
         let router = self.router();
         let http = self.http();
         let connections = TaskTracker::new();
@@ -104,27 +111,22 @@ impl Server {
         drop(listener);
         // What it has not removed yet, the next server does.
         kept.abort();
-        tracing::info!(
-            connections = connections.len(),
-            tunnels = self.app.tunnels.len(),
-            "shutting down"
-        );
+        tracing::info!(connections = connections.len(), tunnels = tunnels.count(), "shutting down");
         stopping.cancel();
         connections.close();
-        self.app.tunnels.close();
         let everything = async {
-            self.app.fleet.shutdown().await;
+            fleet.shutdown().await;
             let drained = async {
                 connections.wait().await;
-                self.app.tunnels.wait().await;
-                self.app.replays.settled().await;
+                tunnels.closed().await;
+                replays.settled().await;
             };
-            tokio::time::timeout(self.app.config.shutdown_grace, drained).await
+            tokio::time::timeout(self.app.config().shutdown_grace, drained).await
         };
         if everything.await.is_err() {
             tracing::warn!(
                 connections = connections.len(),
-                tunnels = self.app.tunnels.len(),
+                tunnels = tunnels.count(),
                 "connections were still open when the grace period ended"
             );
         }
@@ -134,7 +136,7 @@ impl Server {
     fn http(&self) -> Arc<http1::Builder> {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(self.app.config.header_read_timeout)
+            .header_read_timeout(self.app.config().header_read_timeout)
             .max_buf_size(PARSER_LIMIT)
             .half_close(false);
         Arc::new(http)

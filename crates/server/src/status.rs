@@ -1,15 +1,14 @@
 //! Liveness, the status page's data, and the front door.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::response::{Html, IntoResponse, Response};
+use browserd_fleet::Fleet;
 use http::{HeaderMap, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-use crate::app::App;
 
 /// Answer of the liveness check.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,12 +60,12 @@ pub(crate) async fn health() -> Json<Health> {
 /// Needs no key. The shape is the one `kernel status` reads.
 #[utoipa::path(get, path = "/status", operation_id = "status", tag = "server",
     responses((status = 200, description = "State of every part.", body = Status)))]
-pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
+pub(crate) async fn status(State(fleet): State<Fleet>) -> Json<Status> {
     // A fleet that shuts down refuses new sessions and takes the server with it: until then all of
     // it works, so the only honest states are this and no answer.
     let up = "operational";
     let component = |name| StatusComponent { name, status: up };
-    tracing::debug!(active = app.fleet.active().len(), "status asked for");
+    tracing::debug!(active = fleet.active().len(), "status asked for");
     Json(Status {
         status: up,
         groups: vec![StatusGroup {
@@ -108,6 +107,10 @@ pub(crate) async fn root(headers: HeaderMap) -> Response {
 }
 
 /// All routes of this module, with their document.
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Fleet: FromRef<S>,
+{
     OpenApiRouter::default().routes(routes!(root)).routes(routes!(health)).routes(routes!(status))
 }

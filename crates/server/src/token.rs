@@ -4,18 +4,26 @@
 //! issuer are checked here, life by asking the fleet. It has no expiry of its own, because a session
 //! may live for days and its URLs are written down once. It holds nothing but the session.
 
-use axum::extract::FromRequestParts;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
 use browserd_api::{ErrorCode, ProjectId, ReplayId, SessionId, Timestamp};
-use browserd_fleet::LiveSession;
-use browserd_rest::Error;
+use browserd_fleet::{Fleet, LiveSession};
+use browserd_rest::{Error, refusals};
 use http::request::Parts;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretBox};
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
-use crate::config::TokenSecret;
 use crate::query;
+
+refusals! {
+    /// Checking a token.
+    pub(crate) CheckToken: Unauthorized;
+}
+
+/// The key that signs session tokens.
+pub type TokenSecret = SecretBox<[u8; 32]>;
 
 const ISSUER: &str = "browserd";
 /// Of tokens for one recording, which are good for nothing else.
@@ -56,8 +64,11 @@ struct ReplayClaims {
     replay: String,
 }
 
-/// Signs and checks session tokens, and those for one recording.
-pub(crate) struct Tokens {
+/// Signs and checks session tokens, and those for one recording. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tokens(Arc<Keys>);
+
+struct Keys {
     sign: EncodingKey,
     check: DecodingKey,
     validation: Validation,
@@ -73,13 +84,13 @@ impl Tokens {
         validation.set_required_spec_claims(&["iss", "sub"]);
         let mut replay_validation = validation.clone();
         replay_validation.set_issuer(&[REPLAY_ISSUER]);
-        Self {
+        Self(Arc::new(Keys {
             sign: EncodingKey::from_secret(secret.expose_secret()),
             check: DecodingKey::from_secret(secret.expose_secret()),
             validation,
             replay_validation,
             fqdn: fqdn.to_owned(),
-        }
+        }))
     }
 
     /// The token of a session.
@@ -94,9 +105,9 @@ impl Tokens {
             sub: id.to_string(),
             project: project.clone(),
             iat: created_at.as_micros() / 1_000_000,
-            session: SessionClaim { id: id.to_string(), fqdn: self.fqdn.clone() },
+            session: SessionClaim { id: id.to_string(), fqdn: self.0.fqdn.clone() },
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.sign)
             .map_err(Error::internal)
     }
 
@@ -105,7 +116,7 @@ impl Tokens {
         if token.len() > LENGTH_LIMIT {
             return None;
         }
-        let data = jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok()?;
+        let data = jsonwebtoken::decode::<Claims>(token, &self.0.check, &self.0.validation).ok()?;
         Some((data.claims.project, data.claims.sub.parse().ok()?))
     }
 
@@ -119,7 +130,7 @@ impl Tokens {
     ) -> Result<String, Error> {
         let (sub, project, replay) = (id.to_string(), project.clone(), replay.to_string());
         let claims = ReplayClaims { iss: REPLAY_ISSUER.to_owned(), sub, project, replay };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.sign)
             .map_err(Error::internal)
     }
 
@@ -128,8 +139,8 @@ impl Tokens {
         if token.len() > LENGTH_LIMIT {
             return None;
         }
-        let validation = &self.replay_validation;
-        let data = jsonwebtoken::decode::<ReplayClaims>(token, &self.check, validation).ok()?;
+        let validation = &self.0.replay_validation;
+        let data = jsonwebtoken::decode::<ReplayClaims>(token, &self.0.check, validation).ok()?;
         let ReplayClaims { sub, project, replay, .. } = data.claims;
         Some((project, sub.parse().ok()?, replay.parse().ok()?))
     }
@@ -154,14 +165,20 @@ pub(crate) struct TokenSession {
     pub(crate) query: String,
 }
 
-impl FromRequestParts<App> for TokenSession {
+impl<S> FromRequestParts<S> for TokenSession
+where
+    S: Send + Sync,
+    Tokens: FromRef<S>,
+    Fleet: FromRef<S>,
+{
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let (jwt, query) = query::take_jwt(parts.uri.query().unwrap_or_default());
         let jwt = jwt.ok_or_else(refused)?;
-        let (project, id) = app.tokens.check(&jwt).ok_or_else(refused)?;
-        let live = app.fleet.project(&project).live(id.as_str()).map_err(|_| refused())?;
+        let (project, id) = Tokens::from_ref(state).check(&jwt).ok_or_else(refused)?;
+        let live =
+            Fleet::from_ref(state).project(&project).live(id.as_str()).map_err(|_| refused())?;
         if live.id() != &id || live.ended().is_some() {
             return Err(refused());
         }
@@ -227,7 +244,8 @@ mod tests {
         let claims = serde_json::json!({"iss": "another", "sub": id, "iat": 1,
             "session": {"id": id, "fqdn": ""}});
         let foreign =
-            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &tokens(1).sign).unwrap();
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &tokens(1).0.sign)
+                .unwrap();
         assert_eq!(tokens(1).check(&foreign), None);
     }
 }

@@ -1,5 +1,6 @@
 //! `POST /browsers`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -8,16 +9,25 @@ use axum::response::{IntoResponse, Response};
 use browserd_api::SessionId;
 use browserd_api::browser::Browser;
 use browserd_fleet::{Change, ProjectFleet, Stages};
-use browserd_rest::{Optional, Result};
+use browserd_rest::{Optional, ReadBody, Refused, Result, refusals};
 use http::{HeaderName, HeaderValue};
 
 use super::services::Services;
 use super::validate::{CreateBrowser, Creation, Defaults};
-use super::{Unchecked, ignored, validate, view};
-use crate::app::App;
-use crate::caller::Caller;
+use super::{BrowserDefaults, Browsers, TakeProfile, ignored, validate, view};
+use crate::caller::Sessions;
+use crate::profiles::kept;
+use crate::proxies::Proxies;
+use crate::resource::Unchecked;
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
-use crate::{profiles, proxies, refusal};
+use crate::{proxies, refusal};
+
+refusals! {
+    /// Starting a session.
+    pub(crate) StartSession:
+        AlreadyExists, Ended, CapacityExhausted, UpstreamUnavailable, ShuttingDown, Internal;
+}
 
 /// Create a browser session
 ///
@@ -29,34 +39,35 @@ use crate::{profiles, proxies, refusal};
     request_body(content = Option<CreateBrowser>, description = "What the session shall be."),
     responses((status = 200, description = "The session, ready for clients.", body = Browser,
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."),
-            ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one.")))))]
+            ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one."))),
+        Refused<(ReadBody, Find<Proxies>, TakeProfile, StartSession)>))]
 pub(crate) async fn create(
-    State(app): State<App>,
-    caller: Caller,
+    State(browsers): State<Arc<Browsers>>,
+    sessions: Sessions,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
-    let defaults =
-        Defaults { region: app.config.region_default, headless_shell: app.config.headless_shell };
+    let BrowserDefaults { region, headless_shell, .. } = browsers.defaults;
+    let defaults = Defaults { region, headless_shell };
     let (Creation { mut new, proxy, profile }, unknown) = validate::create(&body, &defaults)?;
     if let Some(choice) = &profile {
-        profiles::take(&app, &caller.project, choice).await?;
+        kept(browsers.profiles.as_ref())?.take(sessions.project(), choice).await?;
     }
     // What it opens is to see the profile.
     let start_url = profile.as_ref().and_then(|_| new.config.start_url.take());
     if let Some(choice) = proxy {
-        (new.config.proxy, new.route) = proxies::route(&app, &caller.project, &choice).await?;
+        (new.config.proxy, new.route) =
+            proxies::route(&browsers.store, sessions.project(), &choice).await?;
     }
-    let sessions = app.sessions(&caller.project);
     let (mut session, stages) = sessions.create(new).await.map_err(refusal::from_fleet)?;
     if profile.is_some() {
-        let mut unfinished = Unfinished(Some((sessions.clone(), session.id.clone())));
+        let mut unfinished = Unfinished(Some((ProjectFleet::clone(&sessions), session.id.clone())));
         let change = Change { profile, start_url, ..Change::default() };
-        let services = Services::new(&app, &caller.project);
+        let services = Services::new(&browsers, sessions.project());
         let changed = sessions.change(session.id.as_str(), change, services).await;
         session = changed.map_err(refusal::from_fleet)?;
         unfinished.0 = None;
     }
-    let browser: Browser = view::show(&app, &caller.project, &session)?;
+    let browser: Browser = view::show(&browsers, &sessions, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.headers_mut().insert(SERVER_TIMING, server_timing(&stages));

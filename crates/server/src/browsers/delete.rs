@@ -1,12 +1,11 @@
 //! `DELETE /browsers/{id_or_name}`.
 
-use axum::extract::{Path, State};
-use browserd_rest::Result;
+use axum::extract::Path;
+use browserd_rest::{Refused, Result};
 use http::StatusCode;
 
-use crate::app::App;
-use crate::caller::Caller;
-use crate::refusal;
+use crate::caller::Sessions;
+use crate::refusal::{self, FindSession};
 
 /// End a browser session
 ///
@@ -14,12 +13,12 @@ use crate::refusal;
 /// Repeating it is fine.
 #[utoipa::path(delete, path = "/browsers/{id_or_name}", operation_id = "browsers.delete_by_id", tag = "browsers",
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
-    responses((status = 204, description = "The session has ended.")))]
+    responses((status = 204, description = "The session has ended."),
+        Refused<FindSession>))]
 pub(crate) async fn delete(
-    State(app): State<App>,
-    caller: Caller,
+    sessions: Sessions,
     Path(id_or_name): Path<String>,
 ) -> Result<StatusCode> {
-    app.sessions(&caller.project).delete(&id_or_name).await.map_err(refusal::from_fleet)?;
+    sessions.delete(&id_or_name).await.map_err(refusal::from_fleet)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,18 +1,19 @@
 //! `GET /browsers/{id_or_name}`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ApiError;
 use browserd_api::browser::Browser;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, ReadQuery, Refused, Result};
 use url::form_urlencoded;
 
-use super::view;
-use crate::app::App;
-use crate::caller::Caller;
+use super::{Browsers, view};
+use crate::caller::Sessions;
 use crate::fields::{Faults, read_bool};
-use crate::refusal;
+use crate::refusal::{self, FindSession};
 use crate::wire::log::AboutSession;
 
 /// Get a browser session
@@ -22,17 +23,17 @@ use crate::wire::log::AboutSession;
 #[utoipa::path(get, path = "/browsers/{id_or_name}", operation_id = "browsers.retrieve", tag = "browsers",
     params(("id_or_name" = String, Path, description = "Id or name of the session."),
         ("include_deleted" = Option<bool>, Query, description = "Also look among ended sessions.")),
-    responses((status = 200, description = "The session.", body = Browser)))]
+    responses((status = 200, description = "The session.", body = Browser),
+        Refused<(ReadQuery, FindSession)>))]
 pub(crate) async fn get(
-    State(app): State<App>,
-    caller: Caller,
+    State(browsers): State<Arc<Browsers>>,
+    sessions: Sessions,
     Path(id_or_name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let include_deleted = include_deleted(&query.unwrap_or_default())?;
-    let sessions = app.sessions(&caller.project);
     let session = sessions.find(&id_or_name, include_deleted).await.map_err(refusal::from_fleet)?;
-    let mut response = Json(view::show(&app, &caller.project, &session)?).into_response();
+    let mut response = Json(view::show(&browsers, &sessions, &session)?).into_response();
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
 }

@@ -1,21 +1,23 @@
 //! `GET /browsers`.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use browserd_api::browser::{Browser, Region, StatusFilter};
 use browserd_fleet::{ListSessions, SessionView};
-use browserd_rest::Result;
+use browserd_rest::{Refused, Result};
 use browserd_store::Row as _;
 use serde::Deserialize;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
-use super::{validate, view};
-use crate::app::App;
-use crate::caller::Caller;
+use super::{Browsers, validate, view};
+use crate::caller::Sessions;
 use crate::fields::read_bool;
 use crate::refusal;
 use crate::resource::paging::{self, Asked};
+use crate::resource::refusals::ListRows;
 
 /// Which sessions to list; read by hand so that every wrong one is named.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,16 +52,17 @@ pub(crate) struct ListParams {
         headers(("x-limit" = u32, description = "The limit in force."),
             ("x-offset" = u32, description = "The offset in force."),
             ("x-has-more" = bool, description = "Whether more follow."),
-            ("x-next-offset" = u32, description = "Offset of the next page, 0 when there is none.")))))]
+            ("x-next-offset" = u32, description = "Offset of the next page, 0 when there is none."))),
+        Refused<ListRows>))]
 pub(crate) async fn list(
-    State(app): State<App>,
-    caller: Caller,
+    State(browsers): State<Arc<Browsers>>,
+    sessions: Sessions,
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let filter = parse(&query.unwrap_or_default())?;
     let (limit, offset) = (filter.limit, filter.offset);
-    let page = app.sessions(&caller.project).list(filter).await.map_err(refusal::from_fleet)?;
-    let shown = page.items.iter().map(|session| view::show(&app, &caller.project, session));
+    let page = sessions.list(filter).await.map_err(refusal::from_fleet)?;
+    let shown = page.items.iter().map(|session| view::show(&browsers, &sessions, session));
     let browsers = shown.collect::<Result<Vec<Browser>>>()?;
     Ok(paging::answer(&browsers, limit, offset, page.has_more))
 }

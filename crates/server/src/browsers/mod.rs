@@ -11,17 +11,62 @@ mod update;
 pub(crate) mod validate;
 mod view;
 
-use axum::extract::DefaultBodyLimit;
-use serde::Deserialize;
-use serde_json::Value;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, FromRef};
+use browserd_api::browser::Region;
+use browserd_fleet::Fleet;
+use browserd_rest::refusals;
+use browserd_store::Store;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
+use crate::profiles::Profiles;
+use crate::public_url::PublicUrl;
+use crate::relay::Guests;
 use crate::resource::ignored;
+use crate::token::Tokens;
+
+refusals! {
+    /// Taking the profile that a session is to have.
+    pub(crate) TakeProfile: ProfileNotFound, Conflict, Internal;
+}
+
+/// What sessions are made, changed and shown with, beside the fleet.
+pub(crate) struct Browsers {
+    /// Rows of proxies, profiles and recordings.
+    pub(crate) store: Arc<dyn Store>,
+    /// The way to the guest of each session.
+    pub(crate) guests: Guests,
+    /// Where profiles are kept; none: there are none.
+    pub(crate) profiles: Option<Profiles>,
+    /// Signs the tokens of sessions.
+    pub(crate) tokens: Tokens,
+    /// What their URLs begin with.
+    pub(crate) public: Arc<PublicUrl>,
+    /// What clients may leave out.
+    pub(crate) defaults: BrowserDefaults,
+}
+
+/// What sessions have whose clients say nothing of it.
+pub(crate) struct BrowserDefaults {
+    /// Region.
+    pub(crate) region: Region,
+    /// Time zone (IANA).
+    pub(crate) timezone: String,
+    /// Language (BCP 47).
+    pub(crate) locale: String,
+    /// Whether headless sessions run `chromium-headless-shell`, which has no policies.
+    pub(crate) headless_shell: bool,
+}
 
 /// All routes of the resource, with their document.
-pub(crate) fn routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
+pub(crate) fn routes<S>(create_limit: usize, json_limit: usize) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Fleet: FromRef<S>,
+    Arc<Browsers>: FromRef<S>,
+{
     let create = OpenApiRouter::default()
         .routes(routes!(create::create))
         .layer(DefaultBodyLimit::max(create_limit));
@@ -30,15 +75,4 @@ pub(crate) fn routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<Ap
         .routes(routes!(get::get, delete::delete, update::update))
         .layer(DefaultBodyLimit::max(json_limit));
     create.merge(rest)
-}
-
-/// A JSON body before it is checked; an absent one asks for nothing.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Unchecked(pub(crate) Value);
-
-impl Default for Unchecked {
-    fn default() -> Self {
-        Self(Value::Object(serde_json::Map::new()))
-    }
 }

@@ -12,16 +12,14 @@ use browserd_fleet::{
 };
 use browserd_protocol::Route;
 use browserd_rest::Error;
-use browserd_store::ProfileRow;
-use http::Method;
+use browserd_store::{ProfileRow, ReplayRow};
 use serde_json::{Value, json};
 
 use super::validate::NO_PROFILE;
-use super::view;
-use crate::app::App;
+use super::{Browsers, view};
+use crate::profiles::{Profiles, kept};
+use crate::proxies;
 use crate::relay::Call;
-use crate::replays::Replays;
-use crate::{profiles, proxies};
 
 /// How long the guest may take for a change: it waits up to 30 s for a Chromium that is starting again,
 /// and pages take up to 20 s to see another location.
@@ -29,20 +27,24 @@ const CHANGED_WITHIN: Duration = Duration::from_secs(55);
 
 /// The services of this server to one project.
 pub(super) struct Services {
-    app: App,
+    browsers: Arc<Browsers>,
     project: ProjectId,
 }
 
 impl Services {
-    pub(super) fn new(app: &App, project: &ProjectId) -> Arc<Self> {
-        Arc::new(Self { app: app.clone(), project: project.clone() })
+    pub(super) fn new(browsers: &Arc<Browsers>, project: &ProjectId) -> Arc<Self> {
+        Arc::new(Self { browsers: Arc::clone(browsers), project: project.clone() })
+    }
+
+    fn profiles(&self) -> Result<&Profiles, ApiError> {
+        kept(self.browsers.profiles.as_ref()).map_err(refusal)
     }
 
     /// Has the guest do something at one of its internal routes. It counts as use of the session.
     async fn tell(&self, session: &LiveSession, path: &str, body: &Value) -> Result<(), StepError> {
         let _activity = session.activity();
-        let call = Call::new(Method::POST, path, CHANGED_WITHIN).json(body);
-        match self.app.guests.call(session, call).await {
+        let call = Call::post(path, CHANGED_WITHIN).json(body);
+        match self.browsers.guests.call(session, call).await {
             Ok(_) => Ok(()),
             Err(error) => Err(error.step(session).await),
         }
@@ -56,8 +58,8 @@ fn refusal(Error(refusal): Error) -> ApiError {
 #[async_trait]
 impl ChangeServices for Services {
     async fn may_resize(&self, session: &SessionView) -> Result<(), ApiError> {
-        let replays = self.app.mine::<Replays>(&self.project);
-        let replays = replays.rows().of_session(&session.id).await;
+        let replays = self.browsers.store.rows::<ReplayRow>(&self.project);
+        let replays = replays.of_session(&session.id).await;
         let replays = replays.map_err(Error::internal).map_err(refusal)?;
         match replays.iter().find(|replay| replay.end.is_none()) {
             None => Ok(()),
@@ -70,7 +72,7 @@ impl ChangeServices for Services {
     }
 
     async fn route(&self, choice: &ProxyChoice) -> Result<(Option<ProxyId>, Route), ApiError> {
-        proxies::route(&self.app, &self.project, choice).await.map_err(refusal)
+        proxies::route(&self.browsers.store, &self.project, choice).await.map_err(refusal)
     }
 
     async fn profile(
@@ -80,12 +82,14 @@ impl ChangeServices for Services {
     ) -> Result<ProfileRow, ApiError> {
         let why = match &session.config.profile {
             Some(_) => Some("the session has a profile already; create another session"),
-            None if self.app.config.headless_shell && session.config.headless => Some(NO_PROFILE),
+            None if self.browsers.defaults.headless_shell && session.config.headless => {
+                Some(NO_PROFILE)
+            }
             None => None,
         };
         match why {
             Some(why) => Err(ApiError::field("profile", why)),
-            None => profiles::take(&self.app, &self.project, choice).await.map_err(refusal),
+            None => self.profiles()?.take(&self.project, choice).await.map_err(refusal),
         }
     }
 
@@ -96,7 +100,9 @@ impl ChangeServices for Services {
         save_changes: bool,
     ) -> Result<ProfileInUse, StepError> {
         let _activity = session.activity();
-        profiles::load(&self.app, session, profile, save_changes).await
+        let profiles = self.profiles();
+        let profiles = profiles.map_err(|refusal| StepError { refusal, maybe_done: false })?;
+        profiles.load(session, profile, save_changes).await
     }
 
     async fn resize(&self, session: &LiveSession, viewport: Viewport) -> Result<(), StepError> {
@@ -108,7 +114,7 @@ impl ChangeServices for Services {
         session: &LiveSession,
         location: LocationRequest,
     ) -> Result<(), StepError> {
-        let Location { timezone, locale, .. } = view::location(&self.app, location);
+        let Location { timezone, locale, .. } = view::location(&self.browsers.defaults, location);
         let body = json!({ "timezone": timezone, "locale": locale });
         self.tell(session, "/internal/location", &body).await
     }

@@ -1,18 +1,27 @@
 //! `PATCH /browsers/{id_or_name}`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::browser::Browser;
-use browserd_rest::{Optional, Result};
+use browserd_rest::{Optional, ReadBody, Refused, Result, refusals};
 
 use super::services::Services;
 use super::validate::UpdateBrowser;
-use super::{Unchecked, ignored, validate, view};
-use crate::app::App;
-use crate::caller::Caller;
-use crate::refusal;
+use super::{Browsers, TakeProfile, ignored, validate, view};
+use crate::caller::Sessions;
+use crate::proxies::Proxies;
+use crate::refusal::{self, FindSession};
+use crate::resource::Unchecked;
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
+
+refusals! {
+    /// Changing a session that runs.
+    pub(crate) ChangeSession: AlreadyExists, BeingRecorded, Conflict, UpstreamUnavailable, Internal;
+}
 
 /// Change a browser session
 ///
@@ -26,18 +35,19 @@ use crate::wire::log::AboutSession;
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
     request_body(content = Option<UpdateBrowser>, description = "What shall change."),
     responses((status = 200, description = "The session after the change.", body = Browser,
-        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
+        Refused<(ReadBody, FindSession, Find<Proxies>, TakeProfile, ChangeSession)>))]
 pub(crate) async fn update(
-    State(app): State<App>,
-    caller: Caller,
+    State(browsers): State<Arc<Browsers>>,
+    sessions: Sessions,
     Path(id_or_name): Path<String>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let (change, unknown) = validate::update(&body)?;
-    let services = Services::new(&app, &caller.project);
-    let changed = app.sessions(&caller.project).change(&id_or_name, change, services).await;
+    let services = Services::new(&browsers, sessions.project());
+    let changed = sessions.change(&id_or_name, change, services).await;
     let session = changed.map_err(refusal::from_fleet)?;
-    let browser: Browser = view::show(&app, &caller.project, &session)?;
+    let browser: Browser = view::show(&browsers, &sessions, &session)?;
     let mut response = Json(browser).into_response();
     ignored::name_in_header(response.headers_mut(), &unknown);
     response.extensions_mut().insert(AboutSession(session.id));

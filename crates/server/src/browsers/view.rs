@@ -1,31 +1,31 @@
 //! A session as clients see it.
 
+use browserd_api::Timestamp;
 use browserd_api::browser::{
     Browser, Location, LocationRequest, LocationSource, Usage, UsageStatus,
 };
 use browserd_api::profiles::Profile;
-use browserd_api::{ProjectId, Timestamp};
 use browserd_fleet::SessionView;
 use browserd_rest::Error;
 
-use crate::app::App;
-use crate::relay;
-use crate::{cdp, webdriver};
+use super::{BrowserDefaults, Browsers};
+use crate::caller::Sessions;
+use crate::{cdp, relay, webdriver};
 
-/// Shows a session of a project. Only one that clients can use gets a token, and with it URLs that lead
+/// Shows a session of the caller's. Only one that clients can use gets a token, and with it URLs that lead
 /// somewhere: not while it is being created, and not once it has ended.
 pub(crate) fn show(
-    app: &App,
-    project: &ProjectId,
+    browsers: &Browsers,
+    sessions: &Sessions,
     session: &SessionView,
 ) -> Result<Browser, Error> {
-    let usable = session.ended.is_none() && app.sessions(project).live(session.id.as_str()).is_ok();
-    let sign = || app.tokens.sign(project, &session.id, session.created_at);
+    let usable = session.ended.is_none() && sessions.live(session.id.as_str()).is_ok();
+    let sign = || browsers.tokens.sign(sessions.project(), &session.id, session.created_at);
     let jwt = usable.then(sign).transpose()?;
     let token = jwt.as_ref().map_or_else(String::new, |jwt| format!("?jwt={jwt}"));
-    let (http, ws) = (&app.public.http, &app.public.ws);
+    let (http, ws) = (&browsers.public.http, &browsers.public.ws);
     let config = session.config.clone();
-    let location = location(app, config.location);
+    let location = location(&browsers.defaults, config.location);
     let ended = session.ended.clone();
     let last_seen = ended.as_ref().map_or_else(Timestamp::now, |(at, ..)| *at);
     Ok(Browser {
@@ -65,9 +65,9 @@ pub(crate) fn show(
 }
 
 /// The location in force for what was asked.
-pub(super) fn location(app: &App, asked: LocationRequest) -> Location {
-    let (timezone, timezone_source) = settle(asked.timezone, &app.config.default_timezone);
-    let (locale, locale_source) = settle(asked.locale, &app.config.default_locale);
+pub(super) fn location(defaults: &BrowserDefaults, asked: LocationRequest) -> Location {
+    let (timezone, timezone_source) = settle(asked.timezone, &defaults.timezone);
+    let (locale, locale_source) = settle(asked.locale, &defaults.locale);
     Location { timezone, timezone_source, locale, locale_source }
 }
 

@@ -4,14 +4,14 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
 use browserd_fleet::BrowserStream;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::app::App;
+use super::AskChromium;
 use crate::refusal;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, Tunnels, UpgradeToWebSocket, WebSocketRequest};
 
 /// Which endpoint of Chromium a client wants.
 enum Endpoint {
@@ -26,45 +26,48 @@ enum Endpoint {
 /// A WebSocket. `cdp_ws_url` of a session is this endpoint with its token. Lives as long as the
 /// session; when Chromium restarts it closes with code 1012 and the same URL works again at once.
 #[utoipa::path(get, path = "/browser/cdp", operation_id = "cdp.connect", tag = "cdp",
-    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+    responses((status = 101, description = "CDP, one JSON message a frame."),
+        Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn browser(
-    app: State<App>,
+    tunnels: State<Tunnels>,
     token: TokenSession,
     request: Request,
 ) -> Result<Response> {
-    connect(app, token, Endpoint::Browser, request).await
+    connect(tunnels, token, Endpoint::Browser, request).await
 }
 
 /// CDP to the browser, by the id of its present life
 #[utoipa::path(get, path = "/browser/cdp/devtools/browser/{browser_id}", operation_id = "cdp.connect_browser",
     tag = "cdp",
     params(("browser_id" = String, Path, description = "From `/json/version`.")),
-    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+    responses((status = 101, description = "CDP, one JSON message a frame."),
+        Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn browser_by_id(
-    app: State<App>,
+    tunnels: State<Tunnels>,
     Path(id): Path<String>,
     token: TokenSession,
     request: Request,
 ) -> Result<Response> {
-    connect(app, token, Endpoint::BrowserById(id), request).await
+    connect(tunnels, token, Endpoint::BrowserById(id), request).await
 }
 
 /// CDP to one page
 #[utoipa::path(get, path = "/browser/cdp/devtools/page/{target_id}", operation_id = "cdp.connect_page",
     tag = "cdp",
     params(("target_id" = String, Path, description = "From `/json/list`.")),
-    responses((status = 101, description = "CDP, one JSON message a frame.")))]
+    responses((status = 101, description = "CDP, one JSON message a frame."),
+        Refused<(AskChromium, UpgradeToWebSocket)>))]
 pub(crate) async fn page(
-    app: State<App>,
+    tunnels: State<Tunnels>,
     Path(id): Path<String>,
     token: TokenSession,
     request: Request,
 ) -> Result<Response> {
-    connect(app, token, Endpoint::Page(id), request).await
+    connect(tunnels, token, Endpoint::Page(id), request).await
 }
 
 async fn connect(
-    State(app): State<App>,
+    State(tunnels): State<Tunnels>,
     token: TokenSession,
     endpoint: Endpoint,
     request: Request,
@@ -96,7 +99,7 @@ async fn connect(
     }
     let inside =
         Inside { kind: Kind::Cdp, stream, leftover: answer.leftover, headers: answer.headers };
-    Ok(tunnel::accept(&app, &session, hyper::upgrade::on(request), inside))
+    Ok(tunnels.accept(&session, hyper::upgrade::on(request), inside))
 }
 
 /// Browser ids are UUIDs, whose hyphens Chromium compares unescaped.

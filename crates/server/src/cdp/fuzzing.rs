@@ -5,7 +5,7 @@ use url::Url;
 
 use super::PREFIX;
 use super::rewrite::Urls;
-use crate::app::PublicUrl;
+use crate::public_url::PublicUrl;
 
 /// A discovery answer of Chromium's: every URL to connect to in what clients get is this server's, of
 /// this session.

@@ -1,6 +1,7 @@
 //! Discovery: what browser this is, which targets it has, and the few things that can be done to
 //! them without a WebSocket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,15 +9,16 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
 use browserd_fleet::{BrowserStream, LiveSession};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::AskChromium;
 use super::rewrite::Urls;
-use crate::app::App;
+use crate::public_url::PublicUrl;
 use crate::query;
 use crate::refusal;
 use crate::relay::harden;
@@ -33,25 +35,34 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 ///
 /// Chromium's `/json/version` with `webSocketDebuggerUrl` on this host.
 #[utoipa::path(get, path = "/browser/cdp/json/version", operation_id = "cdp.version", tag = "cdp",
-    responses((status = 200, description = "Version and WebSocket URL.", body = serde_json::Value)))]
-pub(crate) async fn version(app: State<App>, token: TokenSession) -> Result<Response> {
-    ask(app, token, Method::GET, "/json/version").await
+    responses((status = 200, description = "Version and WebSocket URL.", body = serde_json::Value),
+        Refused<AskChromium>))]
+pub(crate) async fn version(
+    public: State<Arc<PublicUrl>>,
+    token: TokenSession,
+) -> Result<Response> {
+    ask(public, token, Method::GET, "/json/version").await
 }
 
 /// Targets
 ///
 /// Chromium's `/json/list` (also at `/json`) with URLs on this host.
 #[utoipa::path(get, path = "/browser/cdp/json/list", operation_id = "cdp.list", tag = "cdp",
-    responses((status = 200, description = "Targets with their WebSocket URLs.", body = Vec<serde_json::Value>)))]
-pub(crate) async fn list(app: State<App>, token: TokenSession) -> Result<Response> {
-    ask(app, token, Method::GET, "/json/list").await
+    responses((status = 200, description = "Targets with their WebSocket URLs.", body = Vec<serde_json::Value>),
+        Refused<AskChromium>))]
+pub(crate) async fn list(public: State<Arc<PublicUrl>>, token: TokenSession) -> Result<Response> {
+    ask(public, token, Method::GET, "/json/list").await
 }
 
 /// Description of the protocol
 #[utoipa::path(get, path = "/browser/cdp/json/protocol", operation_id = "cdp.protocol", tag = "cdp",
-    responses((status = 200, description = "Chromium's own description of CDP.", body = serde_json::Value)))]
-pub(crate) async fn protocol(app: State<App>, token: TokenSession) -> Result<Response> {
-    ask(app, token, Method::GET, "/json/protocol").await
+    responses((status = 200, description = "Chromium's own description of CDP.", body = serde_json::Value),
+        Refused<AskChromium>))]
+pub(crate) async fn protocol(
+    public: State<Arc<PublicUrl>>,
+    token: TokenSession,
+) -> Result<Response> {
+    ask(public, token, Method::GET, "/json/protocol").await
 }
 
 /// Open a page
@@ -59,34 +70,37 @@ pub(crate) async fn protocol(app: State<App>, token: TokenSession) -> Result<Res
 /// The query, without the token, is the URL to open: `PUT /json/new?https://example.com&jwt=…`.
 /// `PUT` only, as in Chromium, so that no web page can do it.
 #[utoipa::path(put, path = "/browser/cdp/json/new", operation_id = "cdp.new", tag = "cdp",
-    responses((status = 200, description = "The new target.", body = serde_json::Value)))]
-pub(crate) async fn new(app: State<App>, token: TokenSession) -> Result<Response> {
+    responses((status = 200, description = "The new target.", body = serde_json::Value),
+        Refused<AskChromium>))]
+pub(crate) async fn new(public: State<Arc<PublicUrl>>, token: TokenSession) -> Result<Response> {
     let path = query::join("/json/new", &token.query);
-    ask(app, token, Method::PUT, &path).await
+    ask(public, token, Method::PUT, &path).await
 }
 
 /// Bring a page to the front
 #[utoipa::path(get, path = "/browser/cdp/json/activate/{target_id}", operation_id = "cdp.activate", tag = "cdp",
     params(("target_id" = String, Path, description = "From `/json/list`.")),
-    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain"),
+        Refused<AskChromium>))]
 pub(crate) async fn activate(
-    app: State<App>,
+    public: State<Arc<PublicUrl>>,
     Path(id): Path<String>,
     token: TokenSession,
 ) -> Result<Response> {
-    ask(app, token, Method::GET, &target_path("activate", &id)).await
+    ask(public, token, Method::GET, &target_path("activate", &id)).await
 }
 
 /// Close a page
 #[utoipa::path(get, path = "/browser/cdp/json/close/{target_id}", operation_id = "cdp.close", tag = "cdp",
     params(("target_id" = String, Path, description = "From `/json/list`.")),
-    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "Done, in Chromium's words.", body = String, content_type = "text/plain"),
+        Refused<AskChromium>))]
 pub(crate) async fn close(
-    app: State<App>,
+    public: State<Arc<PublicUrl>>,
     Path(id): Path<String>,
     token: TokenSession,
 ) -> Result<Response> {
-    ask(app, token, Method::GET, &target_path("close", &id)).await
+    ask(public, token, Method::GET, &target_path("close", &id)).await
 }
 
 fn target_path(action: &str, id: &str) -> String {
@@ -94,7 +108,7 @@ fn target_path(action: &str, id: &str) -> String {
 }
 
 async fn ask(
-    State(app): State<App>,
+    State(public): State<Arc<PublicUrl>>,
     token: TokenSession,
     method: Method,
     path: &str,
@@ -117,7 +131,7 @@ async fn ask(
         return Err(refusal::no_chromium(session, &format!("it answered {status}")));
     }
     let json = matches!(body.iter().find(|b| !b.is_ascii_whitespace()), Some(b'{' | b'['));
-    let urls = Urls { public: &app.public, jwt: &token.jwt };
+    let urls = Urls { public: &public, jwt: &token.jwt };
     // Without URLs there is nothing to change, and the protocol description is long.
     let body =
         if json && !path.starts_with("/json/protocol") { urls.rewrite(&body)? } else { body };

@@ -10,18 +10,37 @@ pub(crate) mod fuzzing;
 mod json;
 mod rewrite;
 
+use std::sync::Arc;
+
+use axum::extract::FromRef;
 use axum::routing::{get, put};
+use browserd_fleet::Fleet;
+use browserd_rest::refusals;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
+use crate::public_url::PublicUrl;
+use crate::token::Tokens;
+use crate::tunnel::Tunnels;
+
+refusals! {
+    /// Asking Chromium for something it may not have.
+    pub(crate) AskChromium: BadRequest, NotFound, BrowserNotFound, UpstreamUnavailable;
+}
 
 /// Where CDP lives; discovery answers point below it.
 pub(crate) const PREFIX: &str = "/browser/cdp";
 
 /// All routes, with the document of those that have one name. The aliases at the root are for clients
 /// that know a host and port only.
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Tokens: FromRef<S>,
+    Fleet: FromRef<S>,
+    Tunnels: FromRef<S>,
+    Arc<PublicUrl>: FromRef<S>,
+{
     let mut router = OpenApiRouter::default()
         .routes(routes!(connect::browser))
         .routes(routes!(connect::page))

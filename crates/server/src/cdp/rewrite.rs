@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::PREFIX;
-use crate::app::PublicUrl;
+use crate::public_url::PublicUrl;
 
 /// What a path segment of ours may not hold.
 const SEGMENT: &AsciiSet = &CONTROLS

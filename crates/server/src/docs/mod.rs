@@ -8,20 +8,24 @@ mod html;
 mod markdown;
 mod model;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, ReadPath, Refused, Result, refusals};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use model::Api;
+
+refusals! {
+    /// Finding the page of an operation.
+    FindPage: NotFound;
+}
 
 /// The documents.
 pub(crate) struct Docs {
@@ -57,7 +61,11 @@ pub fn yaml(document: &OpenApi) -> String {
 }
 
 /// All routes of this module, with their document.
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Docs>: FromRef<S>,
+{
     OpenApiRouter::default()
         .routes(routes!(spec_json))
         .routes(routes!(spec_yaml))
@@ -69,31 +77,32 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// This document, as JSON
 #[utoipa::path(get, path = "/spec.json", operation_id = "docs.spec_json", tag = "server",
     responses((status = 200, description = "`OpenAPI` 3.1.", body = serde_json::Value)))]
-async fn spec_json(State(app): State<App>) -> Response {
-    serve(app.docs.json.clone(), "application/json")
+async fn spec_json(State(docs): State<Arc<Docs>>) -> Response {
+    serve(docs.json.clone(), "application/json")
 }
 
 /// This document, as YAML
 #[utoipa::path(get, path = "/spec.yaml", operation_id = "docs.spec_yaml", tag = "server",
     responses((status = 200, description = "`OpenAPI` 3.1.", body = serde_json::Value, content_type = "application/yaml")))]
-async fn spec_yaml(State(app): State<App>) -> Response {
-    serve(app.docs.yaml.clone(), "application/yaml")
+async fn spec_yaml(State(docs): State<Arc<Docs>>) -> Response {
+    serve(docs.yaml.clone(), "application/yaml")
 }
 
 /// API reference for people
 #[utoipa::path(get, path = "/docs", operation_id = "docs.html", tag = "server",
     responses((status = 200, description = "One page, nothing loaded from elsewhere.", body = String, content_type = "text/html")))]
-async fn docs(State(app): State<App>) -> Response {
-    let html = app.docs.html.get_or_init(|| html::page(app.docs.api()).into());
+async fn docs(State(docs): State<Arc<Docs>>) -> Response {
+    let html = docs.html.get_or_init(|| html::page(docs.api()).into());
     serve(html.clone(), "text/html; charset=utf-8")
 }
 
 /// One operation, for agents
 #[utoipa::path(get, path = "/docs/{page}", operation_id = "docs.page", tag = "server",
     params(("page" = String, Path, description = "`{operation_id}.md`; /llms.txt lists them.")),
-    responses((status = 200, description = "Markdown.", body = String, content_type = "text/markdown")))]
-async fn page(State(app): State<App>, Path(page): Path<String>) -> Result<Response> {
-    let api = app.docs.api();
+    responses((status = 200, description = "Markdown.", body = String, content_type = "text/markdown"),
+        Refused<(ReadPath, FindPage)>))]
+async fn page(State(docs): State<Arc<Docs>>, Path(page): Path<String>) -> Result<Response> {
+    let api = docs.api();
     let operation = page.strip_suffix(".md").and_then(|id| api.operation(id));
     let operation = operation.ok_or_else(|| {
         Error::new(
@@ -107,8 +116,8 @@ async fn page(State(app): State<App>, Path(page): Path<String>) -> Result<Respon
 /// What this API is and where its pages are, for agents
 #[utoipa::path(get, path = "/llms.txt", operation_id = "docs.llms", tag = "server",
     responses((status = 200, description = "A list of Markdown pages.", body = String, content_type = "text/plain")))]
-async fn llms(State(app): State<App>) -> Response {
-    let text = app.docs.llms.get_or_init(|| markdown::index(app.docs.api()).into());
+async fn llms(State(docs): State<Arc<Docs>>) -> Response {
+    let text = docs.llms.get_or_init(|| markdown::index(docs.api()).into());
     serve(text.clone(), "text/plain; charset=utf-8")
 }
 

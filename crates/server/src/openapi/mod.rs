@@ -1,12 +1,13 @@
-//! The `OpenAPI` document: our own routes, the guest's below `/browsers/{id_or_name}`, and the
-//! contract's operations that are not built yet. Routing reads the same source, so a route and its
-//! description cannot part.
+//! The parts of the `OpenAPI` document: our own routes, the guest's below `/browsers/{id_or_name}`, and the
+//! contract's operations that are not built yet. The router puts them together; it reads the same source, so
+//! a route and its description cannot part.
 
-mod answers;
 mod unbuilt;
 
 use browserd_api::browser::StatusFilter;
 use browserd_api::logs::{LogSource, LogStart};
+use browserd_api::profiles::ProfileFormat;
+use browserd_rest::{Refusals, declare, describe};
 use http::Method;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{Components, Type};
@@ -17,8 +18,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, License, ObjectBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::config::ServerConfig;
-use crate::{cdp, contract, docs, metrics, profiles, replays, router, status, webdriver};
+pub(crate) use unbuilt::unbuilt;
 
 /// Name of the scheme for API keys.
 const KEY: &str = "apiKey";
@@ -44,19 +44,76 @@ const ROOMS: [(&str, &str, &str); 9] = [
 /// Where the guest's paths are described.
 const SESSION: &str = "/browsers/{id_or_name}";
 
-/// The whole document. `guest` is the guest's own, with paths such as `/process/exec`.
-#[must_use]
-pub fn document(guest: &OpenApi) -> OpenApi {
-    let mut document = built(guest);
-    for operation in contract::unbuilt(&document) {
-        unbuilt::add(&mut document, operation);
+/// A document without routes, for those of this server. `guest` is the guest's own.
+pub(crate) fn empty(guest: &OpenApi) -> OpenApi {
+    let mut info = Info::new("browserd", env!("CARGO_PKG_VERSION"));
+    info.description = Some(include_str!("description.md").trim().to_owned());
+    info.license = Some(License::new("Apache-2.0"));
+    let tag = |name: &str, text: &str| TagBuilder::new().name(name).description(Some(text)).build();
+    // Recordings outlive their sessions: their routes are this server's own.
+    let there = |room: &str| {
+        room == "replays"
+            || guest.paths.paths.keys().any(|path| path.split('/').nth(1) == Some(room))
+    };
+    let rooms = ROOMS
+        .iter()
+        .filter(|(room, _, text)| !text.is_empty() && there(room))
+        .map(|(_, name, text)| tag(name, text));
+    OpenApiBuilder::new()
+        .info(info)
+        .tags(Some(
+            [tag("browsers", "Browser sessions: create, find, change, end.")]
+                .into_iter()
+                .chain(rooms)
+                .chain([
+                    tag("profiles", "State of browsers that outlives sessions."),
+                    tag("proxies", "Upstream proxies sessions go out through."),
+                    tag("cdp", "Chrome DevTools Protocol of a session."),
+                    tag("webdriver", "WebDriver BiDi of a session."),
+                    tag("server", "The server itself, and documents about it. No key needed."),
+                    tag(
+                        UNBUILT,
+                        "Operations of the public API that this version answers with 501.",
+                    ),
+                ]),
+        ))
+        .build()
+}
+
+/// The guest's routes as those of a session.
+pub(crate) fn in_sessions(guest: &OpenApi) -> OpenApi {
+    let mut below = guest.clone();
+    below.paths.paths =
+        relayed(guest).map(|(path, item)| (format!("{SESSION}{path}"), item.clone())).collect();
+    for (path, item) in &mut below.paths.paths {
+        for (method, operation) in operations_mut(item) {
+            belong_to_session(path, &method, operation);
+        }
     }
-    unbuilt::describe_fields(&mut document);
-    let components = document.components.get_or_insert_with(Components::new);
-    for (path, item) in &mut document.paths.paths {
+    below.tags = None;
+    below.security = None;
+    below.servers = None;
+    below
+}
+
+/// Describes what is checked before every route of a document: the credential, and what else may be refused.
+pub(crate) fn guard<R: Refusals>(credential: Credential, mut routes: OpenApi) -> OpenApi {
+    for item in routes.paths.paths.values_mut() {
         for (_, operation) in operations_mut(item) {
-            operation.security = security(path);
-            answers::complete(path, operation, components);
+            operation.security = Some(credential.requirements());
+            declare::<R>(operation);
+        }
+    }
+    routes
+}
+
+/// Completes a document of all routes.
+pub(crate) fn complete(document: &mut OpenApi) {
+    unbuilt::describe_fields(document);
+    let components = document.components.get_or_insert_with(Components::new);
+    for item in document.paths.paths.values_mut() {
+        for (_, operation) in operations_mut(item) {
+            describe(operation, components);
         }
     }
     // Types that only parameters and shared answers mention, which nothing collects by itself.
@@ -65,7 +122,7 @@ pub fn document(guest: &OpenApi) -> OpenApi {
         .chain(schemas::<StatusFilter>())
         .chain(schemas::<LogSource>())
         .chain(schemas::<LogStart>())
-        .chain(schemas::<profiles::ProfileFormat>())
+        .chain(schemas::<ProfileFormat>())
     {
         components.schemas.entry(name).or_insert(schema);
     }
@@ -85,67 +142,28 @@ pub fn document(guest: &OpenApi) -> OpenApi {
             "The token in the URLs of a session. Good for that session, as long as it is active.",
         ))),
     );
-    document
 }
 
-/// What this version has: our own routes and the guest's.
-pub(crate) fn built(guest: &OpenApi) -> OpenApi {
-    let mut info = Info::new("browserd", env!("CARGO_PKG_VERSION"));
-    info.description = Some(include_str!("description.md").trim().to_owned());
-    info.license = Some(License::new("Apache-2.0"));
-    let tag = |name: &str, text: &str| TagBuilder::new().name(name).description(Some(text)).build();
-    // Recordings outlive their sessions: their routes are this server's own.
-    let there = |room: &str| {
-        room == "replays"
-            || guest.paths.paths.keys().any(|path| path.split('/').nth(1) == Some(room))
-    };
-    let rooms = ROOMS
-        .iter()
-        .filter(|(room, _, text)| !text.is_empty() && there(room))
-        .map(|(_, name, text)| tag(name, text));
-    let mut document = OpenApiBuilder::new()
-        .info(info)
-        .tags(Some(
-            [tag("browsers", "Browser sessions: create, find, change, end.")]
-                .into_iter()
-                .chain(rooms)
-                .chain([
-                    tag("profiles", "State of browsers that outlives sessions."),
-                    tag("proxies", "Upstream proxies sessions go out through."),
-                    tag("cdp", "Chrome DevTools Protocol of a session."),
-                    tag("webdriver", "WebDriver BiDi of a session."),
-                    tag("server", "The server itself, and documents about it. No key needed."),
-                    tag(
-                        UNBUILT,
-                        "Operations of the public API that this version answers with 501.",
-                    ),
-                ]),
-        ))
-        .build();
-    for routes in [
-        router::resources(ServerConfig::CREATE_BODY_LIMIT, ServerConfig::JSON_BODY_LIMIT),
-        replays::view_routes(),
-        cdp::routes(),
-        webdriver::routes(),
-        status::routes(),
-        metrics::routes(),
-        docs::routes(),
-    ] {
-        document.merge(routes.split_for_parts().1);
-    }
-    let mut below = guest.clone();
-    below.paths.paths =
-        relayed(guest).map(|(path, item)| (format!("{SESSION}{path}"), item.clone())).collect();
-    for (path, item) in &mut below.paths.paths {
-        for (method, operation) in operations_mut(item) {
-            belong_to_session(path, &method, operation);
+/// What lets a client in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// An API key.
+    Key,
+    /// The token of a session, or of a recording.
+    Token,
+    /// Nothing.
+    None,
+}
+
+impl Credential {
+    fn requirements(self) -> Vec<SecurityRequirement> {
+        let none: [&str; 0] = [];
+        match self {
+            Self::Key => vec![SecurityRequirement::new(KEY, none)],
+            Self::Token => vec![SecurityRequirement::new(TOKEN, none)],
+            Self::None => Vec::new(),
         }
     }
-    below.tags = None;
-    below.security = None;
-    below.servers = None;
-    document.merge(below);
-    document
 }
 
 /// The paths of the guest that are reached from outside. `WebDriver` has routes of its own, and what
@@ -209,35 +227,6 @@ fn same_path(a: &str, b: &str) -> bool {
     a.split('/').count() == b.split('/').count() && a.split('/').zip(b.split('/')).all(same)
 }
 
-/// Which credential a path takes.
-fn security(path: &str) -> Option<Vec<SecurityRequirement>> {
-    let none: [&str; 0] = [];
-    match area(path) {
-        Area::Key => Some(vec![SecurityRequirement::new(KEY, none)]),
-        Area::Token => Some(vec![SecurityRequirement::new(TOKEN, none)]),
-        Area::Open => Some(Vec::new()),
-    }
-}
-
-/// Who may enter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Area {
-    Key,
-    Token,
-    Open,
-}
-
-fn area(path: &str) -> Area {
-    let open = ["/", "/health", "/status", "/spec.json", "/spec.yaml", "/docs", "/llms.txt"];
-    if open.contains(&path) || path.starts_with("/docs/") {
-        Area::Open
-    } else if path.starts_with("/browser/") {
-        Area::Token
-    } else {
-        Area::Key
-    }
-}
-
 /// Makes an operation of the guest one of a session: it gets the session's parameter and the name
 /// under which the public API knows it.
 fn belong_to_session(path: &str, method: &Method, operation: &mut Operation) {
@@ -290,43 +279,7 @@ fn schemas<T: ToSchema + PartialSchema>() -> Vec<(String, RefOr<utoipa::openapi:
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
-
-    fn references(value: &Value, into: &mut Vec<String>) {
-        match value {
-            Value::Object(map) => {
-                into.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                map.values().for_each(|value| references(value, into));
-            }
-            Value::Array(items) => items.iter().for_each(|value| references(value, into)),
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere_and_ids_are_unique() {
-        let document = document(&OpenApi::default());
-        let value = serde_json::to_value(&document).unwrap();
-        let mut all = Vec::new();
-        references(&value, &mut all);
-        assert!(all.len() > 100);
-        for reference in all {
-            assert!(value.pointer(&reference[1..]).is_some(), "{reference}");
-        }
-        let mut ids: Vec<&str> = document
-            .paths
-            .paths
-            .values()
-            .flat_map(operations)
-            .filter_map(|(_, operation)| operation.operation_id.as_deref())
-            .collect();
-        let count = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), count);
-    }
 
     #[test]
     fn ids_of_the_guest_become_those_of_the_api() {

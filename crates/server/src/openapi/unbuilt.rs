@@ -1,6 +1,7 @@
 //! What this version does not have, as the document says it.
 
 use browserd_api::operations::Operation as Contract;
+use browserd_rest::{declare, refusals};
 use serde_json::{Value, json};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem};
 use utoipa::openapi::schema::{AdditionalProperties, Type};
@@ -9,8 +10,19 @@ use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Schema};
 use super::{UNBUILT, text_parameter};
 use crate::browsers::validate;
 
-/// Adds an operation of the contract with its one answer.
-pub(super) fn add(document: &mut OpenApi, contract: Contract) {
+refusals! {
+    /// Asking for what is not built yet.
+    Unbuilt: NotImplemented;
+}
+
+/// Operations of the contract, each with its one answer.
+pub(crate) fn unbuilt(operations: &[Contract]) -> OpenApi {
+    let mut document = OpenApi::default();
+    operations.iter().for_each(|operation| add(&mut document, *operation));
+    document
+}
+
+fn add(document: &mut OpenApi, contract: Contract) {
     let Some(method) = http_method(contract.method) else { return };
     let mut operation = OperationBuilder::new()
         .operation_id(Some(contract.sdk))
@@ -22,7 +34,9 @@ pub(super) fn add(document: &mut OpenApi, contract: Contract) {
     {
         operation = operation.parameter(text_parameter(name, "Part of the path."));
     }
-    let item = PathItem::new(method, operation.build());
+    let mut operation = operation.build();
+    declare::<Unbuilt>(&mut operation);
+    let item = PathItem::new(method, operation);
     match document.paths.paths.get_mut(contract.path) {
         Some(present) => present.merge_operations(item),
         None => {

@@ -4,14 +4,13 @@ use axum::extract::State;
 use axum::response::Response;
 use browserd_api::profiles::Profile;
 use browserd_api::{ProfileId, Timestamp};
-use browserd_rest::{Optional, Result};
+use browserd_rest::{Optional, ReadBody, Refused, Result};
 use browserd_store::ProfileRow;
 
 use super::validate::{self, CreateProfile};
 use super::{Profiles, kept};
-use crate::app::App;
-use crate::browsers::Unchecked;
-use crate::resource::{Mine, created};
+use crate::resource::refusals::Write;
+use crate::resource::{Mine, Unchecked, created};
 
 /// Create a profile
 ///
@@ -21,14 +20,15 @@ use crate::resource::{Mine, created};
 #[utoipa::path(post, path = "/profiles", operation_id = "profiles.create", tag = "profiles",
     request_body(content = Option<CreateProfile>, description = "What the profile is called."),
     responses((status = 201, description = "The profile.", body = Profile,
-        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
+        Refused<(ReadBody, Write<Profiles>)>))]
 pub(crate) async fn create(
-    State(app): State<App>,
+    State(profiles): State<Option<Profiles>>,
     mine: Mine<Profiles>,
     Optional(Unchecked(body)): Optional<Unchecked>,
 ) -> Result<Response> {
     let (name, unknown) = validate::read(&body, false)?;
-    kept(&app)?;
+    kept(profiles.as_ref())?;
     let row = ProfileRow {
         id: ProfileId::generate(),
         name,

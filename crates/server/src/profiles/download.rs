@@ -6,20 +6,19 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::ApiError;
-use browserd_rest::{Error, Result};
+use browserd_api::profiles::ProfileFormat;
+use browserd_rest::{Error, ReadQuery, Refused, Result};
 use browserd_store::BlobReader;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 use url::form_urlencoded;
-use utoipa::ToSchema;
 
 use super::{Profiles, kept, key};
-use crate::app::App;
 use crate::resource::Mine;
+use crate::resource::refusals::Find;
 
 /// An archive is sent in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
@@ -27,17 +26,6 @@ const PIECE: usize = 128 << 10;
 /// Largest window an archive may ask us to keep while it is unpacked, as a power of two: what zstd's
 /// own level 19 asks for (RFC 8878 recommends 8 MiB at least).
 const WINDOW_LOG_MAX: u32 = 23;
-
-/// Form of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(crate) enum ProfileFormat {
-    /// As it is kept.
-    #[serde(rename = "tar.zst")]
-    TarZst,
-    /// Unpacked on the way.
-    #[serde(rename = "tar")]
-    Tar,
-}
 
 /// Download a profile
 ///
@@ -48,9 +36,10 @@ pub(crate) enum ProfileFormat {
         ("format" = Option<ProfileFormat>, Query, description = "`tar.zst`, the default, or `tar`.")),
     responses((status = 200, description = "The archive.",
             content((Vec<u8> = "application/zstd"), (Vec<u8> = "application/x-tar"))),
-        (status = 202, description = "Nothing has been saved yet.")))]
+        (status = 202, description = "Nothing has been saved yet."),
+        Refused<(ReadQuery, Find<Profiles>)>))]
 pub(crate) async fn download(
-    State(app): State<App>,
+    State(profiles): State<Option<Profiles>>,
     mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,
     RawQuery(query): RawQuery,
@@ -58,7 +47,8 @@ pub(crate) async fn download(
     let format = format(&query.unwrap_or_default())?;
     let row = mine.find(&id_or_name).await?;
     let Some(saved) = row.saved else { return Ok(StatusCode::ACCEPTED.into_response()) };
-    let reader = kept(&app)?.read(&key(mine.project(), &row.id, &saved)?, saved.bytes).await?;
+    let reader =
+        kept(profiles.as_ref())?.read(&key(mine.project(), &row.id, &saved)?, saved.bytes).await?;
     let (body, kind, extension) = match format {
         ProfileFormat::TarZst => {
             let stream = ReaderStream::with_capacity(reader, PIECE);

@@ -24,24 +24,27 @@ mod sweep;
 mod update;
 mod validate;
 
-use axum::extract::DefaultBodyLimit;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, FromRef};
 use browserd_api::profiles::Profile;
 use browserd_api::{ErrorCode, ProfileId, ProjectId};
-use browserd_fleet::ProfileChoice;
 use browserd_rest::{Error, Result};
-use browserd_store::{BlobKey, ProfileRow, Saved};
+use browserd_store::{BlobKey, ProfileRow, Saved, Store};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::resource::{Resource, Shown};
 
-pub(crate) use download::ProfileFormat;
-pub(crate) use load::load;
 pub use save::Profiles;
 
 /// All routes of the resource, with their document.
-pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
+pub(crate) fn routes<S>(json_limit: usize) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<dyn Store>: FromRef<S>,
+    Option<Profiles>: FromRef<S>,
+{
     OpenApiRouter::default()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, delete::delete, update::update))
@@ -49,29 +52,9 @@ pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(json_limit))
 }
 
-/// The profile that a session of a project asks for, as it is once nobody is saving it any more.
-pub(crate) async fn take(
-    app: &App,
-    project: &ProjectId,
-    choice: &ProfileChoice,
-) -> Result<ProfileRow> {
-    let mine = app.mine::<Profiles>(project);
-    let id = mine.find(&choice.id_or_name).await?.id;
-    if !kept(app)?.settled(&id).await {
-        return Err(Error::new(
-            ErrorCode::Conflict,
-            "another session is still saving this profile; try again in a moment",
-        ));
-    }
-    mine.find(id.as_str()).await
-}
-
-/// Where profiles are kept.
-fn kept(app: &App) -> Result<&Profiles> {
-    app.config
-        .profiles
-        .as_ref()
-        .ok_or_else(|| Error::new(ErrorCode::NotImplemented, "this server keeps no profiles"))
+/// Where profiles are kept, if they are.
+pub(crate) fn kept(profiles: Option<&Profiles>) -> Result<&Profiles> {
+    profiles.ok_or_else(|| Error::new(ErrorCode::NotImplemented, "this server keeps no profiles"))
 }
 
 /// Where what is saved of a profile is.

@@ -12,7 +12,6 @@ use browserd_api::{ProfileId, Timestamp};
 use browserd_fleet::{LiveSession, ProfileExporter};
 use browserd_rest::Error;
 use browserd_store::{BlobKey, BlobReader, Blobs, ProfileRow, Saved, Store, StoreError};
-use http::Method;
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 
@@ -84,8 +83,12 @@ impl Profiles {
         Self(Arc::new(Kept { store, blobs, guests, saving }))
     }
 
-    pub(super) fn store(&self) -> &dyn Store {
-        &*self.0.store
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0.store)
+    }
+
+    pub(super) fn guests(&self) -> &Guests {
+        &self.0.guests
     }
 
     pub(super) fn blobs(&self) -> &dyn Blobs {
@@ -115,12 +118,13 @@ impl Profiles {
     /// Has the guest hand out the state, keeps it, and lets it take the place of what was there.
     async fn keep(&self, session: &LiveSession, id: &ProfileId) -> Result<(), SaveError> {
         let project = session.project();
-        let profiles = self.store().rows::<ProfileRow>(project);
+        let store = self.store();
+        let profiles = store.rows::<ProfileRow>(project);
         if profiles.by_id(id).await?.is_none() {
             tracing::info!(profile = %id, "a profile was deleted and is not saved");
             return Ok(());
         }
-        let call = Call::new(Method::POST, "/internal/profile/save", SAVE_ANSWERED_WITHIN);
+        let call = Call::post("/internal/profile/save", SAVE_ANSWERED_WITHIN);
         let archive = self.0.guests.fetch(session, call).await?;
         // Its own, so that readers of the one before it are not disturbed.
         let version = ProfileId::generate().to_string();

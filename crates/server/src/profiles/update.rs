@@ -3,11 +3,12 @@
 use axum::extract::Path;
 use axum::response::Response;
 use browserd_api::profiles::Profile;
-use browserd_rest::Result;
+use browserd_rest::{ReadBody, Refused, Result};
 use serde_json::Value;
 
 use super::Profiles;
 use super::validate::{self, UpdateProfile};
+use crate::resource::refusals::{Find, Write};
 use crate::resource::{Mine, changed};
 
 /// Rename a profile
@@ -17,7 +18,8 @@ use crate::resource::{Mine, changed};
     params(("id_or_name" = String, Path, description = "Id or name of the profile.")),
     request_body(content = UpdateProfile, description = "The new name."),
     responses((status = 200, description = "The profile after the change.", body = Profile,
-        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
+        Refused<(ReadBody, Find<Profiles>, Write<Profiles>)>))]
 pub(crate) async fn update(
     mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,

@@ -1,17 +1,20 @@
 //! `POST /proxies/{id_or_name}/check`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use browserd_api::proxies::Proxy;
 use browserd_api::{ApiError, Timestamp};
 use browserd_egress::{ProbeError, probe};
-use browserd_rest::{Error, Optional, Result};
+use browserd_protocol::EgressPolicy;
+use browserd_rest::{Error, Optional, ReadBody, Refused, Result};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
 use super::{Proxies, status};
-use crate::app::App;
+use crate::resource::refusals::Find;
 use crate::resource::{Mine, Shown as _, refused};
 
 /// What to check a proxy with.
@@ -20,6 +23,14 @@ pub(crate) struct CheckProxy {
     /// An http or https URL of a public host; the server's own choice when left out.
     #[schema(max_length = 2048)]
     url: Option<String>,
+}
+
+/// How proxies are checked.
+pub(crate) struct Checks {
+    /// What may be reached, as sessions' gateways decide it.
+    pub(crate) egress: EgressPolicy,
+    /// What a proxy is checked with when a check names no URL.
+    pub(crate) url: Url,
 }
 
 /// Longest URL, bytes.
@@ -35,17 +46,18 @@ const URL_LIMIT: usize = 2048;
 #[utoipa::path(post, path = "/proxies/{id_or_name}/check", operation_id = "proxies.check", tag = "proxies",
     params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
     request_body(content = Option<CheckProxy>, description = "What to check it with."),
-    responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy)))]
+    responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy),
+        Refused<(ReadBody, Find<Proxies>)>))]
 pub(crate) async fn check(
-    State(app): State<App>,
+    State(checks): State<Arc<Checks>>,
     mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
     Optional(body): Optional<CheckProxy>,
 ) -> Result<Json<Proxy>> {
     let asked = body.url.filter(|url| !url.is_empty()).map(|url| read(&url)).transpose()?;
     let row = mine.find(&id_or_name).await?;
-    let url = asked.as_ref().unwrap_or(&app.config.proxy_check_url);
-    let why = match probe(&app.config.egress, &row.upstream, url).await {
+    let url = asked.as_ref().unwrap_or(&checks.url);
+    let why = match probe(&checks.egress, &row.upstream, url).await {
         Ok(()) => None,
         Err(ProbeError::Refused(refusal)) => Some(refusal.message()),
         Err(ProbeError::Url(what)) if asked.is_some() => {

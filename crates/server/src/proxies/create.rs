@@ -3,11 +3,12 @@
 use axum::response::Response;
 use browserd_api::proxies::Proxy;
 use browserd_api::{ProxyId, Timestamp};
-use browserd_rest::Result;
+use browserd_rest::{ReadBody, Refused, Result};
 use browserd_store::ProxyRow;
 use serde_json::Value;
 
 use super::{Proxies, validate};
+use crate::resource::refusals::Write;
 use crate::resource::{Mine, created};
 use validate::CreateProxy;
 
@@ -22,7 +23,8 @@ use validate::CreateProxy;
 #[utoipa::path(post, path = "/proxies", operation_id = "proxies.create", tag = "proxies",
     request_body(content = CreateProxy, description = "What the proxy is."),
     responses((status = 201, description = "The proxy.", body = Proxy,
-        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
+        Refused<(ReadBody, Write<Proxies>)>))]
 pub(crate) async fn create(
     mine: Mine<Proxies>,
     browserd_rest::Json(body): browserd_rest::Json<Value>,

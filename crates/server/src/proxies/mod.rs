@@ -13,21 +13,30 @@ mod list;
 mod update;
 mod validate;
 
-use axum::extract::DefaultBodyLimit;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, FromRef};
 use browserd_api::proxies::{CustomProxy, Proxy, ProxyStatus, ProxyType};
 use browserd_api::{ErrorCode, ProjectId, ProxyId};
-use browserd_fleet::ProxyChoice;
+use browserd_fleet::{Fleet, ProxyChoice};
 use browserd_protocol::Route;
 use browserd_rest::Result;
-use browserd_store::ProxyRow;
+use browserd_store::{ProxyRow, Store};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
-use crate::resource::{Resource, Shown};
+use crate::resource::{Mine, Resource, Shown};
+
+pub(crate) use check::Checks;
 
 /// All routes of the resource, with their document.
-pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
+pub(crate) fn routes<S>(json_limit: usize) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<dyn Store>: FromRef<S>,
+    Fleet: FromRef<S>,
+    Arc<Checks>: FromRef<S>,
+{
     OpenApiRouter::default()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, delete::delete, update::update))
@@ -48,11 +57,11 @@ impl Resource for Proxies {
 
 /// The proxy that a session of a project asks for, and the egress route through it.
 pub(crate) async fn route(
-    app: &App,
+    store: &Arc<dyn Store>,
     project: &ProjectId,
     choice: &ProxyChoice,
 ) -> Result<(Option<ProxyId>, Route)> {
-    let mine = app.mine::<Proxies>(project);
+    let mine = Mine::<Proxies>::of(Arc::clone(store), project);
     let row = match choice {
         ProxyChoice::Direct => return Ok((None, Route::Direct)),
         ProxyChoice::Id(id) => mine.find(id.as_str()).await?,

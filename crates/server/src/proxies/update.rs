@@ -3,11 +3,12 @@
 use axum::extract::Path;
 use axum::response::Response;
 use browserd_api::proxies::Proxy;
-use browserd_rest::Result;
+use browserd_rest::{ReadBody, Refused, Result};
 use serde_json::Value;
 
 use super::validate::UpdateProxy;
 use super::{Proxies, validate};
+use crate::resource::refusals::{Find, Write};
 use crate::resource::{Mine, changed};
 
 /// Rename a proxy
@@ -17,7 +18,8 @@ use crate::resource::{Mine, changed};
     params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
     request_body(content = UpdateProxy, description = "The new name."),
     responses((status = 200, description = "The proxy after the change.", body = Proxy,
-        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know.")))))]
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
+        Refused<(ReadBody, Find<Proxies>, Write<Proxies>)>))]
 pub(crate) async fn update(
     mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,

@@ -99,8 +99,27 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call without a body, to be answered `within` that time.
-    pub(crate) fn new(method: Method, path: &str, within: Duration) -> Self {
+    /// Asks for something. To be answered `within` that time, as every call.
+    pub(crate) fn get(path: &str, within: Duration) -> Self {
+        Self::new(Method::GET, path, within)
+    }
+
+    /// Has something done.
+    pub(crate) fn post(path: &str, within: Duration) -> Self {
+        Self::new(Method::POST, path, within)
+    }
+
+    /// Puts something there.
+    pub(crate) fn put(path: &str, within: Duration) -> Self {
+        Self::new(Method::PUT, path, within)
+    }
+
+    /// Takes something away.
+    pub(crate) fn delete(path: &str, within: Duration) -> Self {
+        Self::new(Method::DELETE, path, within)
+    }
+
+    fn new(method: Method, path: &str, within: Duration) -> Self {
         let request = Request::builder().method(method).uri(path);
         let request =
             request.header(header::HOST, HeaderValue::from_static(GUEST_HOST)).body(Body::empty());
@@ -116,13 +135,15 @@ impl Call {
         self.body("application/json", None, Body::from(text))
     }
 
-    /// With a body of its own.
-    pub(crate) fn body(
-        mut self,
-        content_type: &'static str,
-        length: Option<u64>,
-        body: Body,
-    ) -> Self {
+    /// With a body of so many bytes, which are sent as they come.
+    pub(crate) fn stream<S>(self, content_type: &'static str, length: u64, bytes: S) -> Self
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        self.body(content_type, Some(length), Body::from_stream(bytes))
+    }
+
+    fn body(mut self, content_type: &'static str, length: Option<u64>, body: Body) -> Self {
         if let Ok(request) = &mut self.request {
             let headers = request.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -30,20 +30,24 @@ use browserd_api::ErrorCode;
 use browserd_api::browser::EndReason;
 use browserd_fleet::{Activity, ByteStream, LiveSession};
 use browserd_protocol::FileOffer;
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 
-use crate::app::App;
-use crate::caller::Caller;
+use crate::caller::Sessions;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, Tunnels, WebSocketRequest};
 use crate::wire::linger::Whole;
 use crate::wire::log::AboutSession;
 use crate::{query, refusal};
+
+refusals! {
+    /// Sending a request to a session's guest.
+    pub(crate) RelayRequest: BadRequest, BrowserNotFound, OutcomeUnknown, UpstreamUnavailable;
+}
 
 /// Where direct routing begins.
 pub(crate) const DIRECT: &str = "/browser/kernel";
@@ -55,114 +59,132 @@ const RAW: &str = "/curl/raw";
 pub(crate) const GUEST_HOST: &str = "guest.session";
 
 /// `/browsers/{id_or_name}/…` with an API key.
-pub(crate) async fn by_key(State(app): State<App>, caller: Caller, request: Request) -> Response {
+pub(crate) async fn by_key(
+    State(relay): State<Relay>,
+    sessions: Sessions,
+    request: Request,
+) -> Response {
     let relayed = async {
         let rest = request.uri().path().strip_prefix("/browsers/").unwrap_or_default();
         let (id_or_name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let id_or_name = percent_decode_str(id_or_name).decode_utf8().map_err(|_| {
             Error::new(ErrorCode::BadRequest, "the id or name in the path is not UTF-8")
         })?;
-        let session =
-            app.sessions(&caller.project).live(&id_or_name).map_err(refusal::from_fleet)?;
+        let session = sessions.live(&id_or_name).map_err(refusal::from_fleet)?;
         let target = query::join(path, request.uri().query().unwrap_or_default());
-        forward(&app, &session, &target, request, None).await
+        relay.forward(&session, &target, request, None).await
     };
     relayed.await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// `/browser/kernel/…?jwt=` without one.
 pub(crate) async fn by_token(
-    State(app): State<App>,
+    State(relay): State<Relay>,
     token: TokenSession,
     request: Request,
 ) -> Response {
     let path = request.uri().path().strip_prefix(DIRECT).unwrap_or_default();
     let target = query::join(path, &token.query);
-    forward(&app, &token.live, &target, request, None)
+    relay
+        .forward(&token.live, &target, request, None)
         .await
         .unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Sends `request` to the guest's `target` (path and query) and answers with what it answers.
-/// `extra` is a header of ours for the guest.
-pub(crate) async fn forward(
-    app: &App,
-    session: &LiveSession,
-    target: &str,
-    mut request: Request,
-    extra: Option<(http::HeaderName, http::HeaderValue)>,
-) -> Result<Response, Error> {
-    let activity = session.activity();
-    let websocket = tunnel::asks(request.headers())
-        .then(|| WebSocketRequest::read(request.method(), request.headers()))
-        .transpose()?;
-    let upgrade = websocket.is_some().then(|| hyper::upgrade::on(&mut request));
-    let whole = request.extensions().get::<Whole>().cloned();
-    let voice = Voice::of(target, &request);
-    let mut outgoing = headers::to_guest(request.headers(), websocket.is_some());
-    outgoing.insert(header::HOST, header::HeaderValue::from_static(GUEST_HOST));
-    outgoing.extend(extra);
-    let takes_files = request.method() == Method::GET && matches!(voice, Voice::Guest);
-    if takes_files {
-        file::take(&mut outgoing);
+/// What requests are relayed over. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Relay {
+    guests: Guests,
+    tunnels: Tunnels,
+}
+
+impl Relay {
+    /// Over kept connections to guests, and tunnels for what is upgraded.
+    pub(crate) fn new(guests: Guests, tunnels: Tunnels) -> Self {
+        Self { guests, tunnels }
     }
 
-    let uri = Uri::builder().path_and_query(target).build();
-    let (parts, body) = request.into_parts();
-    let repeatable = parts.method.is_safe();
-    let mut inner = Request::new(body);
-    *inner.method_mut() = parts.method;
-    *inner.uri_mut() =
-        uri.map_err(|_| Error::new(ErrorCode::BadRequest, "the path cannot be relayed"))?;
-    *inner.version_mut() = Version::HTTP_11;
-    *inner.headers_mut() = outgoing;
+    /// Sends `request` to the guest's `target` (path and query) and answers with what it answers.
+    /// `extra` is a header of ours for the guest.
+    pub(crate) async fn forward(
+        &self,
+        session: &LiveSession,
+        target: &str,
+        mut request: Request,
+        extra: Option<(http::HeaderName, http::HeaderValue)>,
+    ) -> Result<Response, Error> {
+        let activity = session.activity();
+        let websocket = tunnel::asks(request.headers())
+            .then(|| WebSocketRequest::read(request.method(), request.headers()))
+            .transpose()?;
+        let upgrade = websocket.is_some().then(|| hyper::upgrade::on(&mut request));
+        let whole = request.extensions().get::<Whole>().cloned();
+        let voice = Voice::of(target, &request);
+        let mut outgoing = headers::to_guest(request.headers(), websocket.is_some());
+        outgoing.insert(header::HOST, header::HeaderValue::from_static(GUEST_HOST));
+        outgoing.extend(extra);
+        let takes_files = request.method() == Method::GET && matches!(voice, Voice::Guest);
+        if takes_files {
+            file::take(&mut outgoing);
+        }
 
-    let answer = tokio::select! {
-        biased;
-        answer = app.guests.send(session, inner, whole) => answer,
-        _ = session.wait_end() => return Err(refusal::no_browser(session.id().as_str())),
-    };
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error @ SendError::Http(_)) if !repeatable => {
-            return Err(unanswered(session, ErrorCode::OutcomeUnknown, &error).await);
+        let uri = Uri::builder().path_and_query(target).build();
+        let (parts, body) = request.into_parts();
+        let repeatable = parts.method.is_safe();
+        let mut inner = Request::new(body);
+        *inner.method_mut() = parts.method;
+        *inner.uri_mut() =
+            uri.map_err(|_| Error::new(ErrorCode::BadRequest, "the path cannot be relayed"))?;
+        *inner.version_mut() = Version::HTTP_11;
+        *inner.headers_mut() = outgoing;
+
+        let answer = tokio::select! {
+            biased;
+            answer = self.guests.send(session, inner, whole) => answer,
+            _ = session.wait_end() => return Err(refusal::no_browser(session.id().as_str())),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error @ SendError::Http(_)) if !repeatable => {
+                return Err(unanswered(session, ErrorCode::OutcomeUnknown, &error).await);
+            }
+            Err(error) => {
+                return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+            }
+        };
+        if answer.refuses_early() {
+            let (mut parts, body) = answer.cut_short().await;
+            parts.headers.remove(header::CONTENT_LENGTH);
+            return Ok(hardened(session, &parts, &voice, Body::from(body)));
         }
-        Err(error) => {
-            return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+        let (status, headers) = (answer.response.status(), answer.response.headers());
+        if let Some(offer) = file::offered(status, headers).filter(|_| takes_files) {
+            return from_file(session, answer, offer, activity).await;
         }
-    };
-    if answer.refuses_early() {
-        let (mut parts, body) = answer.cut_short().await;
-        parts.headers.remove(header::CONTENT_LENGTH);
-        return Ok(hardened(session, &parts, &voice, Body::from(body)));
-    }
-    let (status, headers) = (answer.response.status(), answer.response.headers());
-    if let Some(offer) = file::offered(status, headers).filter(|_| takes_files) {
-        return from_file(session, answer, offer, activity).await;
-    }
-    if status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(from_guest(session, answer, &voice, activity));
-    }
-    let Some(upgrade) = upgrade else {
-        let cause = "the guest switched protocols unasked";
-        return Err(unanswered(session, ErrorCode::UpstreamUnavailable, cause).await);
-    };
-    let (headers, upgraded) = match answer.upgrade().await {
-        Ok(upgraded) => upgraded,
-        Err(error) => {
-            return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(from_guest(session, answer, &voice, activity));
         }
-    };
-    let Ok(guest) = upgraded.downcast::<TokioIo<ByteStream>>() else {
-        return Err(Error::internal("an upgraded guest connection was none of ours"));
-    };
-    let inside = Inside {
-        kind: Kind::Guest,
-        stream: guest.io.into_inner(),
-        leftover: guest.read_buf,
-        headers: headers::handshake(&headers),
-    };
-    Ok(tunnel::accept(app, session, upgrade, inside))
+        let Some(upgrade) = upgrade else {
+            let cause = "the guest switched protocols unasked";
+            return Err(unanswered(session, ErrorCode::UpstreamUnavailable, cause).await);
+        };
+        let (headers, upgraded) = match answer.upgrade().await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                return Err(unanswered(session, ErrorCode::UpstreamUnavailable, &error).await);
+            }
+        };
+        let Ok(guest) = upgraded.downcast::<TokioIo<ByteStream>>() else {
+            return Err(Error::internal("an upgraded guest connection was none of ours"));
+        };
+        let inside = Inside {
+            kind: Kind::Guest,
+            stream: guest.io.into_inner(),
+            leftover: guest.read_buf,
+            headers: headers::handshake(&headers),
+        };
+        Ok(self.tunnels.accept(session, upgrade, inside))
+    }
 }
 
 /// Whose headers an answer has.

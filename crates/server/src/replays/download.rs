@@ -4,20 +4,26 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::{ErrorCode, ProjectId};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result, refusals};
 use browserd_store::{BlobKey, ReplayRow};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio_util::io::ReaderStream;
 
 use super::range::{Part, asked};
-use super::{RETRY_AFTER, Replays, find, recordings, session};
-use crate::app::App;
-use crate::caller::Caller;
+use super::{RETRY_AFTER, Replays, find, session};
+use crate::caller::Sessions;
+use crate::refusal::FindSession;
 use crate::resource::Mine;
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 
 /// A file is sent in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
+
+refusals! {
+    /// Answering with the file of a recording.
+    pub(super) ServeFile: ReplayNotFound, RangeNotSatisfiable, NotImplemented, Internal;
+}
 
 /// Download a recording
 ///
@@ -28,19 +34,20 @@ const PIECE: usize = 128 << 10;
         ("replay_id" = String, Path, description = "Id of the recording.")),
     responses((status = 200, description = "The file.", content_type = "video/mp4", body = Vec<u8>),
         (status = 202, description = "Not finished yet; see `Retry-After`."),
-        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>)))]
+        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>),
+        Refused<(FindSession, Find<Replays>, ServeFile)>))]
 pub(super) async fn download(
-    State(app): State<App>,
-    caller: Caller,
+    State(replays): State<Replays>,
+    sessions: Sessions,
     mine: Mine<Replays>,
     Path((id_or_name, replay_id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let session = session(&app, &caller, &id_or_name).await?;
+    let session = session(&sessions, &id_or_name).await?;
     let row = find(&mine, &session, &replay_id).await?;
     let mut response = match row.end {
         None => later(),
-        Some(_) => file(&app, mine.project(), &row, &headers).await?,
+        Some(_) => file(&replays, mine.project(), &row, &headers).await?,
     };
     response.extensions_mut().insert(AboutSession(session.id));
     Ok(response)
@@ -57,12 +64,12 @@ pub(super) fn later() -> Response {
 
 /// A finished recording of a project, or the part of it that `asks` for.
 pub(super) async fn file(
-    app: &App,
+    replays: &Replays,
     project: &ProjectId,
     row: &ReplayRow,
     asks: &HeaderMap,
 ) -> Result<Response> {
-    let (blobs, key) = (&recordings(app)?.blobs, BlobKey::replay(project, &row.id));
+    let (blobs, key) = (&replays.recordings()?.blobs, BlobKey::replay(project, &row.id));
     let size = blobs.size(&key).await.map_err(Error::internal)?;
     let Some(size) = size.filter(|size| *size > 0) else {
         return Err(Error::new(

@@ -10,142 +10,143 @@ use browserd_store::{BlobKey, ReplayEnd, ReplayRow};
 use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 
-use super::{Replays, guest};
-use crate::app::App;
-use crate::config::Recordings;
+use super::{Inner, Recordings, Replays, guest};
 
-/// Follows a recording in a task of its own.
-pub(super) fn spawn(app: &App, session: LiveSession, row: ReplayRow) {
-    let Some(recordings) = app.config.recordings.clone() else { return };
-    let (over, open) = watch::channel(());
-    app.replays.open.lock().insert(row.id.clone(), open);
-    let app = app.clone();
-    let tasks = app.replays.tasks.clone();
-    tasks.spawn(async move {
-        follow(&app, &recordings, &session, &row).await;
-        app.replays.open.lock().remove(&row.id);
-        drop(over);
-    });
-}
+impl Replays {
+    /// Follows a recording in a task of its own.
+    pub(super) fn follow(&self, session: LiveSession, row: ReplayRow) {
+        let Some(recordings) = self.0.recordings.clone() else { return };
+        let (over, open) = watch::channel(());
+        self.0.open.lock().insert(row.id.clone(), open);
+        let replays = self.clone();
+        self.0.tasks.spawn(async move {
+            replays.follow_to_end(&recordings, &session, &row).await;
+            replays.0.open.lock().remove(&row.id);
+            drop(over);
+        });
+    }
 
-async fn follow(app: &App, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
-    let mut ended = None;
-    // Nothing would be recorded of a suspended session.
-    let wake_lock = session.wake_lock();
-    if let Ok(said) = guest::end(app, session, &row.id).await {
-        match fetch(app, recordings, session, row).await {
-            Ok(size_bytes) => {
-                record(app, session.project(), row, ended_as(&said, size_bytes)).await;
-                guest::delete(app, session, &row.id).await;
+    async fn follow_to_end(&self, recordings: &Recordings, session: &LiveSession, row: &ReplayRow) {
+        let mut ended = None;
+        // Nothing would be recorded of a session that is suspended.
+        let wake_lock = session.wake_lock();
+        if let Ok(said) = guest::end(&self.0.guests, session, &row.id).await {
+            match self.fetch(recordings, session, row).await {
+                Ok(size_bytes) => {
+                    self.record(session.project(), row, ended_as(&said, size_bytes)).await;
+                    guest::delete(&self.0.guests, session, &row.id).await;
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(replay = %row.id, %error, "a recording could not be fetched");
+                    ended = Some(said);
+                }
+            }
+        }
+        drop(wake_lock);
+        // The session is over, or will be; then its files are moved out.
+        let finished_at = {
+            session.wait_end().await;
+            Timestamp::now()
+        };
+        session.wait_gone().await;
+        let size_bytes = self.keep_rescued(recordings, session.project(), row).await;
+        let end = match ended {
+            Some(said) => ended_as(&said, size_bytes),
+            None => ReplayEnd { finished_at, reason: ReplayEndReason::SessionEnded, size_bytes },
+        };
+        self.record(session.project(), row, end).await;
+    }
+
+    async fn fetch(
+        &self,
+        recordings: &Recordings,
+        session: &LiveSession,
+        row: &ReplayRow,
+    ) -> io::Result<u64> {
+        let file = guest::file(&self.0.guests, session, &row.id).await.map_err(io::Error::other)?;
+        let mut file = StreamReader::new(Box::pin(file));
+        let limit = recordings.limit_bytes.saturating_add(SLACK);
+        let key = BlobKey::replay(session.project(), &row.id);
+        tokio::select! {
+            size = recordings.blobs.put(&key, &mut file, limit) => size,
+            _ = session.wait_end() => Err(io::Error::other("the session has ended")),
+        }
+    }
+
+    async fn record(&self, project: &ProjectId, row: &ReplayRow, end: ReplayEnd) {
+        tracing::info!(replay = %row.id, reason = ?end.reason, bytes = end.size_bytes, "recording ended");
+        if let Err(error) = self.0.fleet.store().rows::<ReplayRow>(project).end(&row.id, &end).await
+        {
+            tracing::error!(replay = %row.id, %error, "a recording's end could not be recorded");
+        }
+        self.0.ended.notify_one();
+    }
+
+    /// Takes up what an earlier server left open: recordings of sessions that still run are followed,
+    /// those of sessions that are gone are ended with what is left of them.
+    pub(crate) async fn settle(&self) {
+        let Inner { fleet, recordings: Some(recordings), .. } = &*self.0 else { return };
+        let open = match fleet.store().everywhere::<ReplayRow>().open().await {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::error!(%error, "open recordings could not be looked for");
                 return;
             }
+        };
+        for (project, row) in open {
+            let sessions = fleet.project(&project);
+            if let Ok(live) = sessions.live(row.session_id.as_str()) {
+                self.follow(live, row);
+                continue;
+            }
+            let session = sessions.find(row.session_id.as_str(), true).await.ok();
+            let ended_at = session.and_then(|session| session.ended.map(|(at, ..)| at));
+            let end = ReplayEnd {
+                finished_at: ended_at.unwrap_or_else(Timestamp::now),
+                reason: ReplayEndReason::SessionEnded,
+                size_bytes: self.keep_rescued(recordings, &project, &row).await,
+            };
+            self.record(&project, &row, end).await;
+        }
+        // Whatever else was rescued belongs to no recording that is to be kept.
+        if let Err(error) = fleet.drop_all_rescued().await {
+            tracing::warn!(%error, "files of recordings that nobody keeps could not all be removed; the next start of the server tries again");
+        }
+    }
+
+    /// Keeps what the fleet has of a recording that was still inside its session; answers its size, 0 when
+    /// there is nothing.
+    async fn keep_rescued(
+        &self,
+        recordings: &Recordings,
+        project: &ProjectId,
+        row: &ReplayRow,
+    ) -> u64 {
+        let fleet = &self.0.fleet;
+        let limit = recordings.limit_bytes.saturating_add(SLACK);
+        let kept = async {
+            let file = fleet.open_rescued(&row.session_id, &row.id).await?;
+            let file = file.ok_or_else(|| io::Error::other("the session left no file of it"))?;
+            let key = BlobKey::replay(project, &row.id);
+            let size = recordings.blobs.put_file(&key, file, limit).await?;
+            if let Err(error) = fleet.drop_rescued(&row.session_id, &row.id).await {
+                tracing::warn!(replay = %row.id, %error, "a recording is kept, but its other copy could not be removed; the next start of the server tries again");
+            }
+            io::Result::Ok(size)
+        };
+        match kept.await {
+            Ok(size) => size,
             Err(error) => {
-                tracing::warn!(replay = %row.id, %error, "a recording could not be fetched");
-                ended = Some(said);
+                tracing::warn!(replay = %row.id, session = %row.session_id, %error, "nothing of a recording could be kept");
+                0
             }
         }
     }
-    drop(wake_lock);
-    // The session is over, or will be; then its files are moved out.
-    let finished_at = {
-        session.wait_end().await;
-        Timestamp::now()
-    };
-    session.wait_gone().await;
-    let size_bytes = keep_rescued(app, recordings, session.project(), row).await;
-    let end = match ended {
-        Some(said) => ended_as(&said, size_bytes),
-        None => ReplayEnd { finished_at, reason: ReplayEndReason::SessionEnded, size_bytes },
-    };
-    record(app, session.project(), row, end).await;
 }
 
 /// What the guest said of an end; its times are bounded by ours.
 fn ended_as(said: &Ended, size_bytes: u64) -> ReplayEnd {
     let finished_at = said.finished_at.min(Timestamp::now());
     ReplayEnd { finished_at, reason: said.reason, size_bytes }
-}
-
-async fn fetch(
-    app: &App,
-    recordings: &Recordings,
-    session: &LiveSession,
-    row: &ReplayRow,
-) -> io::Result<u64> {
-    let file = guest::file(app, session, &row.id).await.map_err(io::Error::other)?;
-    let mut file = StreamReader::new(Box::pin(file));
-    let limit = recordings.limit_bytes.saturating_add(SLACK);
-    let key = BlobKey::replay(session.project(), &row.id);
-    tokio::select! {
-        size = recordings.blobs.put(&key, &mut file, limit) => size,
-        _ = session.wait_end() => Err(io::Error::other("the session has ended")),
-    }
-}
-
-/// Keeps what the fleet has of a recording that was still inside its session; answers its size, 0 when
-/// there is nothing.
-async fn keep_rescued(
-    app: &App,
-    recordings: &Recordings,
-    project: &ProjectId,
-    row: &ReplayRow,
-) -> u64 {
-    let limit = recordings.limit_bytes.saturating_add(SLACK);
-    let kept = async {
-        let file = app.fleet.open_rescued(&row.session_id, &row.id).await?;
-        let file = file.ok_or_else(|| io::Error::other("the session left no file of it"))?;
-        let key = BlobKey::replay(project, &row.id);
-        let size = recordings.blobs.put_file(&key, file, limit).await?;
-        if let Err(error) = app.fleet.drop_rescued(&row.session_id, &row.id).await {
-            tracing::warn!(replay = %row.id, %error, "a recording is kept, but its other copy could not be removed; the next start of the server tries again");
-        }
-        io::Result::Ok(size)
-    };
-    match kept.await {
-        Ok(size) => size,
-        Err(error) => {
-            tracing::warn!(replay = %row.id, session = %row.session_id, %error, "nothing of a recording could be kept");
-            0
-        }
-    }
-}
-
-async fn record(app: &App, project: &ProjectId, row: &ReplayRow, end: ReplayEnd) {
-    tracing::info!(replay = %row.id, reason = ?end.reason, bytes = end.size_bytes, "recording ended");
-    if let Err(error) = app.mine::<Replays>(project).rows().end(&row.id, &end).await {
-        tracing::error!(replay = %row.id, %error, "a recording's end could not be recorded");
-    }
-    app.replays.ended.notify_one();
-}
-
-/// Takes up what an earlier server left open: recordings of sessions that still run are followed,
-/// those of sessions that are gone are ended with what is left of them.
-pub(crate) async fn settle(app: &App) {
-    let Some(recordings) = &app.config.recordings else { return };
-    let open = match app.fleet.store().everywhere::<ReplayRow>().open().await {
-        Ok(open) => open,
-        Err(error) => {
-            tracing::error!(%error, "open recordings could not be looked for");
-            return;
-        }
-    };
-    for (project, row) in open {
-        let sessions = app.sessions(&project);
-        if let Ok(live) = sessions.live(row.session_id.as_str()) {
-            spawn(app, live, row);
-            continue;
-        }
-        let session = sessions.find(row.session_id.as_str(), true).await.ok();
-        let ended_at = session.and_then(|session| session.ended.map(|(at, ..)| at));
-        let end = ReplayEnd {
-            finished_at: ended_at.unwrap_or_else(Timestamp::now),
-            reason: ReplayEndReason::SessionEnded,
-            size_bytes: keep_rescued(app, recordings, &project, &row).await,
-        };
-        record(app, &project, &row, end).await;
-    }
-    // Whatever else was rescued belongs to no recording that is to be kept.
-    if let Err(error) = app.fleet.drop_all_rescued().await {
-        tracing::warn!(%error, "files of recordings that nobody keeps could not all be removed; the next start of the server tries again");
-    }
 }

@@ -7,10 +7,8 @@ use browserd_fleet::LiveSession;
 use browserd_protocol::replay::{Ended, Order, ROUTES, Started};
 use bytes::Bytes;
 use futures_util::Stream;
-use http::Method;
 
-use crate::app::App;
-use crate::relay::{Call, CallError};
+use crate::relay::{Call, CallError, Guests};
 
 /// How long an answer may take; below the 60 s after which the official SDKs give up.
 const WITHIN: Duration = Duration::from_secs(40);
@@ -19,29 +17,33 @@ const END_WITHIN: Duration = Duration::from_secs(600);
 
 /// Begins with a recording; answers once it is under way.
 pub(super) async fn start(
-    app: &App,
+    guests: &Guests,
     session: &LiveSession,
     order: &Order,
 ) -> Result<Started, CallError> {
-    let call = Call::new(Method::POST, ROUTES, WITHIN).json(order);
-    app.guests.call(session, call).await?.json()
+    let call = Call::post(ROUTES, WITHIN).json(order);
+    guests.call(session, call).await?.json()
 }
 
 /// Stops a recording; fine when it has ended.
-pub(super) async fn stop(app: &App, session: &LiveSession, id: &ReplayId) -> Result<(), CallError> {
-    let call = Call::new(Method::POST, &format!("{ROUTES}/{id}/stop"), WITHIN);
-    app.guests.call(session, call).await.map(|_| ())
+pub(super) async fn stop(
+    guests: &Guests,
+    session: &LiveSession,
+    id: &ReplayId,
+) -> Result<(), CallError> {
+    let call = Call::post(&format!("{ROUTES}/{id}/stop"), WITHIN);
+    guests.call(session, call).await.map(|_| ())
 }
 
 /// Waits until a recording has ended, for as long as it goes on.
 pub(super) async fn end(
-    app: &App,
+    guests: &Guests,
     session: &LiveSession,
     id: &ReplayId,
 ) -> Result<Ended, CallError> {
     let path = format!("{ROUTES}/{id}/end");
     loop {
-        match app.guests.call(session, Call::new(Method::GET, &path, END_WITHIN)).await {
+        match guests.call(session, Call::get(&path, END_WITHIN)).await {
             // It goes on.
             Err(CallError::Late(_)) => {}
             answered => return answered?.json(),
@@ -51,18 +53,18 @@ pub(super) async fn end(
 
 /// The file of a recording, as it comes.
 pub(super) async fn file(
-    app: &App,
+    guests: &Guests,
     session: &LiveSession,
     id: &ReplayId,
 ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + use<>, CallError> {
-    let call = Call::new(Method::GET, &format!("{ROUTES}/{id}/file"), WITHIN);
-    app.guests.fetch(session, call).await
+    let call = Call::get(&format!("{ROUTES}/{id}/file"), WITHIN);
+    guests.fetch(session, call).await
 }
 
 /// Drops a recording and its file. One that stays goes with its session.
-pub(super) async fn delete(app: &App, session: &LiveSession, id: &ReplayId) {
-    let call = Call::new(Method::DELETE, &format!("{ROUTES}/{id}"), WITHIN);
-    if let Err(error) = app.guests.call(session, call).await {
+pub(super) async fn delete(guests: &Guests, session: &LiveSession, id: &ReplayId) {
+    let call = Call::delete(&format!("{ROUTES}/{id}"), WITHIN);
+    if let Err(error) = guests.call(session, call).await {
         tracing::debug!(session = %session.id(), replay = %id, %error, "a recording stays in its session");
     }
 }

@@ -14,6 +14,7 @@ mod follow;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod guest;
+mod kept;
 mod list;
 mod range;
 mod retention;
@@ -24,32 +25,40 @@ mod view;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use browserd_api::replays::Replay;
 use browserd_api::{ErrorCode, ProjectId, ReplayId};
-use browserd_fleet::SessionView;
+use browserd_fleet::{Fleet, SessionView};
 use browserd_rest::{Error, Result};
-use browserd_store::ReplayRow;
+use browserd_store::{ReplayRow, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
-use crate::caller::Caller;
-use crate::config::Recordings;
+use crate::caller::Sessions;
+use crate::public_url::PublicUrl;
 use crate::refusal;
+use crate::relay::Guests;
 use crate::resource::{Mine, Resource, repeated};
+use crate::token::Tokens;
 
-pub(crate) use follow::settle;
-pub(crate) use retention::keep;
+pub use kept::{Recordings, Retention};
 
 /// Seconds a client is asked to wait for a recording that is not finished.
 const RETRY_AFTER: u32 = 2;
 
 /// Routes that take an API key, with their document.
-pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
+pub(crate) fn routes<S>(json_limit: usize) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<dyn Store>: FromRef<S>,
+    Fleet: FromRef<S>,
+    Tokens: FromRef<S>,
+    Arc<PublicUrl>: FromRef<S>,
+    Replays: FromRef<S>,
+{
     OpenApiRouter::default()
         .routes(routes!(list::list, start::start))
         .routes(routes!(download::download))
@@ -58,40 +67,58 @@ pub(crate) fn routes(json_limit: usize) -> OpenApiRouter<App> {
 }
 
 /// The route that takes a recording's own token.
-pub(crate) fn view_routes() -> OpenApiRouter<App> {
+pub(crate) fn view_routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<dyn Store>: FromRef<S>,
+    Tokens: FromRef<S>,
+    Replays: FromRef<S>,
+{
     OpenApiRouter::default().routes(routes!(view::view))
 }
 
-/// The recordings that are followed to their end. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Replays {
+/// The recordings that are followed to their end, and where they are kept then. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Replays(Arc<Inner>);
+
+struct Inner {
+    fleet: Fleet,
+    guests: Guests,
+    recordings: Option<Recordings>,
     tasks: TaskTracker,
     /// Closed once the recording's row says how it ended.
-    open: Arc<Mutex<HashMap<ReplayId, watch::Receiver<()>>>>,
+    open: Mutex<HashMap<ReplayId, watch::Receiver<()>>>,
     /// Told when one has ended.
-    ended: Arc<Notify>,
+    ended: Notify,
 }
 
 impl Replays {
+    /// None are followed yet. Without `recordings` there is no place for any.
+    pub(crate) fn new(fleet: Fleet, guests: Guests, recordings: Option<Recordings>) -> Self {
+        let (tasks, open, ended) = (TaskTracker::new(), Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { fleet, guests, recordings, tasks, open, ended }))
+    }
+
+    /// Where recordings are kept.
+    fn recordings(&self) -> Result<&Recordings> {
+        self.0.recordings.as_ref().ok_or_else(|| {
+            Error::new(ErrorCode::NotImplemented, "this server has no place to keep recordings")
+        })
+    }
+
     /// Waits until every recording's end is recorded.
     pub(crate) async fn settled(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
     /// Waits until a recording's end is recorded.
     async fn over(&self, id: &ReplayId) {
-        let open = self.open.lock().get(id).cloned();
+        let open = self.0.open.lock().get(id).cloned();
         if let Some(mut open) = open {
             while open.changed().await.is_ok() {}
         }
     }
-}
-
-fn recordings(app: &App) -> Result<&Recordings> {
-    app.config.recordings.as_ref().ok_or_else(|| {
-        Error::new(ErrorCode::NotImplemented, "this server has no place to keep recordings")
-    })
 }
 
 impl Resource for Replays {
@@ -113,8 +140,8 @@ impl Resource for Replays {
 }
 
 /// A session of the caller's, running or not.
-async fn session(app: &App, caller: &Caller, id_or_name: &str) -> Result<SessionView> {
-    app.sessions(&caller.project).find(id_or_name, true).await.map_err(refusal::from_fleet)
+async fn session(sessions: &Sessions, id_or_name: &str) -> Result<SessionView> {
+    sessions.find(id_or_name, true).await.map_err(refusal::from_fleet)
 }
 
 /// A recording of a session.
@@ -127,19 +154,19 @@ async fn find(mine: &Mine<Replays>, session: &SessionView, id: &str) -> Result<R
 }
 
 /// A recording of a project as clients see it.
-fn show(app: &App, project: &ProjectId, row: &ReplayRow) -> Result<Replay> {
-    let jwt = app.tokens.sign_replay(project, &row.session_id, &row.id)?;
+fn show(
+    tokens: &Tokens,
+    public: &PublicUrl,
+    project: &ProjectId,
+    row: &ReplayRow,
+) -> Result<Replay> {
+    let jwt = tokens.sign_replay(project, &row.session_id, &row.id)?;
     let end = row.end.as_ref();
     Ok(Replay {
         replay_id: row.id.clone(),
         started_at: row.started_at,
         finished_at: end.map(|end| end.finished_at),
-        replay_view_url: format!(
-            "{}{}?jwt={jwt}&replay_id={}",
-            app.public.http,
-            view::PATH,
-            row.id
-        ),
+        replay_view_url: format!("{}{}?jwt={jwt}&replay_id={}", public.http, view::PATH, row.id),
         end_reason: end.map(|end| end.reason),
         size_bytes: end.map(|end| end.size_bytes),
     })

@@ -6,33 +6,34 @@ use std::time::Duration;
 use browserd_api::Timestamp;
 use browserd_store::{BlobKey, Blobs, ReplayRow, Store, StoreError};
 
-use crate::app::App;
-use crate::config::Retention;
+use super::{Replays, Retention};
 
 /// Recordings looked at in one go.
 const BATCH: u32 = 100;
 /// Longest pause between two looks: clocks are set, and removing may have failed.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Removes recordings when their time has come, for as long as the server runs.
-pub(crate) async fn keep(app: App) {
-    let Some(recordings) = &app.config.recordings else { return };
-    let sweeper = Sweeper {
-        store: Arc::clone(app.fleet.store()),
-        blobs: Arc::clone(&recordings.blobs),
-        retention: recordings.retention,
-    };
-    loop {
-        let pause = match sweeper.sweep(Timestamp::now()).await {
-            Ok(next) => next.map_or(LONGEST, |next| next.min(LONGEST)),
-            Err(error) => {
-                tracing::error!(error, "old recordings could not be removed; trying again");
-                LONGEST
-            }
+impl Replays {
+    /// Removes recordings when their time has come, for as long as the server runs.
+    pub(crate) async fn keep(self) {
+        let Some(recordings) = &self.0.recordings else { return };
+        let sweeper = Sweeper {
+            store: Arc::clone(self.0.fleet.store()),
+            blobs: Arc::clone(&recordings.blobs),
+            retention: recordings.retention,
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = app.replays.ended.notified() => {}
+        loop {
+            let pause = match sweeper.sweep(Timestamp::now()).await {
+                Ok(next) => next.map_or(LONGEST, |next| next.min(LONGEST)),
+                Err(error) => {
+                    tracing::error!(error, "old recordings could not be removed; trying again");
+                    LONGEST
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.0.ended.notified() => {}
+            }
         }
     }
 }

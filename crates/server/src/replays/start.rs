@@ -1,5 +1,7 @@
 //! `POST /browsers/{id_or_name}/replays`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -9,15 +11,22 @@ use browserd_api::replays::{
 use browserd_api::{ApiError, ErrorDetail, ReplayId};
 use browserd_fleet::LiveSession;
 use browserd_protocol::replay::Order;
-use browserd_rest::{Error, Optional, Result};
+use browserd_rest::{Error, Optional, ReadBody, Refused, Result, refusals};
 use browserd_store::ReplayRow;
 use http::StatusCode;
 
-use super::{Replays, follow, guest, recordings, show};
-use crate::app::App;
-use crate::caller::Caller;
-use crate::refusal;
+use super::{Replays, guest, show};
+use crate::caller::Sessions;
+use crate::public_url::PublicUrl;
+use crate::refusal::{self, FindSession};
+use crate::resource::Mine;
+use crate::token::Tokens;
 use crate::wire::log::AboutSession;
+
+refusals! {
+    /// Having the guest begin with a recording.
+    pub(super) StartRecording: TooManyReplays, NotImplemented, UpstreamUnavailable, Internal;
+}
 
 /// Start a recording
 ///
@@ -36,28 +45,32 @@ use crate::wire::log::AboutSession;
 #[utoipa::path(post, path = "/browsers/{id_or_name}/replays", operation_id = "browsers.replays.start", tag = "replays",
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
     request_body(content = Option<StartReplay>, description = "What to record."),
-    responses((status = 201, description = "The recording is under way.", body = Replay)))]
+    responses((status = 201, description = "The recording is under way.", body = Replay),
+        Refused<(ReadBody, FindSession, StartRecording)>))]
 pub(super) async fn start(
-    State(app): State<App>,
-    caller: Caller,
+    State(tokens): State<Tokens>,
+    State(public): State<Arc<PublicUrl>>,
+    State(replays): State<Replays>,
+    sessions: Sessions,
     Path(id_or_name): Path<String>,
     Optional(body): Optional<StartReplay>,
 ) -> Result<Response> {
-    let session = app.sessions(&caller.project).live(&id_or_name).map_err(refusal::from_fleet)?;
-    let order = order(&body, recordings(&app)?.limit_bytes)?;
+    let session = sessions.live(&id_or_name).map_err(refusal::from_fleet)?;
+    let order = order(&body, replays.recordings()?.limit_bytes)?;
     // In a task of its own: a client that hangs up meanwhile must not leave a recording behind that
     // nobody knows of.
-    let beginning = app.replays.tasks.spawn(begin(app.clone(), session.clone(), order));
+    let beginning = replays.0.tasks.spawn(begin(replays.clone(), session.clone(), order));
     let row = beginning.await.map_err(Error::internal)??;
     let mut response =
-        (StatusCode::CREATED, Json(show(&app, &caller.project, &row)?)).into_response();
+        (StatusCode::CREATED, Json(show(&tokens, &public, sessions.project(), &row)?))
+            .into_response();
     response.extensions_mut().insert(AboutSession(session.id().clone()));
     Ok(response)
 }
 
-async fn begin(app: App, session: LiveSession, order: Order) -> Result<ReplayRow> {
+async fn begin(replays: Replays, session: LiveSession, order: Order) -> Result<ReplayRow> {
     let _activity = session.activity();
-    let started = match guest::start(&app, &session, &order).await {
+    let started = match guest::start(&replays.0.guests, &session, &order).await {
         Ok(started) => started,
         Err(error) => return Err(error.refusal(&session).await),
     };
@@ -67,11 +80,14 @@ async fn begin(app: App, session: LiveSession, order: Order) -> Result<ReplayRow
         started_at: started.started_at,
         end: None,
     };
-    if let Err(error) = app.mine::<Replays>(session.project()).insert(&row).await {
-        guest::delete(&app, &session, &row.id).await;
+    if let Err(error) = Mine::<Replays>::of(Arc::clone(replays.0.fleet.store()), session.project())
+        .insert(&row)
+        .await
+    {
+        guest::delete(&replays.0.guests, &session, &row.id).await;
         return Err(error);
     }
-    follow::spawn(&app, session, row.clone());
+    replays.follow(session, row.clone());
     Ok(row)
 }
 

@@ -4,18 +4,24 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use browserd_rest::Result;
+use browserd_rest::{Refused, Result, refusals};
 use http::StatusCode;
 
 use super::{Replays, find, guest, session};
-use crate::app::App;
-use crate::caller::Caller;
+use crate::caller::Sessions;
+use crate::refusal::FindSession;
 use crate::resource::Mine;
+use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 
 /// How long a client waits for the file to be finished; below the 60 s after which the official
 /// SDKs give up.
 const FINISHED_WITHIN: Duration = Duration::from_secs(40);
+
+refusals! {
+    /// Having the guest stop a recording.
+    pub(super) StopRecording: UpstreamUnavailable;
+}
 
 /// Stop a recording
 ///
@@ -25,18 +31,19 @@ const FINISHED_WITHIN: Duration = Duration::from_secs(40);
 #[utoipa::path(post, path = "/browsers/{id_or_name}/replays/{replay_id}/stop", operation_id = "browsers.replays.stop", tag = "replays",
     params(("id_or_name" = String, Path, description = "Id or name of the session."),
         ("replay_id" = String, Path, description = "Id of the recording.")),
-    responses((status = 200, description = "The recording has ended.")))]
+    responses((status = 200, description = "The recording has ended."),
+        Refused<(FindSession, Find<Replays>, StopRecording)>))]
 pub(super) async fn stop(
-    State(app): State<App>,
-    caller: Caller,
+    State(replays): State<Replays>,
+    sessions: Sessions,
     mine: Mine<Replays>,
     Path((id_or_name, replay_id)): Path<(String, String)>,
 ) -> Result<Response> {
-    let session = session(&app, &caller, &id_or_name).await?;
+    let session = session(&sessions, &id_or_name).await?;
     let row = find(&mine, &session, &replay_id).await?;
     if row.end.is_none() {
-        if let Ok(live) = app.sessions(&caller.project).live(session.id.as_str()) {
-            let stopped = guest::stop(&app, &live, &row.id).await;
+        if let Ok(live) = sessions.live(session.id.as_str()) {
+            let stopped = guest::stop(&replays.0.guests, &live, &row.id).await;
             // One that has just ended, or whose session has, is stopped all the same.
             if let (Err(error), None) = (stopped, live.ended())
                 && find(&mine, &session, &replay_id).await?.end.is_none()
@@ -44,7 +51,7 @@ pub(super) async fn stop(
                 return Err(error.refusal(&live).await);
             }
         }
-        let _ = tokio::time::timeout(FINISHED_WITHIN, app.replays.over(&row.id)).await;
+        let _ = tokio::time::timeout(FINISHED_WITHIN, replays.over(&row.id)).await;
     }
     let mut response = StatusCode::OK.into_response();
     response.extensions_mut().insert(AboutSession(session.id));

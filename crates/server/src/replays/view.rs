@@ -1,16 +1,20 @@
 //! `GET /browser/replays`: a recording in a browser, by its own token.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Refused, Result};
+use browserd_store::Store;
 use http::{HeaderMap, HeaderValue, header};
 use url::form_urlencoded;
 
+use super::download::ServeFile;
 use super::{Replays, download};
-use crate::app::App;
 use crate::query;
-use crate::resource::Resource as _;
+use crate::resource::{Mine, Resource as _};
+use crate::token::Tokens;
 use crate::wire::log::AboutSession;
 
 /// Where it is.
@@ -31,25 +35,28 @@ const NOT_YET: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">
     params(("replay_id" = Option<String>, Query, description = "Id of the recording; the token says it, too.")),
     responses((status = 200, description = "The file.", content_type = "video/mp4", body = Vec<u8>),
         (status = 202, description = "Not finished yet; see `Retry-After`.", content_type = "text/html", body = String),
-        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>)))]
+        (status = 206, description = "The part asked for.", content_type = "video/mp4", body = Vec<u8>),
+        Refused<ServeFile>))]
 pub(super) async fn view(
-    State(app): State<App>,
+    State(store): State<Arc<dyn Store>>,
+    State(tokens): State<Tokens>,
+    State(replays): State<Replays>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response> {
     let (jwt, rest) = query::take_jwt(&query.unwrap_or_default());
     let (project, session, replay) =
-        jwt.and_then(|jwt| app.tokens.check_replay(&jwt)).ok_or_else(refused)?;
+        jwt.and_then(|jwt| tokens.check_replay(&jwt)).ok_or_else(refused)?;
     let other = form_urlencoded::parse(rest.as_bytes())
         .find(|(name, value)| name == "replay_id" && value.as_ref() != replay.as_str());
     if let Some((_, other)) = other {
         return Err(Replays::not_found(&other));
     }
-    let mine = app.mine::<Replays>(&project);
+    let mine = Mine::<Replays>::of(store, &project);
     let row = mine.rows().of_session_by_id(&session, &replay).await.map_err(Error::internal)?;
     let row = row.ok_or_else(|| Replays::not_found(replay.as_str()))?;
     let mut response = match row.end {
-        Some(_) => download::file(&app, &project, &row, &headers).await?,
+        Some(_) => download::file(&replays, &project, &row, &headers).await?,
         None => {
             let mut response = download::later();
             *response.body_mut() = NOT_YET.into();

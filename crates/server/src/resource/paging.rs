@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
-use crate::browsers::validate::TAGS_MAX;
 use crate::fields::Faults;
 
 /// Entries of a page nobody says more about.
 pub(crate) const LIMIT_DEFAULT: u32 = 20;
+/// Most tags of anything that has them, and most to ask for.
+pub(crate) const TAGS_MAX: usize = 50;
 /// Most entries of a page.
 pub(crate) const LIMIT_MAX: u32 = 100;
 

@@ -1,9 +1,9 @@
 //! The targets of this module.
 
-use http::Method;
+use http::{Method, header};
 
 use super::frames::FrameTracker;
-use super::handshake::{REPEATED, WebSocketRequest, parse, read_answer};
+use super::handshake::{REPEATED, WebSocketRequest, asks, parse, read_answer};
 use crate::fuzzing::headers::headers;
 use crate::fuzzing::input::cut;
 use crate::fuzzing::runtime::block_on;
@@ -12,7 +12,11 @@ use crate::fuzzing::runtime::block_on;
 /// is the handshake and nothing else, and an answer is the same in however many pieces it comes.
 pub(crate) fn websocket_handshake(data: &[u8]) {
     let end = data.windows(2).position(|two| two == b"\n\n").map_or(data.len(), |end| end + 1);
-    if let Ok(request) = WebSocketRequest::read(&Method::GET, &headers(&data[..end])) {
+    let given = headers(&data[..end]);
+    if asks(&given) {
+        assert!(given.contains_key(header::UPGRADE));
+    }
+    if let Ok(request) = WebSocketRequest::read(&Method::GET, &given) {
         let head = request.bytes("127.0.0.1:9222", "/devtools/page/1");
         let mut fields = [httparse::EMPTY_HEADER; 128];
         let mut parsed = httparse::Request::new(&mut fields);

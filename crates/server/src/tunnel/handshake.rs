@@ -5,10 +5,15 @@ use std::io;
 use std::time::Duration;
 
 use browserd_api::ErrorCode;
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+refusals! {
+    /// Reading the client's half of a handshake.
+    pub(crate) UpgradeToWebSocket: UpgradeRequired;
+}
 
 /// Longest answer head taken from the inside, bytes.
 const HEAD_LIMIT: usize = 16 << 10;

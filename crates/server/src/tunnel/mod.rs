@@ -1,6 +1,6 @@
 //! WebSocket connections, copied byte by byte between a client and something inside a session.
 //!
-//! Owns the handshake towards the inside, the copying, and the goodbye. Reads frame headers in the
+//! Owns the handshake towards the inside, the copying, and the close frame. Reads frame headers in the
 //! direction of the client only, to know where a close frame of our own may stand; parses no payload.
 //!
 //! ```text
@@ -16,14 +16,14 @@
 //!    │    at a boundary│ (in the middle of a frame: TCP only)
 //! ```
 
+mod close_frame;
 mod copy;
 mod frames;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod goodbye;
 mod handshake;
-mod silence;
+mod idle_timer;
 mod splice;
 
-pub(crate) use handshake::{WebSocketRequest, asks, open};
-pub(crate) use splice::{Inside, Kind, accept};
+pub(crate) use handshake::{UpgradeToWebSocket, WebSocketRequest, asks, open};
+pub(crate) use splice::{Inside, Kind, Tunnels};

@@ -1,4 +1,4 @@
-//! Both directions of a tunnel, from the client's upgrade to the goodbye.
+//! Both directions of a tunnel, from the client's upgrade to the close frame.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,20 +15,20 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::close_frame::CloseFrame;
 use super::copy::{Direction, Stop};
 use super::frames::FrameTracker;
-use super::goodbye::Goodbye;
-use super::silence::Silence;
-use crate::app::App;
+use super::idle_timer::IdleTimer;
 use crate::wire::log::AboutSession;
 
 /// How long a client may take to read the rest of a frame and our close frame.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Most bytes read from a client after our close frame.
-const GOODBYE_DRAIN: u64 = 16 << 20;
+const CLOSE_DRAIN: u64 = 16 << 20;
 
 /// A session's end is often noticed first as the loss of what runs in it. So long we wait for the
 /// true reason before we say that only the inside was lost.
@@ -63,61 +63,86 @@ enum Outcome {
     SessionEnded(EndReason),
 }
 
-/// Answers 101 and copies from then on, in a task of its own that counts as activity.
-pub(crate) fn accept<S>(
-    app: &App,
-    session: &LiveSession,
-    upgrade: OnUpgrade,
-    inside: Inside<S>,
-) -> Response
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *response.headers_mut() = inside.headers.clone();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response.extensions_mut().insert(AboutSession(session.id().clone()));
-
-    let (session, activity) = (session.clone(), session.activity());
-    let silence = app.config.silent_after.filter(|_| inside.kind == Kind::Cdp).map(Silence::new);
-    let task = async move {
-        let Ok(upgraded) = upgrade.await else {
-            tracing::debug!("the client went away during the handshake");
-            return;
-        };
-        // The server serves plain TCP, so this is what it always is.
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-            tracing::error!("an upgraded connection was no TCP connection");
-            return;
-        };
-        let client = parts.io.into_inner();
-        let started = Instant::now();
-        let (outcome, carried) =
-            run(client, &parts.read_buf, inside, &session, activity, silence).await;
-        tracing::info!(
-            target: "browserd::access",
-            session = %session.id(),
-            ?outcome,
-            bytes_in = carried[0],
-            bytes_out = carried[1],
-            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "connection closed"
-        );
-    };
-    app.tunnels.spawn(task.in_current_span());
-    response
+/// The open tunnels, which outlive the HTTP connections they began on. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tunnels {
+    tasks: TaskTracker,
+    idle_after: Option<Duration>,
 }
 
-/// Copies until an end comes, says goodbye, and closes both sides.
+impl Tunnels {
+    /// None yet. A CDP client that is idle for `idle_after` no longer keeps its session from being suspended.
+    pub(crate) fn new(idle_after: Option<Duration>) -> Self {
+        Self { tasks: TaskTracker::new(), idle_after }
+    }
+
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Waits until all are closed.
+    pub(crate) async fn closed(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Answers 101 and copies from then on, in a task of its own that counts as activity.
+    pub(crate) fn accept<S>(
+        &self,
+        session: &LiveSession,
+        upgrade: OnUpgrade,
+        inside: Inside<S>,
+    ) -> Response
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = inside.headers.clone();
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        response.extensions_mut().insert(AboutSession(session.id().clone()));
+
+        let (session, activity) = (session.clone(), session.activity());
+        let idle = self.idle_after.filter(|_| inside.kind == Kind::Cdp).map(IdleTimer::new);
+        let task = async move {
+            let Ok(upgraded) = upgrade.await else {
+                tracing::debug!("the client went away during the handshake");
+                return;
+            };
+            // The server serves plain TCP, so this is what it always is.
+            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+                tracing::error!("an upgraded connection was no TCP connection");
+                return;
+            };
+            let client = parts.io.into_inner();
+            let started = Instant::now();
+            let (outcome, carried) =
+                run(client, &parts.read_buf, inside, &session, activity, idle).await;
+            tracing::info!(
+                target: "browserd::access",
+                session = %session.id(),
+                ?outcome,
+                bytes_in = carried[0],
+                bytes_out = carried[1],
+                duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                "connection closed"
+            );
+        };
+        self.tasks.spawn(task.in_current_span());
+        response
+    }
+}
+
+/// Copies until an end comes, sends the close frame, and closes both sides.
 async fn run<C, S>(
     mut client: C,
     leftover: &Bytes,
     mut inside: Inside<S>,
     session: &LiveSession,
     mut activity: Activity,
-    mut silence: Option<Silence>,
+    mut idle: Option<IdleTimer>,
 ) -> (Outcome, [u64; 2])
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -158,10 +183,10 @@ where
                     Poll::Pending => {}
                 }
             }
-            if let Some(silence) = &mut silence {
+            if let Some(idle) = &mut idle {
                 // What the inside has not taken yet is still wanted of it.
-                let spoke = carried != before || !inward.is_empty();
-                silence.heed(cx, spoke, &mut activity);
+                let in_use = carried != before || !inward.is_empty();
+                idle.update(cx, in_use, &mut activity);
             }
             Poll::Pending
         })
@@ -173,40 +198,38 @@ where
     {
         outcome = Outcome::SessionEnded(reason);
     }
-    // From here on the session is not in use: the goodbye is between the client and us.
+    // From here on the session is not in use: the close frame is between the client and us.
     drop(activity);
     let kind = inside.kind;
     drop(inside);
-    let goodbye = match outcome {
+    let last = match outcome {
         Outcome::ClientGone => return (outcome, carried),
-        Outcome::InsideGone => Goodbye::inside_lost(kind),
-        Outcome::SessionEnded(reason) => Goodbye::session_ended(reason),
+        Outcome::InsideGone => CloseFrame::inside_lost(kind),
+        Outcome::SessionEnded(reason) => CloseFrame::session_ended(reason),
     };
-    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, say(client, outward, tracker, goodbye)).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, close(client, outward, tracker, last)).await;
     (outcome, carried)
 }
 
 /// Ends the client's side: the rest of what was read, a close frame where one may stand, then TCP.
-async fn say<C: AsyncRead + AsyncWrite + Unpin>(
+async fn close<C: AsyncRead + AsyncWrite + Unpin>(
     mut client: C,
     mut outward: Direction,
     mut tracker: FrameTracker,
-    goodbye: Goodbye,
+    last: CloseFrame,
 ) {
     let flushed =
         poll_fn(|cx| outward.poll_flush(cx, &mut client, |bytes| tracker.advance(bytes))).await;
     if flushed.is_err() {
         return;
     }
-    if tracker.at_boundary()
-        && !tracker.closed()
-        && client.write_all(&goodbye.frame()).await.is_err()
+    if tracker.at_boundary() && !tracker.closed() && client.write_all(&last.bytes()).await.is_err()
     {
         return;
     }
     // Closing a socket with unread input resets it, and the reset overtakes the frame just sent.
     // So only our side is closed, and the client's last bytes are read until it closes its own.
     if client.shutdown().await.is_ok() {
-        let _ = tokio::io::copy(&mut client.take(GOODBYE_DRAIN), &mut tokio::io::sink()).await;
+        let _ = tokio::io::copy(&mut client.take(CLOSE_DRAIN), &mut tokio::io::sink()).await;
     }
 }

@@ -4,11 +4,16 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
 use http::{HeaderMap, header};
 
 use crate::caller::Permissions;
 use crate::keys::ApiKeys;
+
+refusals! {
+    /// Checking a key.
+    pub(crate) RequireKey: Unauthorized;
+}
 
 /// Lets a request pass that has a valid API key, and says whose it is: the request and the response have
 /// the [`crate::caller::Caller`] as an extension. One answer for a missing, malformed and wrong key.

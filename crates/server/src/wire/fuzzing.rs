@@ -7,7 +7,6 @@ use http::{HeaderValue, header};
 
 use super::{auth, log, project};
 use crate::fuzzing::headers::headers;
-use crate::tunnel;
 
 /// Headers every request is looked at for: a key is what stands in the one header for it, an id for
 /// logs is harmless in them.
@@ -26,8 +25,5 @@ pub(crate) fn client_headers(data: &[u8]) {
     }
     if let Some(name) = project::unknown(request.headers(), &ProjectId::default()) {
         assert!(request.headers().contains_key(name));
-    }
-    if tunnel::asks(request.headers()) {
-        assert!(request.headers().contains_key(header::UPGRADE));
     }
 }

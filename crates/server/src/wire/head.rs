@@ -4,7 +4,12 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use browserd_api::ErrorCode;
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
+
+refusals! {
+    /// Checking the length of a request's head.
+    pub(crate) BoundHead: HeadersTooLarge;
+}
 
 /// Longest head answered in words, bytes. The parser itself gives up at [`PARSER_LIMIT`], with a bare
 /// status.

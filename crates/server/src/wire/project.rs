@@ -5,10 +5,15 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use browserd_api::{ErrorCode, ProjectId};
-use browserd_rest::Error;
+use browserd_rest::{Error, refusals};
 use http::HeaderMap;
 
 use crate::caller::Caller;
+
+refusals! {
+    /// Checking which project a request names.
+    pub(crate) RequireProject: ProjectNotFound;
+}
 
 const HEADERS: [&str; 2] = ["x-kernel-project", "x-kernel-project-id"];
 

@@ -6,8 +6,8 @@ use browserd_api::browser::EndReason;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{Socket, goodbye};
-use crate::house::{House, KEY, id, token};
+use crate::client::{Socket, close_frame};
+use crate::fixture::{Fixture, KEY, id, token};
 
 async fn text(socket: &mut Socket) -> String {
     socket.next().await.unwrap().unwrap().to_text().unwrap().to_owned()
@@ -15,8 +15,8 @@ async fn text(socket: &mut Socket) -> String {
 
 #[tokio::test]
 async fn sockets_reach_the_endpoint_they_ask_for() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let jwt = token(&session);
     let browser = "/devtools/browser/11111111-2222-3333-4444-555555555555";
     for (path, endpoint) in [
@@ -29,25 +29,26 @@ async fn sockets_reach_the_endpoint_they_ask_for() {
         ("/devtools/page/A1".to_owned(), "/devtools/page/A1"),
         ("/devtools/page/..%2F..%2Fjson".to_owned(), "/devtools/page/%2E%2E%2F%2E%2E%2Fjson"),
     ] {
-        let mut socket = house.client.websocket(&format!("{path}?jwt={jwt}"), None).await.unwrap();
+        let mut socket =
+            fixture.client.websocket(&format!("{path}?jwt={jwt}"), None).await.unwrap();
         assert_eq!(text(&mut socket).await, endpoint, "{path}");
         socket.send(Message::text("hello")).await.unwrap();
         assert_eq!(text(&mut socket).await, "hello");
     }
-    let heads = house.runtime.chromium.heads.lock().clone();
+    let heads = fixture.runtime.chromium.heads.lock().clone();
     assert!(
         heads.iter().all(|head| !head.contains(&jwt) && !head.to_lowercase().contains("origin"))
     );
     let head = &heads[0];
-    assert!(head.contains(&format!("Host: 127.0.0.1:{}", house.runtime.chromium.port)), "{head}");
+    assert!(head.contains(&format!("Host: 127.0.0.1:{}", fixture.runtime.chromium.port)), "{head}");
 }
 
 #[tokio::test]
 async fn messages_have_no_limit_of_ours() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browser/cdp?jwt={}", token(&session));
-    let mut socket = house.client.websocket(&path, None).await.unwrap();
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
     text(&mut socket).await;
     let large = Message::binary((0..12_000_000_u32).map(|n| n as u8).collect::<Vec<u8>>());
     socket.send(large.clone()).await.unwrap();
@@ -58,105 +59,105 @@ async fn messages_have_no_limit_of_ours() {
 
 #[tokio::test]
 async fn what_is_no_socket_or_has_no_token_is_refused() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let jwt = token(&session);
-    let plain = house.client.call("GET", &format!("/browser/cdp?jwt={jwt}"), None, None).await;
+    let plain = fixture.client.call("GET", &format!("/browser/cdp?jwt={jwt}"), None, None).await;
     assert_eq!((plain.status, plain.code().as_str()), (426, "upgrade_required"));
     for path in ["/browser/cdp", "/browser/cdp?jwt=a.b.c", "/devtools/page/A1?jwt="] {
-        assert_eq!(house.client.websocket(path, Some(KEY)).await.err(), Some(401), "{path}");
+        assert_eq!(fixture.client.websocket(path, Some(KEY)).await.err(), Some(401), "{path}");
     }
     let missing = format!("/devtools/page/missing?jwt={jwt}");
-    assert_eq!(house.client.websocket(&missing, None).await.err(), Some(404));
+    assert_eq!(fixture.client.websocket(&missing, None).await.err(), Some(404));
 }
 
 #[tokio::test]
-async fn a_session_that_ends_says_goodbye_with_its_reason() {
-    let house = House::build().await;
+async fn a_session_that_ends_sends_a_close_frame_with_its_reason() {
+    let fixture = Fixture::start().await;
     for (reason, code, word) in [
         (EndReason::TimedOut, 1001, "timed_out"),
         (EndReason::OutOfMemory, 1011, "out_of_memory"),
         (EndReason::Crashed, 1011, "crashed"),
     ] {
-        let session = house.session().await;
+        let session = fixture.session().await;
         let path = format!("/browser/cdp?jwt={}", token(&session));
-        let mut socket = house.client.websocket(&path, None).await.unwrap();
+        let mut socket = fixture.client.websocket(&path, None).await.unwrap();
         text(&mut socket).await;
-        house.runtime.lose(&id(&session), reason).await;
-        let (got, why) = goodbye(&mut socket).await;
+        fixture.runtime.lose(&id(&session), reason).await;
+        let (got, why) = close_frame(&mut socket).await;
         assert_eq!(got, code);
         assert!(why.starts_with(word), "{why}");
-        assert_eq!(house.client.websocket(&path, None).await.err(), Some(401));
+        assert_eq!(fixture.client.websocket(&path, None).await.err(), Some(401));
     }
 }
 
 #[tokio::test]
 async fn a_crash_of_chromium_is_a_restart_for_clients() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browser/cdp?jwt={}", token(&session));
-    let mut socket = house.client.websocket(&path, None).await.unwrap();
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
     text(&mut socket).await;
-    house.runtime.chromium.crash();
-    let (code, reason) = goodbye(&mut socket).await;
+    fixture.runtime.chromium.crash();
+    let (code, reason) = close_frame(&mut socket).await;
     assert_eq!(code, 1012);
     assert!(reason.starts_with("browser restarting"), "{reason}");
-    let mut again = house.client.websocket(&path, None).await.unwrap();
+    let mut again = fixture.client.websocket(&path, None).await.unwrap();
     assert!(text(&mut again).await.starts_with("/devtools/browser/"), "the same URL works again");
 }
 
 #[tokio::test]
-async fn in_the_middle_of_a_frame_there_is_no_goodbye() {
-    let house = House::build().await;
-    let session = house.session().await;
+async fn in_the_middle_of_a_frame_there_is_no_close_frame() {
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browser/cdp?jwt={}", token(&session));
-    let mut socket = house.client.websocket(&path, None).await.unwrap();
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
     text(&mut socket).await;
     socket.send(Message::text("half")).await.unwrap();
     // A ping answered would be a frame in a frame; instead wait until the half frame is here.
     let mut peeked = [0; 7];
     let tokio_tungstenite::MaybeTlsStream::Plain(stream) = socket.get_ref() else { unreachable!() };
     while stream.peek(&mut peeked).await.unwrap() < 7 {}
-    house.runtime.lose(&id(&session), EndReason::Crashed).await;
+    fixture.runtime.lose(&id(&session), EndReason::Crashed).await;
     let end = socket.next().await;
     assert!(!matches!(end, Some(Ok(_))), "the connection just ends: {end:?}");
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_closes_its_socket_inside() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browser/cdp?jwt={}", token(&session));
-    let mut socket = house.client.websocket(&path, None).await.unwrap();
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
     text(&mut socket).await;
     drop(socket);
-    let mut left = house.runtime.chromium.left.lock().await;
+    let mut left = fixture.runtime.chromium.left.lock().await;
     tokio::time::timeout(Duration::from_secs(5), left.recv()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn shutting_down_says_goodbye_and_ends() {
-    let mut house = House::build().await;
-    let session = house.session().await;
+async fn shutting_down_sends_close_frames_and_ends() {
+    let mut fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browser/cdp?jwt={}", token(&session));
-    let mut socket = house.client.websocket(&path, None).await.unwrap();
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
     text(&mut socket).await;
-    let farewell = tokio::spawn(async move { goodbye(&mut socket).await });
-    tokio::time::timeout(Duration::from_secs(8), house.shut_down()).await.unwrap();
-    let (code, reason) = farewell.await.unwrap();
+    let last = tokio::spawn(async move { close_frame(&mut socket).await });
+    tokio::time::timeout(Duration::from_secs(8), fixture.shut_down()).await.unwrap();
+    let (code, reason) = last.await.unwrap();
     assert_eq!(code, 1001);
     assert!(reason.starts_with("server_shutdown"), "{reason}");
-    assert!(house.fleet.active().is_empty());
+    assert!(fixture.fleet.active().is_empty());
 }
 
 #[tokio::test]
 async fn discovery_has_our_urls() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let jwt = token(&session);
-    let host = house.client.address;
+    let host = fixture.client.address;
     let call = async |method: &str, path: &str| {
-        house
+        fixture
             .client
             .call(
                 method,
@@ -202,7 +203,7 @@ async fn discovery_has_our_urls() {
         assert_eq!(new.json()["url"], "/json/new?https://a.example/?b=c");
         assert_eq!(call("GET", &format!("{prefix}/json/new")).await.status, 405);
         assert_eq!(
-            house
+            fixture
                 .client
                 .call("GET", &format!("{prefix}/json/version"), Some(KEY), None)
                 .await
@@ -214,14 +215,14 @@ async fn discovery_has_our_urls() {
     let list = call("GET", "/json/list").await.json();
     let url = list[0]["webSocketDebuggerUrl"].as_str().unwrap();
     let path = url.strip_prefix(&format!("ws://{host}")).unwrap();
-    let mut socket = house.client.websocket(path, None).await.unwrap();
+    let mut socket = fixture.client.websocket(path, None).await.unwrap();
     assert_eq!(text(&mut socket).await, "/devtools/page/A1");
 }
 
 #[tokio::test]
 async fn a_hostile_chromium_is_502() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let jwt = token(&session);
     let endless = [b"HTTP/1.1 101 x\r\na: ".to_vec(), vec![b'a'; 100_000]].concat();
     let long =
@@ -232,19 +233,19 @@ async fn a_hostile_chromium_is_502() {
         endless,
         b"HTTP/1.1 503 Oops\r\nContent-Length: 0\r\n\r\n".to_vec(),
     ] {
-        *house.runtime.chromium.raw.lock() = Some(raw);
+        *fixture.runtime.chromium.raw.lock() = Some(raw);
         assert_eq!(
-            house.client.websocket(&format!("/browser/cdp?jwt={jwt}"), None).await.err(),
+            fixture.client.websocket(&format!("/browser/cdp?jwt={jwt}"), None).await.err(),
             Some(502)
         );
         let answer =
-            house.client.call("GET", &format!("/json/version?jwt={jwt}"), None, None).await;
+            fixture.client.call("GET", &format!("/json/version?jwt={jwt}"), None, None).await;
         assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unavailable"));
     }
     for raw in [long, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"a\":[1,2".to_vec()] {
-        *house.runtime.chromium.raw.lock() = Some(raw);
+        *fixture.runtime.chromium.raw.lock() = Some(raw);
         let answer =
-            house.client.call("GET", &format!("/json/version?jwt={jwt}"), None, None).await;
+            fixture.client.call("GET", &format!("/json/version?jwt={jwt}"), None, None).await;
         assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unavailable"));
     }
 }

@@ -107,7 +107,7 @@ impl Client {
 }
 
 /// The close frame a socket ends with.
-pub(crate) async fn goodbye(socket: &mut Socket) -> (u16, String) {
+pub(crate) async fn close_frame(socket: &mut Socket) -> (u16, String) {
     use futures_util::StreamExt as _;
     loop {
         match socket.next().await {

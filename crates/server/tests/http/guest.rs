@@ -87,7 +87,7 @@ async fn hostile() -> Response {
         .unwrap()
 }
 
-/// One event, then silence until the client goes away.
+/// One event, then nothing until the client goes away.
 async fn stream() -> Response {
     let first = futures_util::stream::once(async {
         Ok::<_, Infallible>(Bytes::from_static(b"data: {\"stream\":\"stdout\"}\n\n"))

@@ -4,8 +4,8 @@
 mod cdp;
 mod chromium;
 mod client;
+mod fixture;
 mod guest;
-mod house;
 mod projects;
 mod relay;
 mod sessions;

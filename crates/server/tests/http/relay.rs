@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::goodbye;
-use crate::house::{House, KEY, id, token};
+use crate::client::close_frame;
+use crate::fixture::{Fixture, KEY, id, token};
 
 /// What the guest saw of a request.
 fn seen<'a>(answer: &'a Value, header: &str) -> Option<&'a str> {
@@ -25,15 +25,15 @@ fn seen<'a>(answer: &'a Value, header: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn both_ways_lead_to_the_guest_and_secrets_stay_here() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let (session_id, jwt) = (id(&session), token(&session));
     for (path, target) in [
         (format!("/browsers/{session_id}/process/exec?a=1&b=%2F"), "/process/exec?a=1&b=%2F"),
         (format!("/browser/kernel/process/exec?a=1&jwt={jwt}&b=%2F"), "/process/exec?a=1&b=%2F"),
         (format!("/browser/kernel/process/exec?jwt={jwt}"), "/process/exec"),
     ] {
-        let request = Request::post(house.client.url(&path))
+        let request = Request::post(fixture.client.url(&path))
             .header("authorization", format!("Bearer {KEY}"))
             .header("cookie", "a=b")
             .header("x-forwarded-for", "1.2.3.4")
@@ -44,7 +44,7 @@ async fn both_ways_lead_to_the_guest_and_secrets_stay_here() {
             .header("content-type", "application/json")
             .body(Body::from(r#"{"command":"true"}"#))
             .unwrap();
-        let answer = house.client.exchange(request).await;
+        let answer = fixture.client.exchange(request).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert!(answer.header("content-security-policy").starts_with("sandbox"));
@@ -63,17 +63,17 @@ async fn both_ways_lead_to_the_guest_and_secrets_stay_here() {
 
 #[tokio::test]
 async fn foreign_tokens_are_refused_alike() {
-    let house = House::build().await;
-    let (one, two) = (house.session().await, house.session().await);
+    let fixture = Fixture::start().await;
+    let (one, two) = (fixture.session().await, fixture.session().await);
     let jwt = token(&one);
-    house.delete(&format!("/browsers/{}", id(&two))).await;
+    fixture.delete(&format!("/browsers/{}", id(&two))).await;
     let dead = token(&two);
     let mut parts: Vec<&str> = jwt.split('.').collect();
     parts[1] = dead.split('.').nth(1).unwrap();
     let mixed = parts.join(".");
     let mut bodies = Vec::new();
     for jwt in ["", "x", "a.b.c", &dead, &mixed, &jwt[..jwt.len() - 2]] {
-        let answer = house
+        let answer = fixture
             .client
             .call("GET", &format!("/browser/kernel/process?jwt={jwt}"), Some(KEY), None)
             .await;
@@ -83,7 +83,7 @@ async fn foreign_tokens_are_refused_alike() {
     bodies.dedup();
     assert_eq!(bodies.len(), 1, "{bodies:?}");
     assert_eq!(
-        house
+        fixture
             .client
             .call("GET", &format!("/browser/kernel/process?jwt={jwt}"), None, None)
             .await
@@ -94,9 +94,9 @@ async fn foreign_tokens_are_refused_alike() {
 
 #[tokio::test]
 async fn what_a_guest_says_in_our_name_does_not_cross() {
-    let house = House::build().await;
-    let session = house.session().await;
-    let answer = house.get(&format!("/browsers/{}/process/x/status", id(&session))).await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
+    let answer = fixture.get(&format!("/browsers/{}/process/x/status", id(&session))).await;
     assert_eq!(answer.status, 404);
     assert_eq!(answer.text(), "<script>alert(1)</script>");
     for name in ["set-cookie", "location", "server", "access-control-allow-origin"] {
@@ -107,30 +107,32 @@ async fn what_a_guest_says_in_our_name_does_not_cross() {
 
 #[tokio::test]
 async fn large_bodies_stream_both_ways() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let chunks = futures_util::stream::iter(
         (0..800).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 40_000]))),
     );
     let request =
-        Request::post(house.client.url(&format!("/browsers/{}/process/exec", id(&session))))
+        Request::post(fixture.client.url(&format!("/browsers/{}/process/exec", id(&session))))
             .header("authorization", format!("Bearer {KEY}"))
             .body(Body::from_stream(chunks))
             .unwrap();
-    assert_eq!(house.client.exchange(request).await.json()["length"], 32_000_000);
+    assert_eq!(fixture.client.exchange(request).await.json()["length"], 32_000_000);
 }
 
 #[tokio::test]
 async fn events_arrive_as_they_are_sent_and_end_with_the_session() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browser/kernel/process/x/stdout/stream?jwt={}", token(&session));
-    let mut answer =
-        house.client.send(Request::get(house.client.url(&path)).body(Body::empty()).unwrap()).await;
+    let mut answer = fixture
+        .client
+        .send(Request::get(fixture.client.url(&path)).body(Body::empty()).unwrap())
+        .await;
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     let frame = answer.body_mut().frame().await.unwrap().unwrap();
     assert!(frame.into_data().unwrap().starts_with(b"data: "));
-    house.delete(&format!("/browsers/{}", id(&session))).await;
+    fixture.delete(&format!("/browsers/{}", id(&session))).await;
     let end =
         tokio::time::timeout(Duration::from_secs(5), answer.body_mut().frame()).await.unwrap();
     assert!(end.unwrap().is_err(), "cut short, so that nobody takes it for whole");
@@ -194,14 +196,14 @@ fn numbered(length: usize) -> (std::fs::File, Vec<u8>) {
 
 #[tokio::test]
 async fn a_file_the_guest_offers_is_sent_from_here() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browsers/{}/fs/read_file?path=/f", id(&session));
     let (sender, mut seen) = mpsc::unbounded_channel();
-    house.runtime.replace_guest(&id(&session), offering("7 5 3000005", sender));
+    fixture.runtime.replace_guest(&id(&session), offering("7 5 3000005", sender));
     let (file, content) = numbered(4_000_000);
-    *house.runtime.offered.lock() = Some((7, file));
-    let answer = house.get(&path).await;
+    *fixture.runtime.offered.lock() = Some((7, file));
+    let answer = fixture.get(&path).await;
     assert_eq!((answer.status, answer.header("content-length")), (206, "3000000"));
     assert_eq!(answer.header("etag"), "\"e\"");
     assert!(!answer.headers.contains_key("x-browserd-file"));
@@ -210,50 +212,52 @@ async fn a_file_the_guest_offers_is_sent_from_here() {
     assert!(seen.recv().await.unwrap().contains("x-browserd-file: take"));
 
     // What is not there, and a file that ends before what was promised of it.
-    let answer = house.get(&path).await;
+    let answer = fixture.get(&path).await;
     assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unavailable"));
-    *house.runtime.offered.lock() = Some((7, numbered(10).0));
-    let request = Request::get(house.client.url(&path))
+    *fixture.runtime.offered.lock() = Some((7, numbered(10).0));
+    let request = Request::get(fixture.client.url(&path))
         .header("authorization", format!("Bearer {KEY}"))
         .body(Body::empty())
         .unwrap();
-    let broken = house.client.send(request).await;
+    let broken = fixture.client.send(request).await;
     assert!(broken.into_body().collect().await.is_err());
 }
 
 #[tokio::test]
 async fn a_file_is_offered_only_in_the_guests_own_voice() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let (sender, mut seen) = mpsc::unbounded_channel();
-    house.runtime.replace_guest(&id(&session), offering("7 0 3", sender));
-    *house.runtime.offered.lock() = Some((7, numbered(10).0));
+    fixture.runtime.replace_guest(&id(&session), offering("7 0 3", sender));
+    *fixture.runtime.offered.lock() = Some((7, numbered(10).0));
     let raw = format!("/browsers/{}/curl/raw?url=http://a.example", id(&session));
-    let answer = house.get(&raw).await;
+    let answer = fixture.get(&raw).await;
     assert_eq!((answer.status, answer.text()), (206, String::new()));
     assert!(!seen.recv().await.unwrap().contains("x-browserd-file"));
-    let posted = house.post(&format!("/browsers/{}/process/exec", id(&session)), &json!({})).await;
+    let posted =
+        fixture.post(&format!("/browsers/{}/process/exec", id(&session)), &json!({})).await;
     assert_eq!((posted.status, posted.text()), (206, String::new()));
     assert!(!seen.recv().await.unwrap().contains("x-browserd-file"));
-    assert!(house.runtime.offered.lock().is_some(), "nobody asked for it");
+    assert!(fixture.runtime.offered.lock().is_some(), "nobody asked for it");
 }
 
 #[tokio::test]
 async fn a_file_is_let_go_with_its_session() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let (sender, _seen) = mpsc::unbounded_channel();
-    house.runtime.replace_guest(&id(&session), offering("7 0 900000000", sender));
+    fixture.runtime.replace_guest(&id(&session), offering("7 0 900000000", sender));
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(900_000_000).unwrap();
-    *house.runtime.offered.lock() = Some((7, std::fs::File::open(file.path()).unwrap()));
-    let request =
-        Request::get(house.client.url(&format!("/browsers/{}/fs/read_file?path=/f", id(&session))))
-            .header("authorization", format!("Bearer {KEY}"))
-            .body(Body::empty())
-            .unwrap();
+    *fixture.runtime.offered.lock() = Some((7, std::fs::File::open(file.path()).unwrap()));
+    let request = Request::get(
+        fixture.client.url(&format!("/browsers/{}/fs/read_file?path=/f", id(&session))),
+    )
+    .header("authorization", format!("Bearer {KEY}"))
+    .body(Body::empty())
+    .unwrap();
     // A client that reads nothing any more.
-    let mut answer = house.client.send(request).await;
+    let mut answer = fixture.client.send(request).await;
     answer.body_mut().frame().await.unwrap().unwrap();
     let holders = || {
         let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
@@ -262,7 +266,7 @@ async fn a_file_is_let_go_with_its_session() {
     };
     // The test is one.
     assert_eq!(holders(), 2);
-    house.delete(&format!("/browsers/{}", id(&session))).await;
+    fixture.delete(&format!("/browsers/{}", id(&session))).await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while holders() > 1 {
         assert!(tokio::time::Instant::now() < deadline, "the file is still open");
@@ -273,8 +277,8 @@ async fn a_file_is_let_go_with_its_session() {
 
 #[tokio::test]
 async fn hostile_answers_are_refused() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browsers/{}/process", id(&session));
     let endless = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'a'; 300_000]].concat();
     let many =
@@ -288,8 +292,8 @@ async fn hostile_answers_are_refused() {
     ];
     for answer in answers {
         let (sender, _receiver) = mpsc::unbounded_channel();
-        house.runtime.replace_guest(&id(&session), raw_guest(vec![answer.clone()], sender));
-        let got = house.get(&path).await;
+        fixture.runtime.replace_guest(&id(&session), raw_guest(vec![answer.clone()], sender));
+        let got = fixture.get(&path).await;
         let shown = String::from_utf8_lossy(&answer[..answer.len().min(60)]).into_owned();
         assert_eq!((got.status, got.code().as_str()), (502, "upstream_unavailable"), "{shown}");
         assert_eq!(got.header("x-should-retry"), "true");
@@ -298,13 +302,13 @@ async fn hostile_answers_are_refused() {
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_request_along() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let (sender, mut events) = mpsc::unbounded_channel();
-    house.runtime.replace_guest(&id(&session), raw_guest(vec![Vec::new()], sender));
+    fixture.runtime.replace_guest(&id(&session), raw_guest(vec![Vec::new()], sender));
     let path = format!("/browsers/{}/process/exec", id(&session));
     let request = {
-        let client = house.client.clone();
+        let client = fixture.client.clone();
         tokio::spawn(
             async move { client.call("POST", &path, Some(KEY), Some(&json!({}))).await.status },
         )
@@ -317,29 +321,29 @@ async fn a_client_that_leaves_takes_its_request_along() {
 
 #[tokio::test]
 async fn a_dead_guest_is_502_and_an_ended_session_404() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browsers/{}/process", id(&session));
-    house.runtime.kill_guest(&id(&session));
-    let answer = house.get(&path).await;
+    fixture.runtime.kill_guest(&id(&session));
+    let answer = fixture.get(&path).await;
     assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unavailable"));
 
     let (sender, mut events) = mpsc::unbounded_channel();
-    house.runtime.replace_guest(&id(&session), raw_guest(vec![Vec::new()], sender));
+    fixture.runtime.replace_guest(&id(&session), raw_guest(vec![Vec::new()], sender));
     let waiting = {
-        let (client, path) = (house.client.clone(), path.clone());
+        let (client, path) = (fixture.client.clone(), path.clone());
         tokio::spawn(async move { client.call("GET", &path, Some(KEY), None).await })
     };
     assert_eq!(events.recv().await, Some("request"));
-    house.runtime.lose(&id(&session), EndReason::OutOfMemory).await;
+    fixture.runtime.lose(&id(&session), EndReason::OutOfMemory).await;
     let answer = waiting.await.unwrap();
     assert_eq!((answer.status, answer.code().as_str()), (404, "browser_not_found"));
 }
 
 #[tokio::test]
 async fn connections_to_a_guest_are_reused_and_replaced_when_stale() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browsers/{}/process", id(&session));
     let (sender, mut events) = mpsc::unbounded_channel();
     let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
@@ -359,9 +363,9 @@ async fn connections_to_a_guest_are_reused_and_replaced_when_stale() {
             }
         })
     };
-    house.runtime.replace_guest(&id(&session), serve);
+    fixture.runtime.replace_guest(&id(&session), serve);
     for _ in 0..6 {
-        assert_eq!(house.get(&path).await.status, 200);
+        assert_eq!(fixture.get(&path).await.status, 200);
     }
     let mut connections = 0;
     while events.try_recv().is_ok() {
@@ -372,8 +376,8 @@ async fn connections_to_a_guest_are_reused_and_replaced_when_stale() {
 
 #[tokio::test]
 async fn what_may_have_been_done_is_not_sent_twice() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
         .to_vec();
     let serve = move |listener: UnixListener| {
@@ -389,33 +393,33 @@ async fn what_may_have_been_done_is_not_sent_twice() {
             }
         })
     };
-    house.runtime.replace_guest(&id(&session), serve);
+    fixture.runtime.replace_guest(&id(&session), serve);
     let base = format!("/browsers/{}/process", id(&session));
     // A request that changes nothing is sent again on another connection.
-    assert_eq!(house.get(&base).await.status, 200);
-    assert_eq!(house.get(&base).await.status, 200);
-    let answer = house.post(&format!("{base}/exec"), &json!({"command": "true"})).await;
+    assert_eq!(fixture.get(&base).await.status, 200);
+    assert_eq!(fixture.get(&base).await.status, 200);
+    let answer = fixture.post(&format!("{base}/exec"), &json!({"command": "true"})).await;
     assert_eq!((answer.status, answer.code().as_str()), (502, "outcome_unknown"));
     assert_eq!(answer.header("x-should-retry"), "false");
 }
 
 #[tokio::test]
-async fn attach_is_a_websocket_and_says_goodbye() {
-    let house = House::build().await;
-    let session = house.session().await;
+async fn attach_is_a_websocket_and_ends_with_a_close_frame() {
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let by_key = format!("/browsers/{}/process/x/attach", id(&session));
     let by_token = format!("/browser/kernel/process/x/attach?jwt={}", token(&session));
     let mut sockets = Vec::new();
     for (path, key) in [(&by_key, Some(KEY)), (&by_token, None)] {
-        let mut socket = house.client.websocket(path, key).await.unwrap();
+        let mut socket = fixture.client.websocket(path, key).await.unwrap();
         socket.send(Message::binary(vec![1, 2, 3])).await.unwrap();
         assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(vec![1, 2, 3]));
         sockets.push(socket);
     }
-    assert_eq!(house.client.websocket(&by_key, None).await.err(), Some(401));
-    house.delete(&format!("/browsers/{}", id(&session))).await;
+    assert_eq!(fixture.client.websocket(&by_key, None).await.err(), Some(401));
+    fixture.delete(&format!("/browsers/{}", id(&session))).await;
     for socket in &mut sockets {
-        let (code, reason) = goodbye(socket).await;
+        let (code, reason) = close_frame(socket).await;
         assert_eq!(code, 1001);
         assert!(reason.starts_with("deleted"), "{reason}");
     }
@@ -423,24 +427,24 @@ async fn attach_is_a_websocket_and_says_goodbye() {
 
 #[tokio::test]
 async fn webdriver_goes_to_the_guest_with_its_url() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let path = format!("/browser/webdriver/session?jwt={}", token(&session));
-    let mut socket = house.client.websocket(&path, None).await.unwrap();
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
     let url = socket.next().await.unwrap().unwrap();
     assert_eq!(url.to_text().unwrap(), session["webdriver_ws_url"].as_str().unwrap());
     socket.send(Message::text("bye")).await.unwrap();
     assert!(matches!(socket.next().await, Some(Ok(Message::Close(_)))));
 
-    let plain = house.client.call("GET", &path, None, None).await;
+    let plain = fixture.client.call("GET", &path, None, None).await;
     assert_eq!((plain.status, plain.code().as_str()), (426, "upgrade_required"));
     let other = format!("/browser/webdriver/status?jwt={}", token(&session));
     assert_eq!(
-        house.client.call("GET", &other, None, None).await.json()["target"],
+        fixture.client.call("GET", &other, None, None).await.json()["target"],
         "/webdriver/status"
     );
     assert_eq!(
-        house.client.websocket("/browser/webdriver/session?jwt=a.b.c", None).await.err(),
+        fixture.client.websocket("/browser/webdriver/session?jwt=a.b.c", None).await.err(),
         Some(401)
     );
 }

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::house::{House, id, token};
+use crate::fixture::{Fixture, id, token};
 
 #[tokio::test]
 async fn a_session_is_created_found_changed_and_ended() {
-    let house = House::build().await;
-    let answer = house
+    let fixture = Fixture::start().await;
+    let answer = fixture
         .post(
             "/browsers",
             &json!({"headless": true, "name": "bot", "tags": {"team": "a"}, "timeout_seconds": 3600,
@@ -25,7 +25,7 @@ async fn a_session_is_created_found_changed_and_ended() {
     assert_eq!(session["start_url"], "https://example.com/");
     assert_eq!(session["stealth"], false);
     assert_eq!(jwt.split('.').count(), 3);
-    let base = house.client.url("");
+    let base = fixture.client.url("");
     assert_eq!(session["base_url"], format!("{base}/browser/kernel"));
     assert_eq!(
         session["webdriver_ws_url"],
@@ -33,38 +33,38 @@ async fn a_session_is_created_found_changed_and_ended() {
     );
 
     for name in [session_id.as_str(), "bot"] {
-        let found = house.get(&format!("/browsers/{name}")).await.json();
+        let found = fixture.get(&format!("/browsers/{name}")).await.json();
         assert_eq!(id(&found), session_id);
         assert_eq!(token(&found), jwt, "the same session has the same URLs");
     }
-    let changed = house.patch("/browsers/bot", &json!({"name": "bot 2", "tags": {}})).await;
+    let changed = fixture.patch("/browsers/bot", &json!({"name": "bot 2", "tags": {}})).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
     assert_eq!(changed.json()["name"], "bot 2");
     assert!(changed.json().get("tags").is_none());
-    assert_eq!(house.get("/browsers/bot").await.code(), "browser_not_found");
-    assert_eq!(house.get("/browsers/bot%202").await.status, 200);
+    assert_eq!(fixture.get("/browsers/bot").await.code(), "browser_not_found");
+    assert_eq!(fixture.get("/browsers/bot%202").await.status, 200);
 
     for _ in 0..2 {
-        let gone = house.delete(&format!("/browsers/{session_id}")).await;
+        let gone = fixture.delete(&format!("/browsers/{session_id}")).await;
         assert_eq!((gone.status, gone.body.len()), (204, 0));
     }
-    assert_eq!(house.get(&format!("/browsers/{session_id}")).await.status, 404);
-    let ended = house.get(&format!("/browsers/{session_id}?include_deleted=true")).await.json();
+    assert_eq!(fixture.get(&format!("/browsers/{session_id}")).await.status, 404);
+    let ended = fixture.get(&format!("/browsers/{session_id}?include_deleted=true")).await.json();
     assert_eq!(ended["deletion_reason"], "deleted");
     assert!(ended["deleted_at"].is_string() && ended.get("base_url").is_none());
     assert!(!ended["cdp_ws_url"].as_str().unwrap().contains("jwt"), "a dead session has no token");
     assert_eq!(ended["usage_status"], "ready");
     let direct =
-        house.client.call("GET", &format!("/browser/kernel/process?jwt={jwt}"), None, None).await;
+        fixture.client.call("GET", &format!("/browser/kernel/process?jwt={jwt}"), None, None).await;
     assert_eq!((direct.status, direct.code().as_str()), (401, "unauthorized"));
-    let below = house.get(&format!("/browsers/{session_id}/process")).await;
+    let below = fixture.get(&format!("/browsers/{session_id}/process")).await;
     assert_eq!((below.status, below.code().as_str()), (404, "browser_not_found"));
 }
 
 #[tokio::test]
 async fn refusals_name_every_field() {
-    let house = House::build().await;
-    let answer = house
+    let fixture = Fixture::start().await;
+    let answer = fixture
         .post(
             "/browsers",
             &json!({"timeout_seconds": 1, "viewport": {"width": 1}, "profile": {"id": "x"}}),
@@ -74,7 +74,7 @@ async fn refusals_name_every_field() {
     let details = answer.json()["details"].as_array().unwrap().clone();
     let fields: Vec<&str> = details.iter().map(|d| d["code"].as_str().unwrap()).collect();
     assert_eq!(fields, ["profile.id", "timeout_seconds", "viewport.height", "viewport.width"]);
-    let answer = house
+    let answer = fixture
         .post("/browsers", &json!({"stealth": false, "extensions": [], "telemetry": null}))
         .await;
     assert_eq!(answer.status, 200, "what asks for nothing passes");
@@ -83,54 +83,54 @@ async fn refusals_name_every_field() {
 
 #[tokio::test]
 async fn names_are_unique_among_active_sessions() {
-    let house = House::build().await;
-    let first = house.post("/browsers", &json!({"name": "one"})).await.json();
-    let second = house.post("/browsers", &json!({"name": "one"})).await;
+    let fixture = Fixture::start().await;
+    let first = fixture.post("/browsers", &json!({"name": "one"})).await.json();
+    let second = fixture.post("/browsers", &json!({"name": "one"})).await;
     assert_eq!((second.status, second.code().as_str()), (409, "already_exists"));
     assert_eq!(second.header("x-should-retry"), "false");
     assert!(second.text().contains(&id(&first)));
-    house.delete("/browsers/one").await;
-    assert_eq!(house.post("/browsers", &json!({"name": "one"})).await.status, 200);
+    fixture.delete("/browsers/one").await;
+    assert_eq!(fixture.post("/browsers", &json!({"name": "one"})).await.status, 200);
 }
 
 #[tokio::test]
 async fn lists_are_paged_and_filtered() {
-    let house = House::build().await;
+    let fixture = Fixture::start().await;
     for n in 0..5 {
         let region = if n % 2 == 0 { "us-east" } else { "eu-west" };
         let body =
             json!({"name": format!("bot-{n}"), "tags": {"n": n.to_string()}, "region": region});
-        assert_eq!(house.post("/browsers", &body).await.status, 200);
+        assert_eq!(fixture.post("/browsers", &body).await.status, 200);
     }
-    let page = house.get("/browsers?limit=2").await;
+    let page = fixture.get("/browsers?limit=2").await;
     assert_eq!(page.json().as_array().unwrap().len(), 2);
     let paging = ["x-limit", "x-offset", "x-has-more", "x-next-offset"]
         .map(|name| page.header(name).to_owned());
     assert_eq!(paging, ["2", "0", "true", "2"]);
-    let page = house.get("/browsers?limit=2&offset=4").await;
+    let page = fixture.get("/browsers?limit=2&offset=4").await;
     assert_eq!(page.json()[0]["name"], "bot-0");
     assert_eq!((page.header("x-has-more"), page.header("x-next-offset")), ("false", "0"));
 
-    assert_eq!(house.get("/browsers?tags%5Bn%5D=3").await.json()[0]["name"], "bot-3");
-    assert_eq!(house.get("/browsers?region=eu-west").await.json().as_array().unwrap().len(), 2);
-    assert_eq!(house.get("/browsers?query=BOT-4").await.json().as_array().unwrap().len(), 1);
-    house.delete("/browsers/bot-1").await;
-    assert_eq!(house.get("/browsers").await.json().as_array().unwrap().len(), 4);
-    assert_eq!(house.get("/browsers?status=deleted").await.json()[0]["name"], "bot-1");
+    assert_eq!(fixture.get("/browsers?tags%5Bn%5D=3").await.json()[0]["name"], "bot-3");
+    assert_eq!(fixture.get("/browsers?region=eu-west").await.json().as_array().unwrap().len(), 2);
+    assert_eq!(fixture.get("/browsers?query=BOT-4").await.json().as_array().unwrap().len(), 1);
+    fixture.delete("/browsers/bot-1").await;
+    assert_eq!(fixture.get("/browsers").await.json().as_array().unwrap().len(), 4);
+    assert_eq!(fixture.get("/browsers?status=deleted").await.json()[0]["name"], "bot-1");
     assert_eq!(
-        house.get("/browsers?include_deleted=true").await.json().as_array().unwrap().len(),
+        fixture.get("/browsers?include_deleted=true").await.json().as_array().unwrap().len(),
         5
     );
-    let wrong = house.get("/browsers?limit=0&status=x").await;
+    let wrong = fixture.get("/browsers?limit=0&status=x").await;
     assert_eq!(wrong.status, 400);
     assert_eq!(wrong.json()["details"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn a_full_house_says_so() {
-    let house = House::with_places(1).await;
-    house.session().await;
-    let answer = house.post("/browsers", &json!({})).await;
+async fn a_full_server_says_so() {
+    let fixture = Fixture::with_permits(1).await;
+    fixture.session().await;
+    let answer = fixture.post("/browsers", &json!({})).await;
     assert_eq!((answer.status, answer.code().as_str()), (529, "capacity_exhausted"));
     assert_eq!(answer.header("retry-after"), "1");
     let detail = &answer.json()["details"][0];

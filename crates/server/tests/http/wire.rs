@@ -4,17 +4,17 @@ use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
-use crate::house::{House, KEY, id, token};
+use crate::fixture::{Fixture, KEY, id, token};
 
 #[tokio::test]
 async fn the_api_needs_a_key_and_says_nothing_without_one() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let mut bodies = Vec::new();
     for path in ["/browsers", &format!("/browsers/{}", id(&session)), "/browsers/unknown", "/apps"]
     {
         for key in [None, Some("wrong"), Some(""), Some("sk_tes")] {
-            let answer = house.client.call("GET", path, key, None).await;
+            let answer = fixture.client.call("GET", path, key, None).await;
             assert_eq!(
                 (answer.status, answer.code().as_str()),
                 (401, "unauthorized"),
@@ -26,16 +26,16 @@ async fn the_api_needs_a_key_and_says_nothing_without_one() {
     }
     bodies.dedup();
     assert_eq!(bodies.len(), 1, "one refusal for all");
-    let request = Request::get(house.client.url("/browsers"))
+    let request = Request::get(fixture.client.url("/browsers"))
         .header("authorization", format!("bearer {KEY}"));
-    assert_eq!(house.client.exchange(request.body(Body::empty()).unwrap()).await.status, 200);
+    assert_eq!(fixture.client.exchange(request.body(Body::empty()).unwrap()).await.status, 200);
 }
 
 #[tokio::test]
 async fn unknown_paths_and_methods_have_their_refusals() {
-    let house = House::build().await;
+    let fixture = Fixture::start().await;
     for key in [None, Some(KEY)] {
-        let answer = house.client.call("GET", "/nowhere/at/all", key, None).await;
+        let answer = fixture.client.call("GET", "/nowhere/at/all", key, None).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "route_not_found"));
     }
     for (method, path, allow) in [
@@ -46,7 +46,7 @@ async fn unknown_paths_and_methods_have_their_refusals() {
         ("GET", "/browser/cdp/json/new", "PUT"),
         ("PATCH", "/extensions/from_chrome_store", "GET,HEAD"),
     ] {
-        let answer = house.client.call(method, path, Some(KEY), None).await;
+        let answer = fixture.client.call(method, path, Some(KEY), None).await;
         assert_eq!(
             (answer.status, answer.code().as_str()),
             (405, "method_not_allowed"),
@@ -63,14 +63,14 @@ async fn unknown_paths_and_methods_have_their_refusals() {
 
 #[tokio::test]
 async fn bodies_are_json_and_bounded() {
-    let house = House::build().await;
+    let fixture = Fixture::start().await;
     let post = |content_type: &'static str, body: String| {
-        let request = Request::post(house.client.url("/browsers"))
+        let request = Request::post(fixture.client.url("/browsers"))
             .header("authorization", format!("Bearer {KEY}"))
             .header("content-type", content_type)
             .body(Body::from(body))
             .unwrap();
-        let client = house.client.clone();
+        let client = fixture.client.clone();
         async move { client.exchange(request).await }
     };
     let answer = post("text/plain", "{}".into()).await;
@@ -88,41 +88,41 @@ async fn bodies_are_json_and_bounded() {
 
 #[tokio::test]
 async fn large_heads_are_refused_in_words() {
-    let house = House::build().await;
-    let request = Request::get(house.client.url("/health"))
+    let fixture = Fixture::start().await;
+    let request = Request::get(fixture.client.url("/health"))
         .header("x-long", "x".repeat(70_000))
         .body(Body::empty())
         .unwrap();
-    let answer = house.client.exchange(request).await;
+    let answer = fixture.client.exchange(request).await;
     assert_eq!((answer.status, answer.code().as_str()), (431, "headers_too_large"));
 }
 
 #[tokio::test]
 async fn request_ids_come_back() {
-    let house = House::build().await;
-    assert_eq!(house.get("/health").await.header("x-request-id").len(), 32);
-    let request = Request::get(house.client.url("/nowhere"))
+    let fixture = Fixture::start().await;
+    assert_eq!(fixture.get("/health").await.header("x-request-id").len(), 32);
+    let request = Request::get(fixture.client.url("/nowhere"))
         .header("x-request-id", "mine-1")
         .body(Body::empty())
         .unwrap();
-    assert_eq!(house.client.exchange(request).await.header("x-request-id"), "mine-1");
+    assert_eq!(fixture.client.exchange(request).await.header("x-request-id"), "mine-1");
 }
 
 #[tokio::test]
 async fn there_is_one_project() {
-    let house = House::build().await;
+    let fixture = Fixture::start().await;
     for (name, value, status) in [
         ("x-kernel-project", "default", 200),
         ("x-kernel-project-id", "default", 200),
         ("x-kernel-project", "other", 404),
         ("x-kernel-project-id", "proj_1", 404),
     ] {
-        let request = Request::get(house.client.url("/browsers"))
+        let request = Request::get(fixture.client.url("/browsers"))
             .header("authorization", format!("Bearer {KEY}"))
             .header(name, value)
             .body(Body::empty())
             .unwrap();
-        let answer = house.client.exchange(request).await;
+        let answer = fixture.client.exchange(request).await;
         assert_eq!(answer.status, status, "{name}: {value}");
         if status == 404 {
             assert_eq!(answer.code(), "project_not_found");
@@ -132,8 +132,8 @@ async fn there_is_one_project() {
 
 #[tokio::test]
 async fn unbuilt_operations_name_themselves() {
-    let house = House::build().await;
-    let session = house.session().await;
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
     let (id, jwt) = (id(&session), token(&session));
     for (method, path, name) in [
         ("GET", "/apps".to_owned(), "apps.list"),
@@ -151,21 +151,21 @@ async fn unbuilt_operations_name_themselves() {
         ("GET", "/extensions/anything".to_owned(), "extensions.download"),
         ("GET", format!("/browser/kernel/fs/file_info?path=/x&jwt={jwt}"), "browsers.fs"),
     ] {
-        let answer = house.client.call(method, &path, Some(KEY), None).await;
+        let answer = fixture.client.call(method, &path, Some(KEY), None).await;
         assert_eq!((answer.status, answer.code().as_str()), (501, "not_implemented"), "{path}");
         assert!(answer.json()["message"].as_str().unwrap().contains(name), "{}", answer.text());
         assert_eq!(answer.header("x-should-retry"), "false");
     }
-    assert_eq!(house.client.call("GET", "/apps", None, None).await.status, 401);
+    assert_eq!(fixture.client.call("GET", "/apps", None, None).await.status, 401);
     let answer =
-        house.client.call("GET", "/browser/kernel/fs/file_info?jwt=x.y.z", Some(KEY), None).await;
+        fixture.client.call("GET", "/browser/kernel/fs/file_info?jwt=x.y.z", Some(KEY), None).await;
     assert_eq!(answer.status, 401, "direct routing takes session tokens only");
 }
 
 #[tokio::test]
 async fn the_documents_are_open_and_whole() {
-    let house = House::build().await;
-    let call = async |path: &'static str| house.client.call("GET", path, None, None).await;
+    let fixture = Fixture::start().await;
+    let call = async |path: &'static str| fixture.client.call("GET", path, None, None).await;
     assert_eq!(call("/health").await.json(), json!({"status": "ok"}));
     let status = call("/status").await.json();
     assert_eq!(status["status"], "operational");
@@ -196,7 +196,7 @@ async fn the_documents_are_open_and_whole() {
     for line in index.lines().filter(|line| line.starts_with("- [")) {
         let page = line.split_once("](").unwrap().1.split_once(')').unwrap().0;
         // Relative, so that they also lead somewhere below a public URL with a path.
-        let page = house.client.call("GET", &format!("/{page}"), None, None).await;
+        let page = fixture.client.call("GET", &format!("/{page}"), None, None).await;
         assert_eq!(page.status, 200, "{line}");
         assert!(page.text().starts_with("# "));
     }

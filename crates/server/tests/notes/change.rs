@@ -2,19 +2,21 @@
 
 use axum::extract::Path;
 use axum::response::Response;
-use browserd_rest::Result;
+use browserd_rest::{ReadBody, Refused, Result};
 use http::StatusCode;
 use serde_json::Value;
 
 use super::Notes;
 use super::wire::{Note, WriteNote};
+use crate::resource::refusals::{Find, Write};
 use crate::resource::{Mine, changed};
 
 /// Change a note
 #[utoipa::path(patch, path = "/notes/{id_or_name}", operation_id = "notes.update", tag = "notes",
     params(("id_or_name" = String, Path, description = "Id or name of the note.")),
     request_body(content = WriteNote, description = "What changes."),
-    responses((status = 200, description = "The note after the change.", body = Note)))]
+    responses((status = 200, description = "The note after the change.", body = Note),
+        Refused<(ReadBody, Find<Notes>, Write<Notes>)>))]
 pub(super) async fn update(
     mine: Mine<Notes>,
     Path(id_or_name): Path<String>,
@@ -37,7 +39,7 @@ pub(super) async fn update(
 /// Delete a note
 #[utoipa::path(delete, path = "/notes/{id_or_name}", operation_id = "notes.delete", tag = "notes",
     params(("id_or_name" = String, Path, description = "Id or name of the note.")),
-    responses((status = 204, description = "The note is gone.")))]
+    responses((status = 204, description = "The note is gone."), Refused<Find<Notes>>))]
 pub(super) async fn delete(
     mine: Mine<Notes>,
     Path(id_or_name): Path<String>,

@@ -2,18 +2,20 @@
 
 use axum::response::Response;
 use browserd_api::Timestamp;
-use browserd_rest::Result;
+use browserd_rest::{ReadBody, Refused, Result};
 use serde_json::Value;
 
 use super::Notes;
 use super::row::NoteRow;
 use super::wire::{Note, NoteId, WriteNote};
+use crate::resource::refusals::Write;
 use crate::resource::{Mine, created};
 
 /// Create a note
 #[utoipa::path(post, path = "/notes", operation_id = "notes.create", tag = "notes",
     request_body(content = WriteNote, description = "What it says."),
-    responses((status = 201, description = "The note.", body = Note)))]
+    responses((status = 201, description = "The note.", body = Note),
+        Refused<(ReadBody, Write<Notes>)>))]
 pub(super) async fn create(
     mine: Mine<Notes>,
     browserd_rest::Json(body): browserd_rest::Json<Value>,

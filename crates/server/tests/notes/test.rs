@@ -19,7 +19,8 @@ use super::row::NoteRow;
 use super::wire::NoteId;
 use crate::caller::Permissions;
 use crate::keys::{ApiKey, ApiKeys};
-use crate::router::require_key;
+use crate::openapi;
+use crate::wire::require_key;
 
 async fn store() -> Arc<dyn Store> {
     Arc::new(SqliteStore::in_memory_with(include_str!("table.sql")).await.unwrap())
@@ -40,6 +41,24 @@ impl Sample for NoteRow {
 #[tokio::test]
 async fn its_rows_pass_the_suite() {
     conformance::rows::<NoteRow, _, _>(store).await;
+}
+
+#[test]
+fn its_routes_say_what_they_refuse_with() {
+    let mut document = routes().into_openapi();
+    openapi::complete(&mut document);
+    let notes = serde_json::to_value(&document).unwrap();
+    let said = |path: &str, method: &str, status: &str| {
+        let shared = notes["paths"][path][method]["responses"][status]["$ref"].as_str();
+        shared.map_or("", |shared| shared.rsplit('/').next().unwrap()).to_owned()
+    };
+    assert_eq!(said("/notes", "get", "400"), "invalid_input");
+    assert_eq!(said("/notes", "post", "400"), "bad_request_or_invalid_input");
+    assert_eq!(said("/notes", "post", "409"), "already_exists");
+    assert_eq!(said("/notes", "post", "404"), "");
+    for method in ["get", "patch", "delete"] {
+        assert_eq!(said("/notes/{id_or_name}", method, "404"), "not_found", "{method}");
+    }
 }
 
 #[test]

@@ -22,9 +22,8 @@ use browserd_api::browser::Region;
 use serde_json::Value;
 
 use crate::fields::Faults;
+pub(crate) use crate::resource::paging::TAGS_MAX;
 
-/// Most tags of a session.
-pub(crate) const TAGS_MAX: usize = 50;
 const TAG_KEY_MAX: usize = 128;
 const TAG_VALUE_MAX: usize = 512;
 /// Least and most `timeout_seconds`.

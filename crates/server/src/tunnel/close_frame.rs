@@ -1,4 +1,4 @@
-//! The last frame of a tunnel: which code and words a client gets when we end its connection.
+//! The close frame of a tunnel: which code and words a client gets when we end its connection.
 
 use browserd_api::browser::EndReason;
 
@@ -6,7 +6,7 @@ use super::splice::Kind;
 
 /// A WebSocket close frame from server to client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Goodbye {
+pub(crate) struct CloseFrame {
     /// Status code (RFC 6455, section 7.4).
     pub(crate) code: u16,
     /// Reason, at most 123 bytes.
@@ -20,7 +20,7 @@ const INTERNAL_ERROR: u16 = 1011;
 /// Connect again in a moment.
 const SERVICE_RESTART: u16 = 1012;
 
-impl Goodbye {
+impl CloseFrame {
     /// For the end of a session.
     pub(crate) fn session_ended(reason: EndReason) -> Self {
         let (code, reason) = match reason {
@@ -46,7 +46,7 @@ impl Goodbye {
         Self { code, reason }
     }
 
-    /// For the loss of the thing inside, while the session goes on.
+    /// For the loss of what is inside, while the session goes on.
     pub(crate) fn inside_lost(kind: Kind) -> Self {
         match kind {
             Kind::Cdp => Self {
@@ -61,7 +61,7 @@ impl Goodbye {
     }
 
     /// The frame's bytes: final, unmasked, as servers send them.
-    pub(crate) fn frame(self) -> Vec<u8> {
+    pub(crate) fn bytes(self) -> Vec<u8> {
         let reason = &self.reason.as_bytes()[..self.reason.len().min(123)];
         let mut frame = vec![0x88, 2 + reason.len() as u8];
         frame.extend(self.code.to_be_bytes());
@@ -88,13 +88,13 @@ mod tests {
             EndReason::HostLost,
         ];
         let all = reasons
-            .map(Goodbye::session_ended)
+            .map(CloseFrame::session_ended)
             .into_iter()
-            .chain([Kind::Cdp, Kind::Guest].map(Goodbye::inside_lost));
-        for goodbye in all {
-            assert!(goodbye.reason.len() <= 123, "{}", goodbye.reason);
+            .chain([Kind::Cdp, Kind::Guest].map(CloseFrame::inside_lost));
+        for frame in all {
+            assert!(frame.reason.len() <= 123, "{}", frame.reason);
             let mut tracker = FrameTracker::default();
-            tracker.advance(&goodbye.frame());
+            tracker.advance(&frame.bytes());
             assert!(tracker.closed() && tracker.at_boundary());
         }
     }

@@ -33,7 +33,7 @@ pub(crate) const KEY: &str = "sk_test";
 pub(crate) const OTHER_KEY: &str = "sk_other";
 
 /// A running server and its insides.
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub(crate) client: Client,
     pub(crate) runtime: Arc<FakeRuntime>,
     /// The sessions of [`KEY`]'s project.
@@ -47,12 +47,12 @@ pub(crate) struct House {
     served: JoinHandle<io::Result<()>>,
 }
 
-impl House {
-    pub(crate) async fn build() -> Self {
-        Self::with_places(10).await
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self::with_permits(10).await
     }
 
-    pub(crate) async fn with_places(places: usize) -> Self {
+    pub(crate) async fn with_permits(permits: usize) -> Self {
         let runtime = Arc::new(FakeRuntime {
             dir: tempfile::tempdir().unwrap(),
             chromium: Chromium::start().await,
@@ -65,7 +65,7 @@ impl House {
         let fleet = Fleet::start(
             Arc::clone(&store),
             Arc::clone(&runtime) as Arc<dyn Runtime>,
-            FleetOptions::cold(places),
+            FleetOptions::cold(permits),
         )
         .await
         .unwrap();
@@ -153,7 +153,7 @@ pub(crate) struct FakeRuntime {
     guests: Mutex<HashMap<SessionId, JoinHandle<()>>>,
     /// What the next session that is asked for a file has on offer: its ticket, and the file.
     pub(crate) offered: Offered,
-    /// Ways out that running sessions were given.
+    /// Egress routes that running sessions were given.
     pub(crate) routes: Arc<Mutex<Vec<Route>>>,
 }
 
