@@ -13,9 +13,10 @@ use http::{HeaderName, HeaderValue};
 
 use super::services::Services;
 use super::validate::{CreateBrowser, Creation, Defaults};
-use super::{Unchecked, ignored, validate, view};
+use super::{ignored, validate, view};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::fields::Checked;
 use crate::wire::log::AboutSession;
 use crate::{profiles, proxies, refusal};
 
@@ -33,11 +34,11 @@ use crate::{profiles, proxies, refusal};
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
-    Optional(Unchecked(body)): Optional<Unchecked>,
+    Optional(body): Optional<Checked<CreateBrowser>>,
 ) -> Result<Response> {
     let defaults =
         Defaults { region: app.config.region_default, headless_shell: app.config.headless_shell };
-    let (Creation { mut new, proxy, profile }, unknown) = validate::create(&body, &defaults)?;
+    let (Creation { mut new, proxy, profile }, unknown) = validate::create(body, &defaults)?;
     if let Some(choice) = &profile {
         profiles::take(&app, &caller.project, choice).await?;
     }

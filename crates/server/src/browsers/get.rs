@@ -3,15 +3,14 @@
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use browserd_api::ApiError;
 use browserd_api::browser::Browser;
-use browserd_rest::{Error, Result};
+use browserd_rest::Result;
 use url::form_urlencoded;
 
 use super::view;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::fields::{Faults, read_bool};
+use crate::fields::{ValidationErrors, query_flag};
 use crate::refusal;
 use crate::wire::log::AboutSession;
 
@@ -39,13 +38,13 @@ pub(crate) async fn get(
 
 fn include_deleted(query: &str) -> Result<bool> {
     let mut include = false;
-    let mut faults = Faults::default();
+    let mut errors = ValidationErrors::default();
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         if key == "include_deleted" {
-            include = read_bool(&key, &value, &mut faults).unwrap_or(false);
+            include = errors.check(key, query_flag(&value)).unwrap_or(false);
         }
     }
-    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
+    errors.into_result()?;
     Ok(include)
 }
 

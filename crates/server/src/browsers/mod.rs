@@ -12,8 +12,6 @@ pub(crate) mod validate;
 mod view;
 
 use axum::extract::DefaultBodyLimit;
-use serde::Deserialize;
-use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -30,15 +28,4 @@ pub(crate) fn routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<Ap
         .routes(routes!(get::get, delete::delete, update::update))
         .layer(DefaultBodyLimit::max(json_limit));
     create.merge(rest)
-}
-
-/// A JSON body before it is checked; an absent one asks for nothing.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Unchecked(pub(crate) Value);
-
-impl Default for Unchecked {
-    fn default() -> Self {
-        Self(Value::Object(serde_json::Map::new()))
-    }
 }

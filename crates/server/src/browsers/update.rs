@@ -8,9 +8,10 @@ use browserd_rest::{Optional, Result};
 
 use super::services::Services;
 use super::validate::UpdateBrowser;
-use super::{Unchecked, ignored, validate, view};
+use super::{ignored, validate, view};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::fields::Checked;
 use crate::refusal;
 use crate::wire::log::AboutSession;
 
@@ -31,9 +32,9 @@ pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,
     Path(id_or_name): Path<String>,
-    Optional(Unchecked(body)): Optional<Unchecked>,
+    Optional(body): Optional<Checked<UpdateBrowser>>,
 ) -> Result<Response> {
-    let (change, unknown) = validate::update(&body)?;
+    let (change, unknown) = validate::update(body)?;
     let services = Services::new(&app, &caller.project);
     let changed = app.sessions(&caller.project).change(&id_or_name, change, services).await;
     let session = changed.map_err(refusal::from_fleet)?;
