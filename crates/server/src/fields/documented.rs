@@ -60,7 +60,7 @@ fn every_body_of_the_document_is_tested() {
 }
 
 /// Reads a body that has all documented fields, and one more in each of its objects.
-fn what_is_documented_is_read<T: Body>() {
+pub(crate) fn what_is_documented_is_read<T: Body>() {
     let mut schemas: Vec<(String, RefOr<Schema>)> = vec![(T::name().into_owned(), T::schema())];
     T::schemas(&mut schemas);
     let schemas: Map<String, Value> = schemas

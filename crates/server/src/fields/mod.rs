@@ -12,7 +12,7 @@
 
 mod checked;
 #[cfg(test)]
-mod documented;
+pub(crate) mod documented;
 mod errors;
 mod rules;
 
@@ -107,6 +107,13 @@ impl<'a> Fields<'a> {
     /// Whether a field is still there, and not null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.left.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Notes a field that must be there and is not.
+    pub(crate) fn require(&mut self, name: &str, message: &str) {
+        if !self.has(name) {
+            self.refuse(name, message);
+        }
     }
 
     /// Takes a field that is not documented, in order to refuse it.

@@ -32,9 +32,7 @@ impl Body for CreateProfile {
 
 impl Body for UpdateProfile {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        if !fields.has("name") {
-            fields.refuse("name", "is missing");
-        }
+        fields.require("name", "is missing");
         Some(Self { name: fields.parse("name", name)? })
     }
 }

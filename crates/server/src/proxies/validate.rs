@@ -71,9 +71,7 @@ impl Body for CreateProxy {
         let bypass_hosts = fields.take("bypass_hosts").and_then(|value| {
             fields.check("bypass_hosts", texts(value).ok_or("must be an array of strings"))
         });
-        if !fields.has("config") {
-            fields.refuse("config", "is missing: it says where the proxy is");
-        }
+        fields.require("config", "is missing: it says where the proxy is");
         let config = fields.object("config")?;
         Some(Self { r#type: ProxyType::Custom, name, protocol, bypass_hosts, config })
     }
@@ -115,10 +113,11 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// Checks a creation: name and settings; also answers with the fields this version does not know.
-pub(super) fn create(
-    body: Checked<CreateProxy>,
-) -> Result<((Option<String>, Upstream), Vec<String>)> {
+/// A proxy's name and settings.
+type Named = (Option<String>, Upstream);
+
+/// Checks a creation; also answers with the fields this version does not know.
+pub(super) fn create(body: Checked<CreateProxy>) -> Result<(Named, Vec<String>)> {
     body.finish_with(|asked, errors| {
         let CreateProxy { r#type: ProxyType::Custom, name, protocol, bypass_hosts, config } = asked;
         let upstream = Upstream {
@@ -143,11 +142,8 @@ fn check(upstream: &Upstream, errors: &mut ValidationErrors) {
 
 impl Body for UpdateProxy {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let missing = !fields.has("name");
+        fields.require("name", "is missing");
         let name = fields.parse("name", name_or_none);
-        if missing {
-            fields.refuse("name", "is missing");
-        }
         for fixed in ["type", "protocol", "bypass_hosts", "config"] {
             if fields.take_undocumented(fixed).is_some() {
                 fields.refuse(fixed, "is fixed; create another proxy");
@@ -168,9 +164,7 @@ mod tests {
 
     use super::*;
 
-    type Created = ((Option<String>, Upstream), Vec<String>);
-
-    fn create(body: &Value) -> Result<Created> {
+    fn create(body: &Value) -> Result<(Named, Vec<String>)> {
         super::create(Checked::of(body))
     }
 

@@ -16,8 +16,9 @@ use tower::Service as _;
 
 use super::routes;
 use super::row::NoteRow;
-use super::wire::NoteId;
+use super::wire::{NoteId, WriteNote};
 use crate::caller::Permissions;
+use crate::fields::documented::what_is_documented_is_read;
 use crate::keys::{ApiKey, ApiKeys};
 use crate::router::require_key;
 
@@ -40,6 +41,11 @@ impl Sample for NoteRow {
 #[tokio::test]
 async fn its_rows_pass_the_suite() {
     conformance::rows::<NoteRow, _, _>(store).await;
+}
+
+#[test]
+fn its_body_reads_what_it_documents() {
+    what_is_documented_is_read::<WriteNote>();
 }
 
 #[test]

@@ -26,11 +26,8 @@ pub(crate) struct UpdateViewport {
 /// A refresh rate left out follows from the size.
 impl Body for Viewport {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        for side in ["width", "height"] {
-            if !fields.has(side) {
-                fields.refuse(side, "is required");
-            }
-        }
+        fields.require("width", "is required");
+        fields.require("height", "is required");
         let width = fields.number("width", 320..=7680);
         let height = fields.number("height", 240..=4320);
         let refresh_rate = fields.number("refresh_rate", 1..=60);
