@@ -80,9 +80,9 @@ pub(crate) struct CreateBrowser {
 /// A creation that fits.
 #[derive(Debug)]
 pub(crate) struct Creation {
-    /// The session, but for its way out.
+    /// The session, but for its egress route.
     pub(crate) new: NewSession,
-    /// The way out, if one was asked for.
+    /// The upstream proxy, if one was asked for.
     pub(crate) proxy: Option<ProxyChoice>,
     /// The profile, if one was asked for.
     pub(crate) profile: Option<ProfileChoice>,

@@ -1,4 +1,4 @@
-//! The way out a session asks for.
+//! The upstream proxy a session asks for.
 
 use browserd_api::ProxyId;
 use browserd_api::proxies::ProxyMode;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::fields::{Body, Fields};
 
-/// A way out. Exactly one of these.
+/// An upstream proxy, or none. Exactly one of these.
 #[derive(Debug, ToSchema)]
 pub(crate) struct ProxySelection {
     /// Through the proxy with this id.
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn one_way_out_is_asked_for() {
+    fn one_proxy_is_asked_for() {
         let id = Some(ProxyChoice::Id(ID.parse().unwrap()));
         for (body, out) in [
             (json!({}), None),

@@ -50,7 +50,7 @@ pub(crate) struct UpdateBrowser {
     /// Cookies and storage of an earlier session, loaded into the running browser; only while the
     /// session has no profile. Pages that are open already may have to be loaded again to see them.
     profile: Option<ProfileSelection>,
-    /// Another way out, at once: connections that went another way are closed, and the browser's
+    /// Another upstream proxy, at once: connections of the one before are closed, and the browser's
     /// next requests open new ones.
     pub(super) proxy: Option<ProxySelection>,
     /// Deprecated: the same as `proxy` with an id; an empty string is none. Not both.
