@@ -2,7 +2,7 @@
 //!
 //! A body says in [`Body::read`] how each of its fields is taken. Its JSON is walked as a value instead of
 //! being deserialized into the type, because serde stops at the first field that does not fit, and here
-//! all are named at once. [Decision 43](../../../../docs/decisions/0043-one-struct-a-body.md) has the reasons.
+//! all are named at once. Decision 43 has the reasons.
 //!
 //! ```text
 //!  JSON ─▶ Fields ─ T::read ─▶ Checked<T> ─ finish ─▶ (T, ignored fields)
