@@ -269,13 +269,13 @@ def test_without_its_proxy_nothing_leaves(kernel: Kernel, make: Callable[..., An
         assert site.seen("/hello") == seen
         said = sessions.sh(kernel, session.session_id, "curl -sS http://closing.test/")
         assert json.loads(said.out)["code"] == "proxy_unavailable"
-        # It is still said to be its proxy, and another way out is there to be had.
+        # It is still said to be its proxy, and another egress route is there to be had.
         assert kernel.browsers.retrieve(session.session_id).proxy_id == made.id
         refused("proxy_not_found", lambda: kernel.browsers.update(session.session_id, proxy={"id": made.id}))
         kernel.browsers.update(session.session_id, proxy={"mode": "direct"})
         assert page.goto(site.url("/hello")) is None
     ran = sessions.sh(kernel, other.session_id, f"curl -sS {site.url('/echo')}")
-    assert json.loads(ran.out)["path"] == "/echo", "another session keeps its way out"
+    assert json.loads(ran.out)["path"] == "/echo", "another session keeps its route"
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing(

@@ -25,7 +25,7 @@ _pause = threading.Event()
 
 @contextmanager
 def own_server(context: Context, **settings: str) -> Iterator[Context]:
-    """A server of a benchmark's own, with these settings, whose quiet sessions stand by after a second."""
+    """A server of a benchmark's own, with these settings, whose quiet sessions are suspended after a second."""
     server = Server(
         private_hosts=[context.site.authority],
         extra_env={"BROWSERD_MAX_SESSIONS": "64", "BROWSERD_LOG": "warn", "BROWSERD_STANDBY_SECONDS": "1", **settings},
@@ -252,7 +252,7 @@ def thaws(context: Context, connection: Connection, flags: list[str]) -> None:
     raw.end()
     context.delete(connection, made["session_id"])
     met = percentile(ours, 0.5) <= percentile(base, 0.5) + 3
-    context.table.add(Row("connect to a session that stands by, until the first CDP answer", "ms", ours, base, "a frozen Chromium by hand", "≤ 3 ms over it", met))
+    context.table.add(Row("connect to a suspended session, until the first CDP answer", "ms", ours, base, "a frozen Chromium by hand", "≤ 3 ms over it", met))
 
 
 def hot_drivers(context: Context, browser: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 WATCHED = 10.0
 SWAP_NEEDED = 1 << 30
 ROUNDS = 200
-#: Sessions in use beside one that stands by.
+#: Sessions in use beside one that is suspended.
 BESIDE = 3
 
 
@@ -67,9 +67,9 @@ def standby(context: Context, browser: dict[str, Any]) -> None:
         start = cpu_seconds(inner)
         _pause.wait(WATCHED)
         used = (cpu_seconds(inner) - start) / WATCHED * 100
-        context.table.add(Row("CPU of a session that stands by, a timer of 1 ms in its page", "% of a core", [used], goal="0.0", met=used == 0))
+        context.table.add(Row("CPU of a suspended session, a timer of 1 ms in its page", "% of a core", [used], goal="0.0", met=used == 0))
         if free_swap() < SWAP_NEEDED:
-            context.table.add(Row("memory of a session that stands by", "MiB", [inside.pss(inner)], [before], "before", note="this host has no swap: it keeps its memory"))
+            context.table.add(Row("memory of a suspended session", "MiB", [inside.pss(inner)], [before], "before", note="this host has no swap: it keeps its memory"))
         else:
             paged_out(context, connection, made, before)
         for client in in_use:
@@ -93,7 +93,7 @@ def paged_out(context: Context, connection: Connection, made: dict[str, Any], be
         if answer["result"]["value"] != 41:
             raise RuntimeError(answer)
         socket.close()
-    context.table.add(Row(f"memory of a session that stands by beside {BESIDE} in use, PSS", "MiB", left, [before], "before", "at most half", percentile(left, 0.5) <= before / 2))
+    context.table.add(Row(f"memory of a suspended session beside {BESIDE} in use, PSS", "MiB", left, [before], "before", "at most half", percentile(left, 0.5) <= before / 2))
     context.table.add(Row("from swap: connect until the page evaluates", "ms", woken, goal="≤ 150 ms", met=percentile(woken, 0.5) <= 150))
 
 

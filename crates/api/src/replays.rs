@@ -13,19 +13,16 @@ pub const FRAMERATE_DEFAULT: u32 = 10;
 pub const DURATION_LIMIT: u64 = 7 * 24 * 3600;
 
 /// What to record.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, ToSchema)]
 pub struct StartReplay {
     /// Most frames a second; a screen that does not change takes far fewer.
-    #[serde(default)]
     #[schema(minimum = 1, maximum = 60, default = 10)]
     pub framerate: Option<u32>,
     /// Seconds after which the recording ends by itself; none: it ends when it is stopped, with the
     /// session, or at the size this server allows.
-    #[serde(default)]
     #[schema(minimum = 1, maximum = 604_800)]
     pub max_duration_in_seconds: Option<u64>,
     /// Record what the browser plays, too.
-    #[serde(default)]
     #[schema(default = false)]
     pub record_audio: Option<bool>,
 }

@@ -36,11 +36,12 @@ pub const TARGETS: &[Target] = &[
     ("websocket_handshake", tunnel::fuzzing::websocket_handshake),
 ];
 
-/// The bodies of proxies and profiles.
+/// The bodies of proxies, profiles and recordings.
 fn bodies(data: &[u8]) {
     let Ok(body) = serde_json::from_slice(data) else { return };
     proxies::fuzzing::body(&body);
     profiles::fuzzing::body(&body);
+    replays::fuzzing::body(&body);
 }
 
 /// What is signed for the one session and recording there are.

@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("cdp", "public_url query refusal relay token tunnel wire"),
     ("webdriver", "public_url query relay token tunnel"),
     ("profiles", "fields relay resource"),
-    ("replays", "caller public_url query refusal relay resource token wire"),
+    ("replays", "caller fields public_url query refusal relay resource token wire"),
     (
         "browsers",
         "caller cdp fields profiles proxies public_url refusal relay resource token webdriver wire",
@@ -51,6 +51,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "app browsers cdp config contract docs metrics openapi profiles proxies relay replays status token \
          webdriver wire",
     ),
+    ("bodies", "browsers fields profiles proxies router"),
     ("serve", "app config docs keys replays router tunnel wire"),
 ];
 

@@ -18,6 +18,8 @@
 //! ```
 
 mod app;
+#[cfg(test)]
+mod bodies;
 mod browsers;
 mod caller;
 mod cdp;

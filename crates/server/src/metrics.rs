@@ -24,7 +24,7 @@ where
 /// Figures for Prometheus
 ///
 /// Extension. Creations by where the session came from, ends by reason, thaws, and how many sessions
-/// are active, stand by, or wait in the pool. Durations are in seconds. Give Prometheus an API key as
+/// are active, in standby, or wait in the pool. Durations are in seconds. Give Prometheus an API key as
 /// its bearer token.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "server",
     responses((status = 200, description = "OpenMetrics text.", body = String,

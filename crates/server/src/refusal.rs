@@ -54,7 +54,7 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
             tracing::error!(%cause, "a session keeps its egress route");
             Error::new(
                 ErrorCode::UpstreamUnavailable,
-                "the session's way out did not change; try again in a moment",
+                "the session's egress route did not change; try again in a moment",
             )
         }
         FleetError::Refused(refusal) => Error(*refusal),

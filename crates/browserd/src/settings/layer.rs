@@ -68,19 +68,19 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) create_wait_seconds: Option<u32>,
 
-    /// Seconds without a client, a call or a recording after which a session stands by, frozen until
+    /// Seconds without a client, a call or a recording after which a session is suspended, frozen until
     /// the next one; 0: never [env: BROWSERD_STANDBY_SECONDS] [default: 5]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) standby_seconds: Option<u32>,
 
     /// Seconds after which a CDP client that neither sends nor is sent anything no longer keeps its
-    /// session from standing by; its connection stays, and its next byte is answered. What its page
+    /// session from being suspended; its connection stays, and its next byte is answered. What its page
     /// would have done meanwhile waits too. 0: never [env: BROWSERD_STANDBY_SILENT_SECONDS]
     /// [default: 0]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) standby_silent_seconds: Option<u32>,
 
-    /// Seconds a session stands by before its memory is pushed out to the host's swap, if there is any;
+    /// Seconds a session is suspended before its memory is pushed out to the host's swap, if there is any;
     /// 0: never [env: BROWSERD_PAGE_OUT_SECONDS] [default: 30]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) page_out_seconds: Option<u32>,

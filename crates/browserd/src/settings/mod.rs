@@ -84,7 +84,7 @@ pub(crate) struct Settings {
     pub(crate) pool_memory: Option<u64>,
     /// How long a creation may wait until there is room for it.
     pub(crate) create_wait: Duration,
-    /// When quiet sessions stand by.
+    /// When quiet sessions are suspended.
     pub(crate) standby: Standby,
     /// Private destinations sessions may reach.
     pub(crate) allowed_private_hosts: Vec<String>,

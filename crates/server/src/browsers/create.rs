@@ -16,9 +16,9 @@ use super::services::Services;
 use super::validate::{CreateBrowser, Creation, Defaults};
 use super::{BrowserDefaults, Browsers, TakeProfile, ignored, validate, view};
 use crate::caller::Sessions;
+use crate::fields::Checked;
 use crate::profiles::kept;
 use crate::proxies::Proxies;
-use crate::resource::Unchecked;
 use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 use crate::{proxies, refusal};
@@ -44,11 +44,11 @@ refusals! {
 pub(crate) async fn create(
     State(browsers): State<Arc<Browsers>>,
     sessions: Sessions,
-    Optional(Unchecked(body)): Optional<Unchecked>,
+    Optional(body): Optional<Checked<CreateBrowser>>,
 ) -> Result<Response> {
     let BrowserDefaults { region, headless_shell, .. } = browsers.defaults;
     let defaults = Defaults { region, headless_shell };
-    let (Creation { mut new, proxy, profile }, unknown) = validate::create(&body, &defaults)?;
+    let (Creation { mut new, proxy, profile }, unknown) = validate::create(body, &defaults)?;
     if let Some(choice) = &profile {
         kept(browsers.profiles.as_ref())?.take(sessions.project(), choice).await?;
     }

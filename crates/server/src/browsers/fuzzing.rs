@@ -7,12 +7,14 @@ use url::Url;
 
 use super::validate::{self, Creation, Defaults};
 use super::{ignored, list};
+use crate::fields::Checked;
 
 /// The body of a creation and of a change: what is taken is within its bounds and is stored and read
 /// back as it is, what is refused says which field.
 pub(crate) fn session_body(data: &[u8]) {
     let Ok(body) = serde_json::from_slice::<Value>(data) else { return };
-    match validate::create(&body, &Defaults { region: Region::default(), headless_shell: false }) {
+    let defaults = Defaults { region: Region::default(), headless_shell: false };
+    match validate::create(Checked::of(&body), &defaults) {
         Ok((Creation { new: session, .. }, unknown)) => {
             let config = &session.config;
             assert!((10..=259_200).contains(&config.timeout_seconds));
@@ -26,7 +28,7 @@ pub(crate) fn session_body(data: &[u8]) {
         }
         Err(refusal) => assert!(!refusal.0.body().details.is_empty()),
     }
-    match validate::update(&body) {
+    match validate::update(Checked::of(&body)) {
         Ok((change, unknown)) => {
             if let Some(asked) = change.viewport {
                 viewport(asked.viewport);

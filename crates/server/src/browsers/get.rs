@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use browserd_api::ApiError;
 use browserd_api::browser::Browser;
-use browserd_rest::{Error, ReadQuery, Refused, Result};
+use browserd_rest::{ReadQuery, Refused, Result};
 use url::form_urlencoded;
 
 use super::{Browsers, view};
 use crate::caller::Sessions;
-use crate::fields::{Faults, read_bool};
+use crate::fields::{ValidationErrors, query_flag};
 use crate::refusal::{self, FindSession};
 use crate::wire::log::AboutSession;
 
@@ -40,13 +39,13 @@ pub(crate) async fn get(
 
 fn include_deleted(query: &str) -> Result<bool> {
     let mut include = false;
-    let mut faults = Faults::default();
+    let mut errors = ValidationErrors::default();
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         if key == "include_deleted" {
-            include = read_bool(&key, &value, &mut faults).unwrap_or(false);
+            include = errors.check(key, query_flag(&value)).unwrap_or(false);
         }
     }
-    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
+    errors.into_result()?;
     Ok(include)
 }
 

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 
 use super::{Browsers, validate, view};
 use crate::caller::Sessions;
-use crate::fields::read_bool;
+use crate::fields::query_flag;
 use crate::refusal;
 use crate::resource::paging::{self, Asked};
 use crate::resource::refusals::ListRows;
@@ -78,13 +78,14 @@ pub(super) fn parse(query: &str) -> Result<ListSessions> {
                 "active" => status = Some(StatusFilter::Active),
                 "deleted" => status = Some(StatusFilter::Deleted),
                 "all" => status = Some(StatusFilter::All),
-                _ => asked.faults.add("status", "must be active, deleted or all"),
+                _ => asked.errors.add("status", "must be active, deleted or all"),
             },
             "include_deleted" => {
-                include_deleted = read_bool(&parameter, &value, &mut asked.faults).unwrap_or(false);
+                let flag = asked.errors.check(parameter, query_flag(&value));
+                include_deleted = flag.unwrap_or(false);
             }
             "region" => {
-                let region = validate::region("region", &value, &mut asked.faults);
+                let region = asked.errors.check(parameter, validate::region(&value));
                 let region = region.map(|region| ("region", region.as_str().to_owned()));
                 asked.filter.exactly = region.into_iter().collect();
             }

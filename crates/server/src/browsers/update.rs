@@ -12,9 +12,9 @@ use super::services::Services;
 use super::validate::UpdateBrowser;
 use super::{Browsers, TakeProfile, ignored, validate, view};
 use crate::caller::Sessions;
+use crate::fields::Checked;
 use crate::proxies::Proxies;
 use crate::refusal::{self, FindSession};
-use crate::resource::Unchecked;
 use crate::resource::refusals::Find;
 use crate::wire::log::AboutSession;
 
@@ -41,9 +41,9 @@ pub(crate) async fn update(
     State(browsers): State<Arc<Browsers>>,
     sessions: Sessions,
     Path(id_or_name): Path<String>,
-    Optional(Unchecked(body)): Optional<Unchecked>,
+    Optional(body): Optional<Checked<UpdateBrowser>>,
 ) -> Result<Response> {
-    let (change, unknown) = validate::update(&body)?;
+    let (change, unknown) = validate::update(body)?;
     let services = Services::new(&browsers, sessions.project());
     let changed = sessions.change(&id_or_name, change, services).await;
     let session = changed.map_err(refusal::from_fleet)?;

@@ -7,10 +7,11 @@ use browserd_api::{ProfileId, Timestamp};
 use browserd_rest::{Optional, ReadBody, Refused, Result};
 use browserd_store::ProfileRow;
 
-use super::validate::{self, CreateProfile};
+use super::validate::CreateProfile;
 use super::{Profiles, kept};
+use crate::fields::Checked;
 use crate::resource::refusals::Write;
-use crate::resource::{Mine, Unchecked, created};
+use crate::resource::{Mine, created};
 
 /// Create a profile
 ///
@@ -25,18 +26,18 @@ use crate::resource::{Mine, Unchecked, created};
 pub(crate) async fn create(
     State(profiles): State<Option<Profiles>>,
     mine: Mine<Profiles>,
-    Optional(Unchecked(body)): Optional<Unchecked>,
+    Optional(body): Optional<Checked<CreateProfile>>,
 ) -> Result<Response> {
-    let (name, unknown) = validate::read(&body, false)?;
+    let (asked, ignored) = body.finish()?;
     kept(profiles.as_ref())?;
     let row = ProfileRow {
         id: ProfileId::generate(),
-        name,
+        name: asked.name,
         created_at: Timestamp::now(),
         updated_at: None,
         last_used_at: None,
         saved: None,
     };
     mine.insert(&row).await?;
-    Ok(created::<Profiles>(row, &unknown))
+    Ok(created::<Profiles>(row, &ignored))
 }

@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-use super::validate;
+use super::validate::{CreateProfile, UpdateProfile};
+use crate::fields::Checked;
 
 /// What is taken is a name as it is documented; what is refused says which field.
 pub(crate) fn body(body: &Value) {
-    for required in [false, true] {
-        match validate::read(body, required) {
-            Ok((name, _)) => {
-                assert!(name.is_some() || !required);
+    let created = Checked::<CreateProfile>::of(body).finish().map(|(asked, _)| asked.name);
+    let renamed = Checked::<UpdateProfile>::of(body).finish().map(|(asked, _)| Some(asked.name));
+    for outcome in [created, renamed] {
+        match outcome {
+            Ok(name) => {
                 let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-                assert!(
-                    name.is_none_or(
-                        |name| (1..=255).contains(&name.len()) && name.chars().all(plain)
-                    )
-                );
+                let fits =
+                    |name: String| (1..=255).contains(&name.len()) && name.chars().all(plain);
+                assert!(name.is_none_or(fits));
             }
             Err(refusal) => assert!(!refusal.0.body().details.is_empty()),
         }

@@ -22,7 +22,7 @@ mod load;
 mod save;
 mod sweep;
 mod update;
-mod validate;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 

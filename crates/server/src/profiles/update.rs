@@ -4,10 +4,10 @@ use axum::extract::Path;
 use axum::response::Response;
 use browserd_api::profiles::Profile;
 use browserd_rest::{ReadBody, Refused, Result};
-use serde_json::Value;
 
 use super::Profiles;
-use super::validate::{self, UpdateProfile};
+use super::validate::UpdateProfile;
+use crate::fields::Checked;
 use crate::resource::refusals::{Find, Write};
 use crate::resource::{Mine, changed};
 
@@ -23,9 +23,9 @@ use crate::resource::{Mine, changed};
 pub(crate) async fn update(
     mine: Mine<Profiles>,
     Path(id_or_name): Path<String>,
-    browserd_rest::Json(body): browserd_rest::Json<Value>,
+    browserd_rest::Json(body): browserd_rest::Json<Checked<UpdateProfile>>,
 ) -> Result<Response> {
-    let (name, unknown) = validate::read(&body, true)?;
-    let row = mine.update(&id_or_name, |row| row.name.clone_from(&name)).await?;
-    Ok(changed::<Profiles>(row, &unknown))
+    let (asked, ignored) = body.finish()?;
+    let row = mine.update(&id_or_name, |row| row.name = Some(asked.name.clone())).await?;
+    Ok(changed::<Profiles>(row, &ignored))
 }

@@ -4,25 +4,32 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use browserd_api::proxies::Proxy;
 use browserd_api::{ApiError, Timestamp};
 use browserd_egress::{ProbeError, probe};
 use browserd_protocol::EgressPolicy;
 use browserd_rest::{Error, Optional, ReadBody, Refused, Result};
-use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
 use super::{Proxies, status};
+use crate::fields::{Body, Checked, Fields};
 use crate::resource::refusals::Find;
-use crate::resource::{Mine, Shown as _, refused};
+use crate::resource::{Mine, Shown as _, ignored, refused};
 
 /// What to check a proxy with.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub(crate) struct CheckProxy {
     /// An http or https URL of a public host; the server's own choice when left out.
-    #[schema(max_length = 2048)]
-    url: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 2048)]
+    url: Option<Url>,
+}
+
+impl Body for CheckProxy {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self { url: fields.parse("url", url).flatten() })
+    }
 }
 
 /// How proxies are checked.
@@ -46,15 +53,16 @@ const URL_LIMIT: usize = 2048;
 #[utoipa::path(post, path = "/proxies/{id_or_name}/check", operation_id = "proxies.check", tag = "proxies",
     params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),
     request_body(content = Option<CheckProxy>, description = "What to check it with."),
-    responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy),
+    responses((status = 200, description = "The proxy, with the outcome as its status.", body = Proxy,
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
         Refused<(ReadBody, Find<Proxies>)>))]
 pub(crate) async fn check(
     State(checks): State<Arc<Checks>>,
     mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
-    Optional(body): Optional<CheckProxy>,
-) -> Result<Json<Proxy>> {
-    let asked = body.url.filter(|url| !url.is_empty()).map(|url| read(&url)).transpose()?;
+    Optional(body): Optional<Checked<CheckProxy>>,
+) -> Result<Response> {
+    let (CheckProxy { url: asked }, ignored) = body.finish()?;
     let row = mine.find(&id_or_name).await?;
     let url = asked.as_ref().unwrap_or(&checks.url);
     let why = match probe(&checks.egress, &row.upstream, url).await {
@@ -77,13 +85,17 @@ pub(crate) async fn check(
     proxy.status = Some(status(available));
     proxy.last_checked = Some(at);
     proxy.unavailable_because = why;
-    Ok(Json(proxy))
+    let mut response = Json(proxy).into_response();
+    ignored::name_in_header(response.headers_mut(), &ignored);
+    Ok(response)
 }
 
-fn read(text: &str) -> Result<Url> {
-    let wrong = |what| Error(ApiError::field("url", what));
-    if text.len() > URL_LIMIT {
-        return Err(wrong("must have at most 2048 bytes"));
+fn url(text: &str) -> std::result::Result<Option<Url>, &'static str> {
+    if text.is_empty() {
+        return Ok(None);
     }
-    Url::parse(text).map_err(|_| wrong("must be an http or https URL"))
+    if text.len() > URL_LIMIT {
+        return Err("must have at most 2048 bytes");
+    }
+    Url::parse(text).map(Some).map_err(|_| "must be an http or https URL")
 }

@@ -5,12 +5,12 @@ use browserd_api::proxies::Proxy;
 use browserd_api::{ProxyId, Timestamp};
 use browserd_rest::{ReadBody, Refused, Result};
 use browserd_store::ProxyRow;
-use serde_json::Value;
 
-use super::{Proxies, validate};
+use super::Proxies;
+use super::validate::{self, CreateProxy};
+use crate::fields::Checked;
 use crate::resource::refusals::Write;
 use crate::resource::{Mine, created};
-use validate::CreateProxy;
 
 /// Create a proxy
 ///
@@ -27,11 +27,11 @@ use validate::CreateProxy;
         Refused<(ReadBody, Write<Proxies>)>))]
 pub(crate) async fn create(
     mine: Mine<Proxies>,
-    browserd_rest::Json(body): browserd_rest::Json<Value>,
+    browserd_rest::Json(body): browserd_rest::Json<Checked<CreateProxy>>,
 ) -> Result<Response> {
-    let (name, upstream, unknown) = validate::create(&body)?;
+    let ((name, upstream), ignored) = validate::create(body)?;
     let (id, created_at) = (ProxyId::generate(), Timestamp::now());
     let row = ProxyRow { id, name, upstream, created_at, checked: None };
     mine.insert(&row).await?;
-    Ok(created::<Proxies>(row, &unknown))
+    Ok(created::<Proxies>(row, &ignored))
 }

@@ -11,7 +11,7 @@ use crate::resource::{Mine, refused};
 
 /// Delete a proxy
 ///
-/// Sessions that go through it stay, and reach nothing until they are given another way out: their
+/// Sessions that go through it stay, and reach nothing until they are given another egress route: their
 /// traffic does not leave by a way nobody asked for.
 #[utoipa::path(delete, path = "/proxies/{id_or_name}", operation_id = "proxies.delete", tag = "proxies",
     params(("id_or_name" = String, Path, description = "Id or name of the proxy.")),

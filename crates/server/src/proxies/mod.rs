@@ -3,7 +3,7 @@
 //! Owns their routes and rows, and who goes through which: a proxy that is deleted is taken away from
 //! the sessions that use it, whose traffic then stops instead of leaving by another way.
 
-mod check;
+pub(crate) mod check;
 mod create;
 mod delete;
 #[cfg(any(test, fuzzing))]
@@ -11,7 +11,7 @@ pub(crate) mod fuzzing;
 mod get;
 mod list;
 mod update;
-mod validate;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 

@@ -4,10 +4,10 @@ use axum::extract::Path;
 use axum::response::Response;
 use browserd_api::proxies::Proxy;
 use browserd_rest::{ReadBody, Refused, Result};
-use serde_json::Value;
 
-use super::validate::UpdateProxy;
-use super::{Proxies, validate};
+use super::Proxies;
+use super::validate::{self, UpdateProxy};
+use crate::fields::Checked;
 use crate::resource::refusals::{Find, Write};
 use crate::resource::{Mine, changed};
 
@@ -23,9 +23,9 @@ use crate::resource::{Mine, changed};
 pub(crate) async fn update(
     mine: Mine<Proxies>,
     Path(id_or_name): Path<String>,
-    browserd_rest::Json(body): browserd_rest::Json<Value>,
+    browserd_rest::Json(body): browserd_rest::Json<Checked<UpdateProxy>>,
 ) -> Result<Response> {
-    let (name, unknown) = validate::update(&body)?;
+    let (name, ignored) = validate::update(body)?;
     let row = mine.update(&id_or_name, |row| row.name.clone_from(&name)).await?;
-    Ok(changed::<Proxies>(row, &unknown))
+    Ok(changed::<Proxies>(row, &ignored))
 }

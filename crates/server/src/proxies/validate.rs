@@ -1,21 +1,19 @@
 //! What a proxy may be, checked all at once.
 
-use browserd_api::ApiError;
 use browserd_api::proxies::{ProxyProtocol, ProxyType, Upstream};
 use browserd_api::secret::Password;
 use browserd_egress::check_proxy;
-use browserd_rest::{Error, Result};
+use browserd_rest::Result;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::fields::{Faults, Object, name};
+use crate::fields::{Body, Checked, Fields, ValidationErrors, name_or_none};
 
 /// What a proxy shall be.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; create() reads it")]
 pub(crate) struct CreateProxy {
     /// Kind. The hosted original's own (datacenter, isp, residential, mobile) are refused: this server
-    /// has none to lend.
+    /// has none of its own.
     #[schema(rename = "type")]
     r#type: ProxyType,
     /// Name, usable wherever a path says `{id_or_name}` while no other proxy has it. No `/`, no `\`, no
@@ -33,7 +31,6 @@ pub(crate) struct CreateProxy {
 
 /// Where a proxy is, and what it is shown.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; create() reads it")]
 pub(crate) struct ProxyAddress {
     /// Host name or address.
     host: String,
@@ -44,128 +41,121 @@ pub(crate) struct ProxyAddress {
     #[schema(max_length = 255)]
     username: Option<String>,
     /// Password; never shown again.
-    #[schema(max_length = 255, write_only)]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 255, write_only)]
+    password: Option<Password>,
 }
 
 /// A proxy's new name.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; update() reads it")]
 pub(crate) struct UpdateProxy {
     /// An empty string takes it away.
-    #[schema(max_length = 255)]
-    name: String,
+    #[schema(max_length = 255, value_type = String)]
+    name: Option<String>,
 }
 
-/// Name, settings, and the fields this version does not know.
-type Creation = (Option<String>, Upstream, Vec<String>);
-
-/// Checks a creation.
-pub(super) fn create(body: &Value) -> Result<Creation> {
-    let mut faults = Faults::default();
-    let mut unknown = Vec::new();
-    let made = Object::read("", body, &mut faults)
-        .and_then(|object| read(object, &mut faults, &mut unknown));
-    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-    let (name, upstream) = made.unwrap_or_else(|| unreachable!("what is missing is a fault"));
-    Ok((name, upstream, unknown))
+impl Body for CreateProxy {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        match fields.text("type") {
+            Some("custom") => {}
+            Some("datacenter" | "isp" | "residential" | "mobile") => {
+                fields.refuse(
+                    "type",
+                    "this server has no proxies of its own; bring yours as type custom",
+                );
+                return None;
+            }
+            _ => fields.refuse("type", "must be custom"),
+        }
+        let name = fields.parse("name", name_or_none).flatten();
+        let protocol = fields.parse("protocol", protocol);
+        let bypass_hosts = fields.take("bypass_hosts").and_then(|value| {
+            fields.check("bypass_hosts", texts(value).ok_or("must be an array of strings"))
+        });
+        fields.require("config", "is missing: it says where the proxy is");
+        let config = fields.object("config")?;
+        Some(Self { r#type: ProxyType::Custom, name, protocol, bypass_hosts, config })
+    }
 }
 
-fn read(
-    mut object: Object<'_>,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
-) -> Option<(Option<String>, Upstream)> {
-    match object.text("type", faults) {
-        Some("custom") => {}
-        Some("datacenter" | "isp" | "residential" | "mobile") => {
-            faults.add("type", "this server has no proxies of its own; bring yours as type custom");
-            return None;
+impl Body for ProxyAddress {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let host = fields.text("host").map(str::to_owned);
+        let port = fields.number("port", 1..=u16::MAX);
+        let username = fields.text("username").filter(|text| !text.is_empty()).map(str::to_owned);
+        let password = fields.text("password").filter(|text| !text.is_empty()).map(Password::new);
+        if let Some(value) = fields.take_undocumented("ca_bundle")
+            && fields.as_text("ca_bundle", value).is_some_and(|text| !text.is_empty())
+        {
+            fields.refuse(
+                "ca_bundle",
+                "this version does not have proxies that open up TLS; leave the field out",
+            );
         }
-        _ => faults.add("type", "must be custom"),
-    }
-    let name = object
-        .text("name", faults)
-        .filter(|text| !text.is_empty())
-        .and_then(|text| name(text, faults));
-    let protocol = match object.text("protocol", faults) {
-        None | Some("https") => ProxyProtocol::Https,
-        Some("http") => ProxyProtocol::Http,
-        Some("socks5") => ProxyProtocol::Socks5,
-        Some(_) => {
-            faults.add("protocol", "must be http, https or socks5");
-            ProxyProtocol::Https
-        }
-    };
-    let bypass_hosts = object.take("bypass_hosts").map_or_else(Vec::new, |value| {
-        let texts = value
-            .as_array()
-            .and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
-        texts.unwrap_or_else(|| {
-            faults.add("bypass_hosts", "must be an array of strings");
-            Vec::new()
-        })
-    });
-    let config = object.take("config");
-    unknown.extend(object.unknown());
-    let Some(config) = config else {
-        faults.add("config", "is missing: it says where the proxy is");
-        return None;
-    };
-    let mut config = Object::read("config", config, faults)?;
-    let host = config.text("host", faults);
-    let port = config.number("port", 1, 65535, faults);
-    let username = config.text("username", faults).filter(|text| !text.is_empty());
-    let password = config.text("password", faults).filter(|text| !text.is_empty());
-    if config.text("ca_bundle", faults).is_some_and(|text| !text.is_empty()) {
-        faults.add(
-            "config.ca_bundle",
-            "this version does not have proxies that open up TLS; leave the field out",
-        );
-    }
-    unknown.extend(config.unknown());
-    for (field, missing) in [("config.host", host.is_none()), ("config.port", port.is_none())] {
-        if missing {
-            faults.add(field, "is missing");
-        }
-    }
-    let upstream = Upstream {
-        protocol,
-        host: host?.to_owned(),
-        // In range, as it was read.
-        port: u16::try_from(port?).unwrap_or(u16::MAX),
-        username: username.map(str::to_owned),
-        password: password.map(Password::new),
-        bypass_hosts,
-    };
-    if let Err(error) = check_proxy(&upstream) {
-        let within = if error.field == "bypass_hosts" { "" } else { "config." };
-        faults.add(format!("{within}{}", error.field), error.problem);
-    }
-    Some((name, upstream))
-}
-
-/// Checks a change; also answers with the fields this version does not know.
-pub(super) fn update(body: &Value) -> Result<(Option<String>, Vec<String>)> {
-    let mut faults = Faults::default();
-    let mut unknown = Vec::new();
-    let mut new = None;
-    if let Some(mut object) = Object::read("", body, &mut faults) {
-        match object.text("name", &mut faults) {
-            Some("") => {}
-            Some(text) => new = name(text, &mut faults),
-            None if faults.len() == 0 => faults.add("name", "is missing"),
-            None => {}
-        }
-        for fixed in ["type", "protocol", "bypass_hosts", "config"] {
-            if object.take(fixed).is_some() {
-                faults.add(fixed, "is fixed; create another proxy");
+        for (field, missing) in [("host", host.is_none()), ("port", port.is_none())] {
+            if missing {
+                fields.refuse(field, "is missing");
             }
         }
-        unknown.extend(object.unknown());
+        Some(Self { host: host?, port: port?, username, password })
     }
-    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-    Ok((new, unknown))
+}
+
+fn protocol(text: &str) -> std::result::Result<ProxyProtocol, &'static str> {
+    match text {
+        "https" => Ok(ProxyProtocol::Https),
+        "http" => Ok(ProxyProtocol::Http),
+        "socks5" => Ok(ProxyProtocol::Socks5),
+        _ => Err("must be http, https or socks5"),
+    }
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// A proxy's name and settings.
+type Named = (Option<String>, Upstream);
+
+/// Checks a creation; also answers with the fields this version does not know.
+pub(super) fn create(body: Checked<CreateProxy>) -> Result<(Named, Vec<String>)> {
+    body.finish_with(|asked, errors| {
+        let CreateProxy { r#type: ProxyType::Custom, name, protocol, bypass_hosts, config } = asked;
+        let upstream = Upstream {
+            protocol: protocol.unwrap_or(ProxyProtocol::Https),
+            host: config.host,
+            port: config.port,
+            username: config.username,
+            password: config.password,
+            bypass_hosts: bypass_hosts.unwrap_or_default(),
+        };
+        check(&upstream, errors);
+        (name, upstream)
+    })
+}
+
+fn check(upstream: &Upstream, errors: &mut ValidationErrors) {
+    if let Err(error) = check_proxy(upstream) {
+        let within = if error.field == "bypass_hosts" { "" } else { "config." };
+        errors.add(format!("{within}{}", error.field), error.problem);
+    }
+}
+
+impl Body for UpdateProxy {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.require("name", "is missing");
+        let name = fields.parse("name", name_or_none);
+        for fixed in ["type", "protocol", "bypass_hosts", "config"] {
+            if fields.take_undocumented(fixed).is_some() {
+                fields.refuse(fixed, "is fixed; create another proxy");
+            }
+        }
+        Some(Self { name: name? })
+    }
+}
+
+/// Checks a change: the new name; also answers with the fields this version does not know.
+pub(super) fn update(body: Checked<UpdateProxy>) -> Result<(Option<String>, Vec<String>)> {
+    body.finish_with(|asked, _| asked.name)
 }
 
 #[cfg(test)]
@@ -174,6 +164,14 @@ mod tests {
 
     use super::*;
 
+    fn create(body: &Value) -> Result<(Named, Vec<String>)> {
+        super::create(Checked::of(body))
+    }
+
+    fn update(body: &Value) -> Result<(Option<String>, Vec<String>)> {
+        super::update(Checked::of(body))
+    }
+
     fn blamed(body: &Value) -> Vec<String> {
         let error = create(body).unwrap_err();
         error.0.body().details.iter().map(|detail| detail.code.clone()).collect()
@@ -181,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_proxy_is_what_it_says() {
-        let (name, upstream, unknown) = create(&json!({
+        let ((name, upstream), unknown) = create(&json!({
             "type": "custom", "name": "Berlin", "protocol": "http", "later": 1,
             "bypass_hosts": ["*.intern.example"],
             "config": {"host": "proxy.example", "port": 3128.0, "username": "me", "password": "hunter2", "x": 1},
@@ -190,9 +188,9 @@ mod tests {
         assert_eq!(name.as_deref(), Some("Berlin"));
         assert_eq!((upstream.protocol, upstream.port), (ProxyProtocol::Http, 3128));
         assert_eq!(upstream.password, Some(Password::new("hunter2")));
-        assert_eq!(unknown, ["later", "config.x"]);
+        assert_eq!(unknown, ["config.x", "later"]);
         let least = json!({"type": "custom", "config": {"host": "[::1]", "port": 1}});
-        let (name, upstream, _) = create(&least).unwrap();
+        let ((name, upstream), _) = create(&least).unwrap();
         assert_eq!((name, upstream.protocol), (None, ProxyProtocol::Https));
     }
 

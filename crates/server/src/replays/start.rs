@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use browserd_api::ReplayId;
 use browserd_api::replays::{
     DURATION_LIMIT, FRAMERATE_DEFAULT, FRAMERATE_LIMIT, Replay, StartReplay,
 };
-use browserd_api::{ApiError, ErrorDetail, ReplayId};
 use browserd_fleet::LiveSession;
 use browserd_protocol::replay::Order;
 use browserd_rest::{Error, Optional, ReadBody, Refused, Result, refusals};
@@ -17,9 +17,10 @@ use http::StatusCode;
 
 use super::{Replays, guest, show};
 use crate::caller::Sessions;
+use crate::fields::{Body, Checked, Fields};
 use crate::public_url::PublicUrl;
 use crate::refusal::{self, FindSession};
-use crate::resource::Mine;
+use crate::resource::{Mine, ignored};
 use crate::token::Tokens;
 use crate::wire::log::AboutSession;
 
@@ -45,7 +46,8 @@ refusals! {
 #[utoipa::path(post, path = "/browsers/{id_or_name}/replays", operation_id = "browsers.replays.start", tag = "replays",
     params(("id_or_name" = String, Path, description = "Id or name of the session.")),
     request_body(content = Option<StartReplay>, description = "What to record."),
-    responses((status = 201, description = "The recording is under way.", body = Replay),
+    responses((status = 201, description = "The recording is under way.", body = Replay,
+        headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."))),
         Refused<(ReadBody, FindSession, StartRecording)>))]
 pub(super) async fn start(
     State(tokens): State<Tokens>,
@@ -53,10 +55,11 @@ pub(super) async fn start(
     State(replays): State<Replays>,
     sessions: Sessions,
     Path(id_or_name): Path<String>,
-    Optional(body): Optional<StartReplay>,
+    Optional(body): Optional<Checked<StartReplay>>,
 ) -> Result<Response> {
+    let (asked, ignored) = body.finish()?;
     let session = sessions.live(&id_or_name).map_err(refusal::from_fleet)?;
-    let order = order(&body, replays.recordings()?.limit_bytes)?;
+    let order = order(&asked, replays.recordings()?.limit_bytes);
     // In a task of its own: a client that hangs up meanwhile must not leave a recording behind that
     // nobody knows of.
     let beginning = replays.0.tasks.spawn(begin(replays.clone(), session.clone(), order));
@@ -64,6 +67,7 @@ pub(super) async fn start(
     let mut response =
         (StatusCode::CREATED, Json(show(&tokens, &public, sessions.project(), &row)?))
             .into_response();
+    ignored::name_in_header(response.headers_mut(), &ignored);
     response.extensions_mut().insert(AboutSession(session.id().clone()));
     Ok(response)
 }
@@ -91,51 +95,62 @@ async fn begin(replays: Replays, session: LiveSession, order: Order) -> Result<R
     Ok(row)
 }
 
-fn order(body: &StartReplay, limit_bytes: u64) -> Result<Order> {
-    let mut faults = Vec::new();
-    let mut fault = |field: &str, message: String| {
-        faults.push(ErrorDetail { code: field.to_owned(), message });
-    };
-    let framerate = body.framerate.unwrap_or(FRAMERATE_DEFAULT);
-    if !(1..=FRAMERATE_LIMIT).contains(&framerate) {
-        fault("framerate", format!("must be from 1 to {FRAMERATE_LIMIT} frames a second"));
+impl Body for StartReplay {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            framerate: fields.number("framerate", 1..=FRAMERATE_LIMIT),
+            max_duration_in_seconds: fields.number("max_duration_in_seconds", 1..=DURATION_LIMIT),
+            record_audio: fields.flag("record_audio"),
+        })
     }
-    if body.max_duration_in_seconds.is_some_and(|seconds| !(1..=DURATION_LIMIT).contains(&seconds))
-    {
-        fault("max_duration_in_seconds", format!("must be from 1 to {DURATION_LIMIT}"));
-    }
-    if !faults.is_empty() {
-        return Err(Error(ApiError::fields(faults)));
-    }
-    Ok(Order {
+}
+
+fn order(asked: &StartReplay, limit_bytes: u64) -> Order {
+    Order {
         replay_id: ReplayId::generate(),
-        framerate,
-        max_duration_in_seconds: body.max_duration_in_seconds,
-        record_audio: body.record_audio.unwrap_or(false),
+        framerate: asked.framerate.unwrap_or(FRAMERATE_DEFAULT),
+        max_duration_in_seconds: asked.max_duration_in_seconds,
+        record_audio: asked.record_audio.unwrap_or(false),
         limit_bytes,
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
+    fn asked(body: &Value) -> Result<(StartReplay, Vec<String>)> {
+        Checked::of(body).finish()
+    }
+
     #[test]
-    fn settings_have_defaults_and_bounds() {
-        let plain = order(&StartReplay::default(), 7).unwrap();
+    fn settings_have_defaults() {
+        let (plain, ignored) = asked(&json!({"framerate": null, "later": 1})).unwrap();
+        assert_eq!(ignored, ["later"]);
+        let plain = order(&plain, 7);
         assert_eq!((plain.framerate, plain.record_audio, plain.limit_bytes), (10, false, 7));
         assert_eq!(plain.max_duration_in_seconds, None);
-        for (framerate, duration, blamed) in [
-            (Some(0), None, vec!["framerate"]),
-            (Some(61), None, vec!["framerate"]),
-            (None, Some(0), vec!["max_duration_in_seconds"]),
-            (Some(0), Some(u64::MAX), vec!["framerate", "max_duration_in_seconds"]),
+        let all = json!({"framerate": 60, "max_duration_in_seconds": 5, "record_audio": true});
+        let all = order(&asked(&all).unwrap().0, 7);
+        assert_eq!((all.framerate, all.record_audio), (60, true));
+        assert_eq!(all.max_duration_in_seconds, Some(5));
+    }
+
+    #[test]
+    fn every_setting_that_does_not_fit_is_named() {
+        const BOTH: [&str; 2] = ["framerate", "max_duration_in_seconds"];
+        for (body, blamed) in [
+            (json!({"framerate": 0}), &BOTH[..1]),
+            (json!({"framerate": 61}), &BOTH[..1]),
+            (json!({"max_duration_in_seconds": 0}), &BOTH[1..]),
+            (json!({"framerate": "fast", "max_duration_in_seconds": u64::MAX}), &BOTH[..]),
+            (json!({"record_audio": "yes"}), &["record_audio"][..]),
         ] {
-            let body =
-                StartReplay { framerate, max_duration_in_seconds: duration, record_audio: None };
-            let error = order(&body, 7).unwrap_err();
+            let error = asked(&body).unwrap_err();
             let fields: Vec<_> = error.0.body().details.iter().map(|d| d.code.as_str()).collect();
-            assert_eq!(fields, blamed);
+            assert_eq!(fields, blamed, "{body}");
         }
     }
 }

@@ -28,24 +28,12 @@ use browserd_rest::{Error, Result};
 use browserd_store::{Row, Rows, Store, StoreError};
 use http::StatusCode;
 use http::request::Parts;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::caller::Caller;
 
 /// Longest part of what a client called something that a refusal repeats, characters.
 const REPEATED: usize = 64;
-
-/// A JSON body before it is checked; an absent one asks for nothing.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Unchecked(pub(crate) Value);
-
-impl Default for Unchecked {
-    fn default() -> Self {
-        Self(Value::Object(serde_json::Map::new()))
-    }
-}
 
 /// A kind of thing that clients make, find and delete.
 pub(crate) trait Resource: Sized + 'static {

@@ -2,15 +2,14 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use browserd_api::ApiError;
-use browserd_rest::{Error, Result};
+use browserd_rest::Result;
 use browserd_store::{Filter, Table};
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
-use crate::fields::Faults;
+use crate::fields::ValidationErrors;
 
 /// Entries of a page nobody says more about.
 pub(crate) const LIMIT_DEFAULT: u32 = 20;
@@ -71,7 +70,7 @@ pub(crate) struct Asked {
     /// What is asked for so far.
     pub(crate) filter: Filter,
     /// What does not fit.
-    pub(crate) faults: Faults,
+    pub(crate) errors: ValidationErrors,
     /// Whether there are tags to ask for.
     tagged: bool,
 }
@@ -81,7 +80,7 @@ impl Asked {
     pub(crate) fn of(table: &Table) -> Self {
         Self {
             filter: Filter { limit: LIMIT_DEFAULT, ..Filter::default() },
-            faults: Faults::default(),
+            errors: ValidationErrors::default(),
             tagged: table.columns.iter().any(|column| column.name == "tags"),
         }
     }
@@ -93,12 +92,12 @@ impl Asked {
             "limit" => match value.parse() {
                 Ok(limit @ 1..=LIMIT_MAX) => self.filter.limit = limit,
                 _ => {
-                    self.faults.add("limit", format!("must be a number from 1 to {LIMIT_MAX}"));
+                    self.errors.add("limit", format!("must be a number from 1 to {LIMIT_MAX}"));
                 }
             },
             "offset" => match value.parse::<i32>() {
                 Ok(offset @ 0..) => self.filter.offset = offset.unsigned_abs(),
-                _ => self.faults.add("offset", "must be a number from 0 to 2147483647"),
+                _ => self.errors.add("offset", "must be a number from 0 to 2147483647"),
             },
             "name" => self.filter.name = text(),
             "query" => self.filter.query = text(),
@@ -114,9 +113,9 @@ impl Asked {
     /// What is asked for, if all of it fits.
     pub(crate) fn finish(mut self) -> Result<Filter> {
         if self.filter.tags.len() > TAGS_MAX {
-            self.faults.add("tags", format!("at most {TAGS_MAX} can be asked for"));
+            self.errors.add("tags", format!("at most {TAGS_MAX} can be asked for"));
         }
-        self.faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
+        self.errors.into_result()?;
         Ok(self.filter)
     }
 }

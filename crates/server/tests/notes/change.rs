@@ -4,10 +4,10 @@ use axum::extract::Path;
 use axum::response::Response;
 use browserd_rest::{ReadBody, Refused, Result};
 use http::StatusCode;
-use serde_json::Value;
 
 use super::Notes;
 use super::wire::{Note, WriteNote};
+use crate::fields::Checked;
 use crate::resource::refusals::{Find, Write};
 use crate::resource::{Mine, changed};
 
@@ -20,9 +20,9 @@ use crate::resource::{Mine, changed};
 pub(super) async fn update(
     mine: Mine<Notes>,
     Path(id_or_name): Path<String>,
-    browserd_rest::Json(body): browserd_rest::Json<Value>,
+    browserd_rest::Json(body): browserd_rest::Json<Checked<WriteNote>>,
 ) -> Result<Response> {
-    let asked = WriteNote::read(&body)?;
+    let (asked, ignored) = body.finish()?;
     let row = mine
         .update(&id_or_name, |row| {
             if asked.name.is_some() {
@@ -33,7 +33,7 @@ pub(super) async fn update(
             }
         })
         .await?;
-    Ok(changed::<Notes>(row, &asked.ignored))
+    Ok(changed::<Notes>(row, &ignored))
 }
 
 /// Delete a note

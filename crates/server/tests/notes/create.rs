@@ -3,11 +3,11 @@
 use axum::response::Response;
 use browserd_api::Timestamp;
 use browserd_rest::{ReadBody, Refused, Result};
-use serde_json::Value;
 
 use super::Notes;
 use super::row::NoteRow;
 use super::wire::{Note, NoteId, WriteNote};
+use crate::fields::Checked;
 use crate::resource::refusals::Write;
 use crate::resource::{Mine, created};
 
@@ -18,9 +18,9 @@ use crate::resource::{Mine, created};
         Refused<(ReadBody, Write<Notes>)>))]
 pub(super) async fn create(
     mine: Mine<Notes>,
-    browserd_rest::Json(body): browserd_rest::Json<Value>,
+    browserd_rest::Json(body): browserd_rest::Json<Checked<WriteNote>>,
 ) -> Result<Response> {
-    let asked = WriteNote::read(&body)?;
+    let (asked, ignored) = body.finish()?;
     let row = NoteRow {
         id: NoteId::generate(),
         name: asked.name,
@@ -29,5 +29,5 @@ pub(super) async fn create(
         created_at: Timestamp::now(),
     };
     mine.insert(&row).await?;
-    Ok(created::<Notes>(row, &asked.ignored))
+    Ok(created::<Notes>(row, &ignored))
 }

@@ -16,8 +16,9 @@ use tower::Service as _;
 
 use super::routes;
 use super::row::NoteRow;
-use super::wire::NoteId;
+use super::wire::{NoteId, WriteNote};
 use crate::caller::Permissions;
+use crate::fields::documented::what_is_documented_is_read;
 use crate::keys::{ApiKey, ApiKeys};
 use crate::openapi;
 use crate::wire::require_key;
@@ -59,6 +60,11 @@ fn its_routes_say_what_they_refuse_with() {
     for method in ["get", "patch", "delete"] {
         assert_eq!(said("/notes/{id_or_name}", method, "404"), "not_found", "{method}");
     }
+}
+
+#[test]
+fn its_body_reads_what_it_documents() {
+    what_is_documented_is_read::<WriteNote>();
 }
 
 #[test]

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use browserd_api::{ApiError, Timestamp};
-use browserd_rest::{Error, Result};
+use browserd_api::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::fields::{Faults, Object, name};
+use crate::fields::{Body, Fields, name};
 
 browserd_api::cuid2_id! {
     /// A note.
@@ -31,31 +29,23 @@ pub(crate) struct Note {
     pub(super) created_at: Timestamp,
 }
 
-/// What a note shall be, and what of it shall change; the rest of the body is named.
-#[derive(Debug, Default, ToSchema)]
-pub(super) struct WriteNote {
+/// What a note shall be, and what of it shall change.
+#[derive(Debug, ToSchema)]
+pub(crate) struct WriteNote {
     /// Name.
     pub(super) name: Option<String>,
     /// What it says.
     pub(super) text: Option<String>,
     /// A label.
     pub(super) team: Option<String>,
-    #[schema(ignore)]
-    pub(super) ignored: Vec<String>,
 }
 
-impl WriteNote {
-    /// Reads it; every field that does not fit is named.
-    pub(super) fn read(body: &Value) -> Result<Self> {
-        let mut faults = Faults::default();
-        let mut read = Self::default();
-        if let Some(mut object) = Object::read("", body, &mut faults) {
-            read.name = object.text("name", &mut faults).and_then(|text| name(text, &mut faults));
-            read.text = object.text("text", &mut faults).map(str::to_owned);
-            read.team = object.text("team", &mut faults).map(str::to_owned);
-            read.ignored.extend(object.unknown());
-        }
-        faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-        Ok(read)
+impl Body for WriteNote {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            name: fields.parse("name", name),
+            text: fields.text("text").map(str::to_owned),
+            team: fields.text("team").map(str::to_owned),
+        })
     }
 }

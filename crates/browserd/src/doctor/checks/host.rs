@@ -83,8 +83,8 @@ pub(super) fn memory(facts: &Facts) -> Check {
     const NAME: &str = "memory";
     let (total, available) = (facts.memory.total, facts.memory.available);
     let standing_by = match facts.memory.swap {
-        0 => "sessions that stand by keep theirs, as there is no swap".to_owned(),
-        swap => format!("that of sessions standing by goes to {} of swap", size(swap)),
+        0 => "suspended sessions keep theirs, as there is no swap".to_owned(),
+        swap => format!("that of suspended sessions goes to {} of swap", size(swap)),
     };
     let found = format!(
         "{} of {} available, at most {} sessions at once; {standing_by}",

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use browserd_api::ApiError;
 use browserd_api::browser::{LocationRequest, Memory, Region, SessionConfig, Viewport};
 use browserd_chromium::policy;
 use browserd_fleet::{NewSession, ProfileChoice, ProxyChoice};
 use browserd_protocol::Route;
-use browserd_rest::Error;
+use browserd_rest::Result;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::profile::{self, ProfileSelection};
-use super::proxy::{self, ProxySelection};
-use super::{TIMEOUT, location, region, start_url, tags, unbuilt, viewport};
-use crate::fields::{Faults, Object, name};
+use super::profile::ProfileSelection;
+use super::proxy::{self, ProxyIdOrNone, ProxySelection};
+use super::{TIMEOUT, region, start_url, take_tags, unbuilt};
+use crate::fields::{Body, Checked, Fields, ValidationErrors, name};
 
 const TIMEOUT_DEFAULT: u32 = 60;
 
@@ -31,7 +30,7 @@ pub(crate) struct Defaults {
 }
 
 /// What a session shall be; every field may be left out.
-#[derive(Debug, Default, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub(crate) struct CreateBrowser {
     /// No screen and no X server. Default false.
     headless: Option<bool>,
@@ -70,39 +69,88 @@ pub(crate) struct CreateBrowser {
     /// Region label. Default: the operator's.
     region: Option<Region>,
     /// Cookies and storage to begin with, from an earlier session. Default: none.
-    #[expect(dead_code, reason = "describes the body; profile::read() reads it")]
-    profile: Option<ProfileSelection>,
+    pub(super) profile: Option<ProfileSelection>,
     /// The proxy to go out through. Default: none.
-    #[expect(dead_code, reason = "describes the body; proxy::read() reads it")]
     proxy: Option<ProxySelection>,
     /// Deprecated: the same as `proxy` with an id. Not both.
-    #[expect(dead_code, reason = "describes the body; proxy::read() reads it")]
-    proxy_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    proxy_id: Option<ProxyIdOrNone>,
 }
 
 /// A creation that fits.
 #[derive(Debug)]
 pub(crate) struct Creation {
-    /// The session, but for its way out.
+    /// The session, but for its egress route.
     pub(crate) new: NewSession,
-    /// The way out, if one was asked for.
+    /// The upstream proxy, if one was asked for.
     pub(crate) proxy: Option<ProxyChoice>,
     /// The profile, if one was asked for.
     pub(crate) profile: Option<ProfileChoice>,
 }
 
+impl Body for CreateBrowser {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (proxy, proxy_id) = proxy::take(fields);
+        let asked = Self {
+            profile: fields.object("profile"),
+            headless: fields.flag("headless"),
+            name: fields.parse("name", name),
+            tags: take_tags(fields),
+            timeout_seconds: fields.number("timeout_seconds", TIMEOUT),
+            viewport: fields.object("viewport"),
+            kiosk_mode: fields.flag("kiosk_mode"),
+            start_url: fields.parse("start_url", start_url::read).flatten(),
+            location: fields.object("location"),
+            chrome_policy: take_policy(fields),
+            memory: fields.parse("memory", memory),
+            region: fields.parse("region", region),
+            proxy,
+            proxy_id,
+        };
+        unbuilt::refuse_in_create(fields);
+        Some(asked)
+    }
+}
+
 /// Checks a creation; also answers with the fields this version does not know.
-pub(crate) fn create(body: &Value, defaults: &Defaults) -> Result<(Creation, Vec<String>), Error> {
-    let mut faults = Faults::default();
-    let mut unknown = Vec::new();
-    let (asked, proxy, profile) = Object::read("", body, &mut faults)
-        .map(|object| read(object, &mut faults, &mut unknown))
-        .unwrap_or_default();
-    let headless = asked.headless.unwrap_or(false);
-    if let Some(memory) = asked.memory
-        && !classes(headless).contains(&memory)
-    {
-        faults.add(
+pub(crate) fn create(
+    body: Checked<CreateBrowser>,
+    defaults: &Defaults,
+) -> Result<(Creation, Vec<String>)> {
+    body.finish_with(|asked, errors| {
+        let headless = asked.headless.unwrap_or(false);
+        check(&asked, headless, defaults, errors);
+        let config = SessionConfig {
+            headless,
+            viewport: asked.viewport.unwrap_or_default(),
+            kiosk_mode: asked.kiosk_mode.unwrap_or(false),
+            start_url: asked.start_url,
+            location: asked.location.unwrap_or_default(),
+            chrome_policy: asked.chrome_policy.filter(|policy| !policy.is_empty()),
+            memory: asked.memory.unwrap_or(classes(headless)[0]),
+            region: asked.region.unwrap_or(defaults.region),
+            timeout_seconds: asked.timeout_seconds.unwrap_or(TIMEOUT_DEFAULT),
+            proxy: None,
+            profile: None,
+        };
+        let tags = asked.tags.unwrap_or_default();
+        Creation {
+            new: NewSession { config, name: asked.name, tags, route: Route::Direct },
+            proxy: proxy::choice(asked.proxy, asked.proxy_id),
+            profile: asked.profile.map(ProfileChoice::from),
+        }
+    })
+}
+
+/// Rules that concern several fields.
+fn check(
+    asked: &CreateBrowser,
+    headless: bool,
+    defaults: &Defaults,
+    errors: &mut ValidationErrors,
+) {
+    if asked.memory.is_some_and(|memory| !classes(headless).contains(&memory)) {
+        errors.add(
             "memory",
             if headless {
                 "a headless session has 1GiB, 2GiB or 4GiB"
@@ -111,68 +159,19 @@ pub(crate) fn create(body: &Value, defaults: &Defaults) -> Result<(Creation, Vec
             },
         );
     }
-    if headless
-        && defaults.headless_shell
-        && asked.chrome_policy.as_ref().is_some_and(|policy| !policy.is_empty())
-    {
-        faults.add(
+    if !(headless && defaults.headless_shell) {
+        return;
+    }
+    if asked.chrome_policy.as_ref().is_some_and(|policy| !policy.is_empty()) {
+        errors.add(
             "chrome_policy",
             "headless sessions of this server run chromium-headless-shell, which has no policies; \
              ask for a headful session",
         );
     }
-    if headless && defaults.headless_shell && profile.is_some() {
-        faults.add("profile", NO_PROFILE);
+    if asked.profile.is_some() {
+        errors.add("profile", NO_PROFILE);
     }
-    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-    let config = SessionConfig {
-        headless,
-        viewport: asked.viewport.unwrap_or_default(),
-        kiosk_mode: asked.kiosk_mode.unwrap_or(false),
-        start_url: asked.start_url,
-        location: asked.location.unwrap_or_default(),
-        chrome_policy: asked.chrome_policy.filter(|policy| !policy.is_empty()),
-        memory: asked.memory.unwrap_or(classes(headless)[0]),
-        region: asked.region.unwrap_or(defaults.region),
-        timeout_seconds: asked.timeout_seconds.unwrap_or(TIMEOUT_DEFAULT),
-        proxy: None,
-        profile: None,
-    };
-    let tags = asked.tags.unwrap_or_default();
-    let new = NewSession { config, name: asked.name, tags, route: Route::Direct };
-    Ok((Creation { new, proxy, profile }, unknown))
-}
-
-fn read(
-    mut object: Object<'_>,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
-) -> (CreateBrowser, Option<ProxyChoice>, Option<ProfileChoice>) {
-    let proxy = proxy::read(&mut object, faults, unknown);
-    let profile = object.take("profile").and_then(|value| profile::read(value, faults, unknown));
-    let asked = CreateBrowser {
-        headless: object.bool("headless", faults),
-        name: object.text("name", faults).and_then(|text| name(text, faults)),
-        tags: object.take("tags").and_then(|value| tags(value, faults)),
-        timeout_seconds: object.number("timeout_seconds", TIMEOUT.0, TIMEOUT.1, faults),
-        viewport: object
-            .take("viewport")
-            .and_then(|value| viewport::read(value, false, faults, unknown))
-            .map(|asked| asked.viewport),
-        kiosk_mode: object.bool("kiosk_mode", faults),
-        start_url: object
-            .text("start_url", faults)
-            .filter(|text| !text.is_empty())
-            .and_then(|text| start_url::read(text, faults)),
-        location: object.take("location").map(|value| location::read(value, faults, unknown)),
-        chrome_policy: object.take("chrome_policy").and_then(|value| chrome_policy(value, faults)),
-        memory: object.text("memory", faults).and_then(|text| memory(text, faults)),
-        region: object.text("region", faults).and_then(|text| region("region", text, faults)),
-        ..CreateBrowser::default()
-    };
-    unbuilt::refuse_in_create(&mut object, faults);
-    unknown.extend(object.unknown());
-    (asked, proxy, profile)
 }
 
 /// Memory classes, the default first.
@@ -184,12 +183,9 @@ fn classes(headless: bool) -> &'static [Memory] {
     }
 }
 
-fn memory(text: &str, faults: &mut Faults) -> Option<Memory> {
-    let memory = serde_json::from_value(Value::from(text)).ok();
-    if memory.is_none() {
-        faults.add("memory", "must be 1GiB, 2GiB or 4GiB (headless), 8GiB or 16GiB (headful)");
-    }
-    memory
+fn memory(text: &str) -> std::result::Result<Memory, &'static str> {
+    serde_json::from_value(Value::from(text))
+        .map_err(|_| "must be 1GiB, 2GiB or 4GiB (headless), 8GiB or 16GiB (headful)")
 }
 
 /// Deepest nesting of a `chrome_policy`; far more than any policy has, and far less than the 127
@@ -204,26 +200,29 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-fn chrome_policy(value: &Value, faults: &mut Faults) -> Option<serde_json::Map<String, Value>> {
+/// Takes `chrome_policy`.
+fn take_policy(fields: &mut Fields<'_>) -> Option<serde_json::Map<String, Value>> {
+    let value = fields.take("chrome_policy")?;
+    let errors = fields.errors();
     let Some(map) = value.as_object() else {
-        faults.add("chrome_policy", "must be an object of enterprise policies");
+        errors.add("chrome_policy", "must be an object of enterprise policies");
         return None;
     };
     if value.to_string().len() > policy::SIZE_LIMIT {
-        faults.add(
+        errors.add(
             "chrome_policy",
             format!("must have at most {} bytes of JSON", policy::SIZE_LIMIT),
         );
         return None;
     }
     if depth(value) > POLICY_DEPTH {
-        faults.add("chrome_policy", format!("must not nest deeper than {POLICY_DEPTH} levels"));
+        errors.add("chrome_policy", format!("must not nest deeper than {POLICY_DEPTH} levels"));
         return None;
     }
     let refused = policy::check(map);
     for (name, why) in &refused {
         let name: String = name.chars().take(128).collect();
-        faults.add(format!("chrome_policy.{name}"), why.to_string());
+        errors.add(format!("chrome_policy.{name}"), why.to_string());
     }
     refused.is_empty().then(|| map.clone())
 }
@@ -236,6 +235,10 @@ mod tests {
     use super::*;
 
     const DEFAULTS: Defaults = Defaults { region: Region::EuWest, headless_shell: false };
+
+    fn create(body: &Value, defaults: &Defaults) -> Result<(Creation, Vec<String>)> {
+        super::create(Checked::of(body), defaults)
+    }
 
     fn made(body: &Value) -> NewSession {
         create(body, &DEFAULTS).unwrap().0.new

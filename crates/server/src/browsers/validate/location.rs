@@ -1,60 +1,48 @@
 //! Time zones and languages.
 
 use browserd_api::browser::LocationRequest;
-use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::fields::{Faults, Object};
+use crate::fields::{Body, Fields};
 
 const LOCALE_MAX: usize = 64;
 
-/// Reads `location`; names and tags come back in their usual spelling.
-pub(super) fn read(
-    value: &Value,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
-) -> LocationRequest {
-    let Some(mut object) = Object::read("location", value, faults) else {
-        return LocationRequest::default();
-    };
-    let timezone = object.text("timezone", faults).and_then(|text| read_zone(text, faults));
-    let locale = object.text("locale", faults).and_then(|text| read_locale(text, faults));
-    unknown.extend(object.unknown());
-    LocationRequest { timezone, locale }
+/// Time zone and language. What is left out stays as it is; null is the server's default.
+#[derive(Debug, Default, ToSchema)]
+pub(crate) struct UpdateLocation {
+    /// IANA name, e.g. `Europe/Paris`.
+    #[schema(value_type = Option<String>)]
+    pub(super) timezone: Option<Option<String>>,
+    /// BCP 47 tag, e.g. `fr-FR`.
+    #[schema(value_type = Option<String>)]
+    pub(super) locale: Option<Option<String>>,
 }
 
-/// A change of time zone and language; null is the server's default.
-pub(super) type LocationChange = (Option<Option<String>>, Option<Option<String>>);
-
-/// Reads `location` of a change.
-pub(super) fn read_change(
-    value: &Value,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
-) -> LocationChange {
-    let Some(mut object) = Object::read("location", value, faults) else { return (None, None) };
-    let mut field = |name, read: fn(&str, &mut Faults) -> Option<String>| {
-        let Some(value) = object.take_nullable(name)? else { return Some(None) };
-        object.as_text(name, value, faults).and_then(|text| read(text, faults)).map(Some)
-    };
-    let change = (field("timezone", read_zone), field("locale", read_locale));
-    unknown.extend(object.unknown());
-    change
-}
-
-fn read_zone(text: &str, faults: &mut Faults) -> Option<String> {
-    let zone = zone(text);
-    if zone.is_none() {
-        faults.add("location.timezone", "must be an IANA time zone such as Europe/Paris");
+/// Names and tags come back in their usual spelling.
+impl Body for LocationRequest {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            timezone: fields.parse("timezone", timezone),
+            locale: fields.parse("locale", locale),
+        })
     }
-    zone
 }
 
-fn read_locale(text: &str, faults: &mut Faults) -> Option<String> {
-    let locale = locale(text);
-    if locale.is_none() {
-        faults.add("location.locale", "must be a BCP 47 language tag such as fr-FR");
+impl Body for UpdateLocation {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            timezone: fields.parse_nullable("timezone", timezone),
+            locale: fields.parse_nullable("locale", locale),
+        })
     }
-    locale
+}
+
+fn timezone(text: &str) -> Result<String, &'static str> {
+    zone(text).ok_or("must be an IANA time zone such as Europe/Paris")
+}
+
+fn locale(text: &str) -> Result<String, &'static str> {
+    tag(text).ok_or("must be a BCP 47 language tag such as fr-FR")
 }
 
 fn zone(text: &str) -> Option<String> {
@@ -63,7 +51,7 @@ fn zone(text: &str) -> Option<String> {
 }
 
 /// Checks a tag's form (RFC 5646, section 2.1) and gives it its usual case.
-fn locale(text: &str) -> Option<String> {
+fn tag(text: &str) -> Option<String> {
     if text.len() > LOCALE_MAX || !text.is_ascii() {
         return None;
     }
@@ -139,7 +127,7 @@ mod tests {
             ("zh-cmn-Hans-CN", "zh-cmn-Hans-CN"),
             ("en-x-a-b", "en-x-a-b"),
         ] {
-            assert_eq!(locale(text).as_deref(), Some(tag));
+            assert_eq!(super::tag(text).as_deref(), Some(tag));
         }
         for bad in [
             "",
@@ -154,22 +142,22 @@ mod tests {
             "日本",
             "abcdefghi",
         ] {
-            assert_eq!(locale(bad), None, "{bad}");
+            assert_eq!(tag(bad), None, "{bad}");
         }
     }
 
     proptest! {
         #[test]
         fn a_tag_is_stable(text in "[a-zA-Z0-9-]{0,30}") {
-            if let Some(tag) = locale(&text) {
-                prop_assert_eq!(locale(&tag), Some(tag.clone()));
-                prop_assert!(tag.eq_ignore_ascii_case(&text));
+            if let Some(usual) = tag(&text) {
+                prop_assert_eq!(tag(&usual), Some(usual.clone()));
+                prop_assert!(usual.eq_ignore_ascii_case(&text));
             }
         }
 
         #[test]
         fn no_text_panics(text in ".{0,80}") {
-            let _ = (locale(&text), zone(&text));
+            let _ = (tag(&text), zone(&text));
         }
     }
 }

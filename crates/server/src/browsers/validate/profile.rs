@@ -2,14 +2,12 @@
 
 use browserd_api::ProfileId;
 use browserd_fleet::ProfileChoice;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::fields::{Faults, Object};
+use crate::fields::{Body, Fields};
 
 /// A profile to load, by id or by name.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; read() reads it")]
 pub(crate) struct ProfileSelection {
     /// Id.
     id: Option<ProfileId>,
@@ -20,45 +18,49 @@ pub(crate) struct ProfileSelection {
     save_changes: Option<bool>,
 }
 
-/// Reads `profile`.
-pub(super) fn read(
-    value: &Value,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
-) -> Option<ProfileChoice> {
-    let mut object = Object::read("profile", value, faults)?;
-    let by_id = object.text("id", faults);
-    let by_name = object.text("name", faults);
-    let save_changes = object.bool("save_changes", faults).unwrap_or(false);
-    unknown.extend(object.unknown());
-    let id_or_name = match (by_id, by_name) {
-        (Some(id), None) if id.parse::<ProfileId>().is_ok() => id,
-        (Some(_), None) => {
-            faults.add("profile.id", "must be a profile's id (24 lower-case letters and digits)");
-            return None;
-        }
-        (None, Some(name)) => name,
-        _ => {
-            faults.add("profile", "must have exactly one of id and name");
-            return None;
-        }
-    };
-    Some(ProfileChoice { id_or_name: id_or_name.to_owned(), save_changes })
+impl Body for ProfileSelection {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (id, name) = (fields.text("id"), fields.text("name").map(str::to_owned));
+        let save_changes = fields.flag("save_changes");
+        let id = match (id, &name) {
+            (None, Some(_)) => None,
+            (Some(id), None) => Some(fields.check("id", profile_id(id))?),
+            _ => {
+                fields.refuse_all("must have exactly one of id and name");
+                return None;
+            }
+        };
+        Some(Self { id, name, save_changes })
+    }
+}
+
+fn profile_id(text: &str) -> Result<ProfileId, &'static str> {
+    text.parse().map_err(|_| "must be a profile's id (24 lower-case letters and digits)")
+}
+
+impl From<ProfileSelection> for ProfileChoice {
+    fn from(asked: ProfileSelection) -> Self {
+        let ProfileSelection { id, name, save_changes } = asked;
+        let id_or_name = id.map(|id| id.to_string()).or(name).unwrap_or_default();
+        Self { id_or_name, save_changes: save_changes.unwrap_or(false) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::browsers::validate::CreateBrowser;
+    use crate::fields::Checked;
 
     #[test]
     fn one_profile_is_asked_for() {
         const ID: &str = "p4t9xk2c7w0vqz5m1b8ydhrn";
         let asked = |value: Value| {
-            let mut faults = Faults::default();
-            let asked = read(&value, &mut faults, &mut Vec::new());
-            faults.into_result().map(|()| asked.unwrap()).map_err(|faults| faults[0].code.clone())
+            let read = Checked::<CreateBrowser>::of(&json!({ "profile": value })).finish();
+            read.map(|(asked, _)| ProfileChoice::from(asked.profile.unwrap()))
+                .map_err(|error| error.0.body().details[0].code.clone())
         };
         let good = |id_or_name: &str, save_changes| {
             Ok(ProfileChoice { id_or_name: id_or_name.to_owned(), save_changes })

@@ -1,92 +1,104 @@
-//! The way out a session asks for.
+//! The upstream proxy a session asks for.
 
 use browserd_api::ProxyId;
 use browserd_api::proxies::ProxyMode;
 use browserd_fleet::ProxyChoice;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::fields::{Faults, Object};
+use crate::fields::{Body, Fields};
 
-/// A way out. Exactly one of these.
+/// An upstream proxy, or none. Exactly one of these.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; read() reads it")]
 pub(crate) struct ProxySelection {
     /// Through the proxy with this id.
     id: Option<ProxyId>,
     /// Through the one proxy with this name.
     name: Option<String>,
-    /// Without one, both ways to say it.
+    /// Without one; two forms mean this.
     mode: Option<ProxyMode>,
 }
 
-/// Takes `proxy` and `proxy_id`; none when neither says anything.
-pub(super) fn read(
-    object: &mut Object<'_>,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
+/// What `proxy_id` says: an id, or no proxy.
+pub(super) type ProxyIdOrNone = Option<ProxyId>;
+
+/// Takes `proxy` and `proxy_id`, of which one is enough.
+pub(super) fn take(fields: &mut Fields<'_>) -> (Option<ProxySelection>, Option<ProxyIdOrNone>) {
+    let by_id = fields.parse("proxy_id", id_or_none);
+    if by_id.is_some() && fields.has("proxy") {
+        fields.refuse("proxy_id", "cannot stand beside proxy; leave it out");
+    }
+    (fields.object("proxy"), by_id)
+}
+
+/// The egress route they ask for; none when neither says anything.
+pub(super) fn choice(
+    selection: Option<ProxySelection>,
+    by_id: Option<ProxyIdOrNone>,
 ) -> Option<ProxyChoice> {
-    let by_id = match object.text("proxy_id", faults) {
-        None => None,
-        Some("") => Some(ProxyChoice::Direct),
-        Some(text) => id("proxy_id", text, faults),
-    };
-    let Some(value) = object.take("proxy") else { return by_id };
-    if by_id.is_some() {
-        faults.add("proxy_id", "cannot stand beside proxy; leave it out");
-    }
-    selection(value, faults, unknown)
+    let by_id = by_id.map(|id| id.map_or(ProxyChoice::Direct, ProxyChoice::Id));
+    selection.map(ProxyChoice::from).or(by_id)
 }
 
-fn selection(value: &Value, faults: &mut Faults, unknown: &mut Vec<String>) -> Option<ProxyChoice> {
-    let mut object = Object::read("proxy", value, faults)?;
-    let by_id = object.text("id", faults);
-    let by_name = object.text("name", faults);
-    let mode = object.text("mode", faults);
-    unknown.extend(object.unknown());
-    match (by_id, by_name, mode) {
-        (Some(text), None, None) => id("proxy.id", text, faults),
-        (None, Some(name), None) => Some(ProxyChoice::Name(name.to_owned())),
-        (None, None, Some("direct" | "default")) => Some(ProxyChoice::Direct),
-        (None, None, Some(_)) => {
-            faults.add("proxy.mode", "must be direct or default");
-            None
+impl Body for ProxySelection {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (id, name, mode) = (fields.text("id"), fields.text("name"), fields.text("mode"));
+        if [id, name, mode].into_iter().flatten().count() != 1 {
+            fields.refuse_all("must have exactly one of id, name and mode");
+            return None;
         }
-        _ => {
-            faults.add("proxy", "must have exactly one of id, name and mode");
-            None
-        }
+        Some(Self {
+            id: id.and_then(|text| fields.check("id", proxy_id(text))),
+            name: name.map(str::to_owned),
+            mode: mode.and_then(|text| fields.check("mode", proxy_mode(text))),
+        })
     }
 }
 
-fn id(field: &str, text: &str, faults: &mut Faults) -> Option<ProxyChoice> {
-    let id = text.parse().ok().map(ProxyChoice::Id);
-    if id.is_none() {
-        faults.add(field, "must be a proxy's id (24 lower-case letters and digits)");
+fn id_or_none(text: &str) -> Result<ProxyIdOrNone, &'static str> {
+    if text.is_empty() { Ok(None) } else { proxy_id(text).map(Some) }
+}
+
+fn proxy_id(text: &str) -> Result<ProxyId, &'static str> {
+    text.parse().map_err(|_| "must be a proxy's id (24 lower-case letters and digits)")
+}
+
+fn proxy_mode(text: &str) -> Result<ProxyMode, &'static str> {
+    match text {
+        "direct" => Ok(ProxyMode::Direct),
+        "default" => Ok(ProxyMode::Default),
+        _ => Err("must be direct or default"),
     }
-    id
+}
+
+impl From<ProxySelection> for ProxyChoice {
+    fn from(asked: ProxySelection) -> Self {
+        match (asked.id, asked.name, asked.mode) {
+            (Some(id), _, _) => Self::Id(id),
+            (_, Some(name), _) => Self::Name(name),
+            (_, _, Some(ProxyMode::Direct | ProxyMode::Default) | None) => Self::Direct,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::browsers::validate::UpdateBrowser;
+    use crate::fields::Checked;
 
     const ID: &str = "n8b2kq0w5v7yx3mz1c6jtdhr";
 
     fn asked(body: &Value) -> Result<Option<ProxyChoice>, Vec<String>> {
-        let mut faults = Faults::default();
-        let mut object = Object::read("", body, &mut faults).unwrap();
-        let asked = read(&mut object, &mut faults, &mut Vec::new());
-        faults
-            .into_result()
-            .map(|()| asked)
-            .map_err(|faults| faults.into_iter().map(|fault| fault.code).collect())
+        Checked::<UpdateBrowser>::of(body)
+            .finish()
+            .map(|(asked, _)| choice(asked.proxy, asked.proxy_id))
+            .map_err(|error| error.0.body().details.iter().map(|d| d.code.clone()).collect())
     }
 
     #[test]
-    fn one_way_out_is_asked_for() {
+    fn one_proxy_is_asked_for() {
         let id = Some(ProxyChoice::Id(ID.parse().unwrap()));
         for (body, out) in [
             (json!({}), None),

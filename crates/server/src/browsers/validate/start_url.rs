@@ -2,19 +2,12 @@
 
 use url::Url;
 
-use crate::fields::Faults;
-
 const LENGTH_MAX: usize = 2048;
 
-/// Reads a URL to open: http, https or about, with https understood for a bare host.
-pub(super) fn read(text: &str, faults: &mut Faults) -> Option<String> {
-    match parse(text.trim()) {
-        Ok(url) => Some(url),
-        Err(why) => {
-            faults.add("start_url", why);
-            None
-        }
-    }
+/// Reads a URL to open: http, https or about, with https understood for a bare host. An empty text asks for
+/// none.
+pub(super) fn read(text: &str) -> Result<Option<String>, &'static str> {
+    if text.is_empty() { Ok(None) } else { parse(text.trim()).map(Some) }
 }
 
 fn parse(text: &str) -> Result<String, &'static str> {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::fields::{Faults, Object};
+use crate::fields::Fields;
 
 /// Fields of a creation that a later version will take.
 const CREATE: [(&str, &str); 10] = [
@@ -37,24 +37,22 @@ pub(crate) fn update_fields() -> impl Iterator<Item = (&'static str, &'static st
 }
 
 /// Refuses what a creation asks of things not built yet.
-pub(super) fn refuse_in_create(object: &mut Object<'_>, faults: &mut Faults) {
-    refuse(&CREATE, object, faults);
+pub(super) fn refuse_in_create(fields: &mut Fields<'_>) {
+    refuse(&CREATE, fields);
 }
 
 /// Refuses what a change asks of things not built yet.
-pub(super) fn refuse_in_update(object: &mut Object<'_>, faults: &mut Faults) {
-    refuse(&UPDATE, object, faults);
+pub(super) fn refuse_in_update(fields: &mut Fields<'_>) {
+    refuse(&UPDATE, fields);
 }
 
-fn refuse(table: &[(&str, &str)], object: &mut Object<'_>, faults: &mut Faults) {
+fn refuse(table: &[(&str, &str)], fields: &mut Fields<'_>) {
     for (field, thing) in table {
-        if let Some(value) = object.take(field)
+        if let Some(value) = fields.take_undocumented(field)
             && !asks_for_nothing(field, value)
         {
-            faults.add(
-                object.path(field),
-                format!("this version does not have {thing} yet; leave the field out"),
-            );
+            let why = format!("this version does not have {thing} yet; leave the field out");
+            fields.refuse(field, why);
         }
     }
 }

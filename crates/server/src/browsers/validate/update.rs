@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use browserd_api::ApiError;
-use browserd_fleet::Change;
-use browserd_rest::Error;
-use serde_json::Value;
+use browserd_fleet::{Change, ProfileChoice, Resize};
+use browserd_rest::Result;
 use utoipa::ToSchema;
 
-use super::profile::{self, ProfileSelection};
-use super::proxy::{self, ProxySelection};
-use super::{TIMEOUT, location, start_url, tags, unbuilt, viewport};
-use crate::fields::{Faults, Object, name};
+use super::location::UpdateLocation;
+use super::profile::ProfileSelection;
+use super::proxy::{self, ProxyIdOrNone, ProxySelection};
+use super::viewport::UpdateViewport;
+use super::{TIMEOUT, start_url, take_tags, unbuilt};
+use crate::fields::{Body, Checked, Fields, name_or_none};
 
 /// Fields fixed when a session is created.
 const FIXED: [&str; 10] = [
@@ -28,12 +28,12 @@ const FIXED: [&str; 10] = [
 ];
 
 /// Changes to a running session. What is left out, or null, stays as it is.
-#[derive(Debug, Default, ToSchema)]
-#[expect(dead_code, reason = "describes the body; update() reads it")]
+#[derive(Debug, ToSchema)]
 pub(crate) struct UpdateBrowser {
     /// New name; an empty string takes it away.
     #[schema(max_length = 255, pattern = r"^[^/\\%\x00-\x1f\x7f]*$")]
-    name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    name: Option<Option<String>>,
     /// New tags, all of them; an empty object takes them away.
     tags: Option<BTreeMap<String, String>>,
     /// New size of the window, at once and without a restart.
@@ -50,93 +50,69 @@ pub(crate) struct UpdateBrowser {
     /// Cookies and storage of an earlier session, loaded into the running browser; only while the
     /// session has no profile. Pages that are open already may have to be loaded again to see them.
     profile: Option<ProfileSelection>,
-    /// Another way out, at once: connections that went another way are closed, and the browser's
+    /// Another upstream proxy, at once: connections of the one before are closed, and the browser's
     /// next requests open new ones.
-    proxy: Option<ProxySelection>,
+    pub(super) proxy: Option<ProxySelection>,
     /// Deprecated: the same as `proxy` with an id; an empty string is none. Not both.
-    proxy_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(super) proxy_id: Option<ProxyIdOrNone>,
 }
 
-/// Time zone and language. What is left out stays as it is; null is the server's default.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; update() reads it")]
-pub(crate) struct UpdateLocation {
-    /// IANA name, e.g. `Europe/Paris`.
-    timezone: Option<String>,
-    /// BCP 47 tag, e.g. `fr-FR`.
-    locale: Option<String>,
-}
-
-/// A window size, pixels.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the body; update() reads it")]
-pub(crate) struct UpdateViewport {
-    /// 320 to 7680.
-    #[schema(minimum = 320, maximum = 7680)]
-    width: u32,
-    /// 240 to 4320.
-    #[schema(minimum = 240, maximum = 4320)]
-    height: u32,
-    /// As in a creation.
-    #[schema(minimum = 1, maximum = 60)]
-    refresh_rate: Option<u32>,
-    /// Also while the screen is being recorded, which is 409 `being_recorded` otherwise. Recordings
-    /// keep the size they began with; the new one is fitted into it. Default false.
-    force: Option<bool>,
-}
-
-/// Checks a change; also answers with the fields this version does not know.
-pub(crate) fn update(body: &Value) -> Result<(Change, Vec<String>), Error> {
-    let mut faults = Faults::default();
-    let (mut change, mut unknown) = (Change::default(), Vec::new());
-    if let Some(mut object) = Object::read("", body, &mut faults) {
-        change.proxy = proxy::read(&mut object, &mut faults, &mut unknown);
-        change.profile = object
-            .take("profile")
-            .and_then(|value| profile::read(value, &mut faults, &mut unknown));
-        change.name = match object.text("name", &mut faults) {
-            Some("") => Some(None),
-            Some(text) => name(text, &mut faults).map(Some),
-            None => None,
+impl Body for UpdateBrowser {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (proxy, proxy_id) = proxy::take(fields);
+        let asked = Self {
+            profile: fields.object("profile"),
+            name: fields.parse("name", name_or_none),
+            tags: take_tags(fields),
+            viewport: fields.object("viewport"),
+            location: fields.object("location"),
+            start_url: fields.parse("start_url", start_url::read).flatten(),
+            timeout_seconds: fields.number("timeout_seconds", TIMEOUT),
+            proxy,
+            proxy_id,
         };
-        change.tags = object.take("tags").and_then(|value| tags(value, &mut faults));
-        if let Some(value) = object.take("viewport")
-            && let Some(asked) = viewport::read(value, true, &mut faults, &mut unknown)
-        {
-            change.viewport = Some(asked);
-        }
-        if let Some(value) = object.take("location") {
-            (change.timezone, change.locale) =
-                location::read_change(value, &mut faults, &mut unknown);
-        }
-        change.start_url = object
-            .text("start_url", &mut faults)
-            .filter(|text| !text.is_empty())
-            .and_then(|text| start_url::read(text, &mut faults));
-        change.timeout_seconds =
-            object.number("timeout_seconds", TIMEOUT.0, TIMEOUT.1, &mut faults);
-        unbuilt::refuse_in_update(&mut object, &mut faults);
+        unbuilt::refuse_in_update(fields);
         for field in FIXED {
-            if object.take(field).is_some() {
-                faults.add(
+            if fields.take_undocumented(field).is_some() {
+                fields.refuse(
                     field,
                     "is fixed when a session is created; create another session to change it",
                 );
             }
         }
-        unknown.extend(object.unknown());
+        Some(asked)
     }
-    faults.into_result().map_err(|faults| Error(ApiError::fields(faults)))?;
-    Ok((change, unknown))
+}
+
+/// Checks a change; also answers with the fields this version does not know.
+pub(crate) fn update(body: Checked<UpdateBrowser>) -> Result<(Change, Vec<String>)> {
+    body.finish_with(|asked, _| {
+        let UpdateLocation { timezone, locale } = asked.location.unwrap_or_default();
+        Change {
+            name: asked.name,
+            tags: asked.tags,
+            timeout_seconds: asked.timeout_seconds,
+            proxy: proxy::choice(asked.proxy, asked.proxy_id),
+            profile: asked.profile.map(ProfileChoice::from),
+            viewport: asked.viewport.map(Resize::from),
+            timezone,
+            locale,
+            start_url: asked.start_url,
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use browserd_api::browser::Viewport;
-    use browserd_fleet::Resize;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn update(body: &Value) -> Result<(Change, Vec<String>)> {
+        super::update(Checked::of(body))
+    }
 
     fn blamed(body: &Value) -> Vec<String> {
         let error = update(body).unwrap_err();

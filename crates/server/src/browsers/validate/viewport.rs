@@ -2,35 +2,56 @@
 
 use browserd_api::browser::Viewport;
 use browserd_fleet::Resize;
-use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::fields::{Faults, Object};
+use crate::fields::{Body, Fields};
 
-/// Reads `viewport`; a refresh rate left out follows from the size.
-pub(super) fn read(
-    value: &Value,
-    takes_force: bool,
-    faults: &mut Faults,
-    unknown: &mut Vec<String>,
-) -> Option<Resize> {
-    let mut object = Object::read("viewport", value, faults)?;
-    let before = faults.len();
-    for field in ["width", "height"] {
-        if value.get(field).is_none_or(Value::is_null) {
-            faults.add(object.path(field), "is required");
-        }
+/// A window size, pixels.
+#[derive(Debug, ToSchema)]
+pub(crate) struct UpdateViewport {
+    /// 320 to 7680.
+    #[schema(minimum = 320, maximum = 7680)]
+    width: u32,
+    /// 240 to 4320.
+    #[schema(minimum = 240, maximum = 4320)]
+    height: u32,
+    /// As in a creation.
+    #[schema(minimum = 1, maximum = 60)]
+    refresh_rate: Option<u32>,
+    /// Also while the screen is being recorded, which is 409 `being_recorded` otherwise. Recordings
+    /// keep the size they began with; the new one is fitted into it. Default false.
+    force: Option<bool>,
+}
+
+/// A refresh rate left out follows from the size.
+impl Body for Viewport {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.require("width", "is required");
+        fields.require("height", "is required");
+        let width = fields.number("width", 320..=7680);
+        let height = fields.number("height", 240..=4320);
+        let refresh_rate = fields.number("refresh_rate", 1..=60);
+        let (width, height) = (width?, height?);
+        let refresh_rate = refresh_rate.or_else(|| Some(rate(width, height)));
+        Some(Self { width, height, refresh_rate })
     }
-    let width = object.number("width", 320, 7680, faults);
-    let height = object.number("height", 240, 4320, faults);
-    let refresh_rate = object.number("refresh_rate", 1, 60, faults);
-    let force = takes_force.then(|| object.bool("force", faults)).flatten().unwrap_or(false);
-    unknown.extend(object.unknown());
-    if faults.len() > before {
-        return None;
+}
+
+impl Body for UpdateViewport {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let viewport = Viewport::read(fields);
+        let force = fields.flag("force");
+        let Viewport { width, height, refresh_rate } = viewport?;
+        Some(Self { width, height, refresh_rate, force })
     }
-    let (width, height) = (width?, height?);
-    let refresh_rate = Some(refresh_rate.unwrap_or_else(|| rate(width, height)));
-    Some(Resize { viewport: Viewport { width, height, refresh_rate }, force })
+}
+
+impl From<UpdateViewport> for Resize {
+    fn from(asked: UpdateViewport) -> Self {
+        let UpdateViewport { width, height, refresh_rate, force } = asked;
+        let viewport = Viewport { width, height, refresh_rate };
+        Self { viewport, force: force.unwrap_or(false) }
+    }
 }
 
 /// Frames a second that fit a size: the more pixels, the fewer.
