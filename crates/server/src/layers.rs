@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "browsers",
         "caller cdp fields profiles proxies public_url refusal relay resource token webdriver wire",
     ),
-    ("openapi", "browsers"),
+    ("openapi", "browsers fields"),
     ("contract", "openapi relay token"),
     ("config", "profiles replays token"),
     ("app", "browsers config docs keys profiles proxies public_url relay replays token tunnel"),

@@ -63,8 +63,8 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "MIB")]
     pub(crate) pool_memory_mib: Option<u64>,
 
-    /// Seconds a creation may wait for a place, memory or its turn to be started before it is refused;
-    /// 0: none [env: BROWSERD_CREATE_WAIT_SECONDS] [default: 10]
+    /// Seconds a creation may wait for another session to end, for memory or its turn to be started
+    /// before it is refused; 0: none [env: BROWSERD_CREATE_WAIT_SECONDS] [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) create_wait_seconds: Option<u32>,
 

@@ -175,7 +175,7 @@ impl Admission {
         self.shared.metrics.refused(limit);
         let Budgets { max_sessions, starts_at_once, .. } = self.shared.budgets;
         let detail = match limit {
-            Limit::MaxSessions => format!("all {max_sessions} places are taken"),
+            Limit::MaxSessions => format!("all {max_sessions} sessions are taken"),
             Limit::Memory => "the host's memory does not hold another one".to_owned(),
             Limit::Cpu => format!("{starts_at_once} are being started, and others wait for it"),
             Limit::Processes => "the host's limit of processes leaves too few".to_owned(),

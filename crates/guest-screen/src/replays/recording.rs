@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use browserd_api::Timestamp;
@@ -119,6 +119,7 @@ pub(super) async fn start(replays: &Replays, order: Order) -> Result<Arc<Recordi
 
     let (asked, writer_asked) = (CancellationToken::new(), CancellationToken::new());
     let stop = tap.stop(writer_asked.clone());
+    let ended_at = Arc::new(OnceLock::new());
     let writer = Writer {
         tap,
         first,
@@ -126,6 +127,7 @@ pub(super) async fn start(replays: &Replays, order: Order) -> Result<Arc<Recordi
         from: if sound.is_some() { from } else { 0 },
         input,
         asked: writer_asked,
+        ended_at: Arc::clone(&ended_at),
     };
     let (written, fed) = oneshot::channel();
     std::thread::Builder::new().name("recording".into()).stack_size(STACK).spawn(move || {
@@ -144,6 +146,7 @@ pub(super) async fn start(replays: &Replays, order: Order) -> Result<Arc<Recordi
         has_sound: sound.is_some(),
         deadline: deadline.map(|duration| tokio::time::Instant::from_std(zero + duration)),
         asked,
+        ended_at,
         stop,
         fed,
     };
@@ -180,6 +183,8 @@ struct Task {
     has_sound: bool,
     deadline: Option<tokio::time::Instant>,
     asked: CancellationToken,
+    /// For the writer: when the recording ended.
+    ended_at: Arc<OnceLock<Instant>>,
     /// Ends the writer.
     stop: Stop,
     /// The writer's end.
@@ -202,6 +207,7 @@ impl Task {
             () = self.replays.session.disk.over() => ReplayEndReason::DiskLimit,
         };
         let finished_at = Timestamp::now();
+        let _ = self.ended_at.set(Instant::now());
         self.stop.now();
         let session = Arc::clone(&self.replays.session);
         let end = async {

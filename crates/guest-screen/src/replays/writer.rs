@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ pub(super) struct Writer {
     pub(super) input: OwnedFd,
     /// Cancelled when the recording is to end.
     pub(super) asked: CancellationToken,
+    /// When that was: the recording's last moment, however long its last frame takes to be written.
+    pub(super) ended_at: Arc<OnceLock<Instant>>,
 }
 
 impl Writer {
@@ -69,7 +71,7 @@ impl Writer {
         if let Some(next) = self.tap.next(Instant::now(), &self.asked) {
             frame = next;
         }
-        let end = Instant::now();
+        let end = self.ended_at.get().copied().unwrap_or_else(Instant::now);
         if end.saturating_duration_since(last) >= Duration::from_millis(1) {
             write(&frame, end)?;
         }

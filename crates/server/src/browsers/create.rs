@@ -39,7 +39,7 @@ refusals! {
     request_body(content = Option<CreateBrowser>, description = "What the session shall be."),
     responses((status = 200, description = "The session, ready for clients.", body = Browser,
         headers(("x-browserd-ignored-fields" = String, description = "Fields of the body this version does not know."),
-            ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a place), `store`, and `claim` of a session that was ready or `start` of a new one."))),
+            ("server-timing" = String, description = "Milliseconds of each stage: `admit` (waiting for a permit), `store`, and `claim` of a session that was ready or `start` of a new one."))),
         Refused<(ReadBody, Find<Proxies>, TakeProfile, StartSession)>))]
 pub(crate) async fn create(
     State(browsers): State<Arc<Browsers>>,
