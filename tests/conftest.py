@@ -12,6 +12,7 @@ from kernel import Kernel
 
 from harness import sessions
 from harness.cdp import Cdp
+from harness.http import NO_AUTHORITIES
 from harness.processes import Processes
 from harness.server import KEY, Server, serving
 from harness.site import Site
@@ -115,7 +116,7 @@ def kernel(server: Server) -> Iterator[Kernel]:
 @pytest.fixture(scope="session")
 def wire(server: Server) -> Iterator[httpx.Client]:
     """Plain HTTP with the key, for what an SDK would hide."""
-    with httpx.Client(base_url=server.base_url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as client:
+    with httpx.Client(base_url=server.base_url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60, verify=NO_AUTHORITIES) as client:
         yield client
 
 

@@ -14,6 +14,7 @@ import httpx
 
 from . import leaks
 from .deadline import eventually
+from .http import NO_AUTHORITIES
 
 BINARY = pathlib.Path(os.environ.get("BROWSERD_BIN", pathlib.Path(__file__).parents[2] / "target/release/browserd")).resolve()
 KEY = "sk_test_0123456789abcdefghijklmnopqrstuv"
@@ -119,7 +120,7 @@ class Server:
 
     def _healthy(self) -> bool:
         try:
-            return httpx.get(f"{self.base_url}/health", timeout=5).status_code == 200
+            return httpx.get(f"{self.base_url}/health", timeout=5, verify=NO_AUTHORITIES).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -133,7 +134,7 @@ class Server:
     def session_ids(self) -> list[str]:
         """Every session this server has had."""
         ids: list[str] = []
-        with httpx.Client(base_url=self.base_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30) as client:
+        with httpx.Client(base_url=self.base_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30, verify=NO_AUTHORITIES) as client:
             while True:
                 page = client.get("/browsers", params={"status": "all", "limit": 100, "offset": len(ids)})
                 page.raise_for_status()

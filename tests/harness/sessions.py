@@ -10,6 +10,8 @@ import kernel as sdk
 import pytest
 from kernel import Kernel
 
+from harness.http import NO_AUTHORITIES
+
 
 AS_ROOT = pytest.mark.parametrize("as_root", [False, True], ids=["kernel", "root"])
 """For what must hold for both users of a session."""
@@ -26,6 +28,8 @@ class Ran(NamedTuple):
 def client(base_url: str, key: str, **options: Any) -> Kernel:
     """The official client, refusing every answer that does not fit its types."""
     options.setdefault("_strict_response_validation", True)
+    if "http_client" not in options:
+        options["http_client"] = sdk.DefaultHttpxClient(base_url=base_url, verify=NO_AUTHORITIES)
     return Kernel(base_url=base_url, api_key=key, **options)
 
 
