@@ -51,7 +51,7 @@ impl Server {
     /// A server for `fleet`, which takes these keys.
     #[must_use]
     pub fn new(config: ServerConfig, fleet: Fleet, keys: ApiKeys) -> Self {
-        let docs = Docs::new(&router::document(&config.guest_openapi));
+        let docs = Docs::new(router::document(&config.guest_openapi));
         Self { app: App::new(config, fleet, keys, docs) }
     }
 

@@ -29,20 +29,22 @@ refusals! {
 
 /// The documents.
 pub(crate) struct Docs {
+    document: OpenApi,
     json: Bytes,
-    yaml: Bytes,
+    yaml: OnceLock<Bytes>,
     api: OnceLock<Api>,
     html: OnceLock<Bytes>,
     llms: OnceLock<Bytes>,
 }
 
 impl Docs {
-    pub(crate) fn new(document: &OpenApi) -> Self {
+    pub(crate) fn new(document: OpenApi) -> Self {
         // A document made of plain data always serializes.
         let json = document.to_json().map(Bytes::from).unwrap_or_default();
         Self {
+            document,
             json,
-            yaml: yaml(document).into(),
+            yaml: OnceLock::new(),
             api: OnceLock::new(),
             html: OnceLock::new(),
             llms: OnceLock::new(),
@@ -85,7 +87,8 @@ async fn spec_json(State(docs): State<Arc<Docs>>) -> Response {
 #[utoipa::path(get, path = "/spec.yaml", operation_id = "docs.spec_yaml", tag = "server",
     responses((status = 200, description = "`OpenAPI` 3.1.", body = serde_json::Value, content_type = "application/yaml")))]
 async fn spec_yaml(State(docs): State<Arc<Docs>>) -> Response {
-    serve(docs.yaml.clone(), "application/yaml")
+    let text = docs.yaml.get_or_init(|| yaml(&docs.document).into());
+    serve(text.clone(), "application/yaml")
 }
 
 /// API reference for people
