@@ -65,7 +65,7 @@ pub use policy_extensions::{PolicyExtension, PolicyInstallError};
 pub use relocate::RelocateError;
 pub use resize::ResizeError;
 pub use retire::RetireError;
-pub use storage::{ReleaseError, release as release_storage};
+pub use storage::{HeldStorage, hold as hold_storage};
 
 /// How long a request waits for a browser that is starting.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -78,6 +78,8 @@ const POLICY_PAGE: &str = "chrome://policy/";
 pub struct Running {
     /// Counts the starts of this session, from 1.
     pub generation: u64,
+    /// Its main process.
+    pub pid: i32,
     /// Its debugging port.
     pub endpoint: Endpoint,
     /// Its pipe.

@@ -217,6 +217,7 @@ impl Supervisor {
         let generation = lasting.generation;
         let running = Running {
             generation,
+            pid: chromium.child.pid,
             endpoint,
             cdp: chromium.cdp.clone(),
             locale: Arc::clone(&chromium.locale),

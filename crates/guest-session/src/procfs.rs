@@ -145,6 +145,45 @@ pub fn children(pid: i32) -> Option<Vec<i32>> {
     Some(found)
 }
 
+/// A thread of a process, at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Thread {
+    /// Its id.
+    pub id: i32,
+    /// What it does: `S` sleeps, `T` is stopped, `R` runs; see proc_pid_stat(5) for others.
+    pub state: char,
+    /// How often it has given its processor away so far.
+    pub switches: u64,
+}
+
+/// The threads of a process; none when it is gone.
+#[must_use]
+pub fn threads(pid: i32) -> Vec<Thread> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let mut threads: Vec<Thread> = tasks
+        .flatten()
+        // One that has ended is not there, or waits for its parent to hear of it.
+        .filter_map(|task| parse_thread(&std::fs::read(task.path().join("status")).ok()?))
+        .filter(|thread| thread.state != 'Z')
+        .collect();
+    threads.sort_unstable();
+    threads
+}
+
+/// A thread's `status`.
+pub(crate) fn parse_thread(status: &[u8]) -> Option<Thread> {
+    let status = String::from_utf8_lossy(status);
+    let after = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let count = |name: &str| after(name)?.parse::<u64>().ok();
+    let switches =
+        count("voluntary_ctxt_switches:")?.checked_add(count("nonvoluntary_ctxt_switches:")?)?;
+    Some(Thread {
+        id: after("Pid:")?.parse().ok()?,
+        state: after("State:")?.chars().next()?,
+        switches,
+    })
+}
+
 fn scan(root: i32) -> Vec<i32> {
     let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
     let parents: Vec<(i32, i32)> = all
@@ -207,6 +246,18 @@ mod tests {
     }
 
     #[test]
+    fn threads_are_read() {
+        let status = b"Name:\t\xff\nState:\tS (sleeping)\nTgid:\t3\nPid:\t7\nThreads:\t3\n\
+                       voluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t2\n";
+        assert_eq!(parse_thread(status), Some(Thread { id: 7, state: 'S', switches: 9 }));
+        assert_eq!(parse_thread(b"State:\tS (sleeping)\nPid:\t7\n"), None);
+        assert_eq!(threads(i32::MAX), []);
+        let mine = threads(rustix::process::getpid().as_raw_nonzero().get());
+        // This very thread.
+        assert!(mine.iter().any(|thread| thread.state == 'R'), "{mine:?}");
+    }
+
+    #[test]
     fn this_process_is_found_both_ways() {
         let me = rustix::process::getpid().as_raw_nonzero().get();
         let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get();
@@ -225,6 +276,7 @@ mod tests {
         fn any_text_is_understood_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_stat(&text);
             let _ = parse_statm(&text);
+            let _ = parse_thread(&text);
         }
     }
 }

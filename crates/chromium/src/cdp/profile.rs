@@ -44,22 +44,6 @@ impl Cdp {
         Ok(())
     }
 
-    /// The pids of the browser and of the processes it has started for its own work, as it has them
-    /// in its books: what else has been started below it is not among them.
-    pub async fn processes(&self) -> Result<Vec<i32>, CdpError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Processes {
-            process_info: Vec<Process>,
-        }
-        #[derive(Deserialize)]
-        struct Process {
-            id: i32,
-        }
-        let found: Processes = self.call(None, "SystemInfo.getProcessInfo", json!({})).await?;
-        Ok(found.process_info.into_iter().map(|process| process.id).collect())
-    }
-
     /// Has the browser write out what it keeps and exit, whatever pages say to that. The pipe may
     /// close before an answer comes.
     pub async fn close_browser(&self) -> Result<(), CdpError> {

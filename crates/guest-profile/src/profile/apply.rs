@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use browserd_chromium::cdp::{Cdp, CdpError};
-use browserd_guest_browser::release_storage;
+use browserd_guest_browser::hold_storage;
 use browserd_guest_fs::archive::untar_fresh;
 use browserd_guest_fs::{Owner, StagingDir};
 use browserd_guest_session::Session;
@@ -35,13 +35,14 @@ impl Profile {
         let work = move || unpack(&session, &archive, size, &whole);
         let cookies = blocking(work).await?;
         let _one = inner.changing.lock().await;
-        let cdp = inner.browser.running().await?.cdp;
+        let chromium = inner.browser.running().await?;
+        let cdp = &chromium.cdp;
         let user_data = inner.session.places.user_data.clone();
         if blocking(move || Ok(place::is_used(&user_data))).await? {
-            clear(&cdp).await?;
+            clear(cdp).await?;
         }
-        // Before its folder is exchanged, or the process would go on writing to what was there.
-        release_storage(&cdp).await?;
+        // Or it would write to both what was there and what is.
+        let storage = hold_storage(&chromium).await?;
         let session = Arc::clone(&inner.session);
         let left_out = blocking(move || {
             let path = staging.path();
@@ -50,12 +51,13 @@ impl Profile {
             Ok(place::exchange(&path.join("unpacked"), &path.join("old"), user_data, owner)?)
         })
         .await?;
+        storage.let_go().await?;
         if !left_out.is_empty() {
             let names = left_out.join(" and ");
             let said = format!("a profile was loaded into a browser in use, without its {names}");
             inner.browser.logs().event(&said);
         }
-        let bad = cookies.set(&cdp).await?;
+        let bad = cookies.set(cdp).await?;
         if bad > 0 {
             inner.browser.logs().event(&format!("{bad} cookies of a profile were not taken"));
         }

@@ -5,7 +5,7 @@
 //! end. Knows no HTTP: the guest's `internal/profile.rs` does.
 //!
 //! ```text
-//!  archive ─▶ in staging dir ─▶ cookies read ─▶ storage process killed ─▶ folders exchanged ─▶ cookies set
+//!  archive ─▶ in staging dir ─▶ cookies read ─▶ storage process stopped ─▶ folders exchanged ─▶ cookies set
 //!              400, 507           400                                        undone when one fails
 //!
 //!  cookies ─▶ Browser.close ─▶ its exit ─▶ packed while it is read
@@ -23,7 +23,7 @@ use std::io;
 use std::sync::Arc;
 
 use browserd_chromium::cdp::CdpError;
-use browserd_guest_browser::{Browser, NoBrowser, ReleaseError, RetireError};
+use browserd_guest_browser::{Browser, NoBrowser, RetireError};
 use browserd_guest_fs::StagingDir;
 use browserd_guest_fs::archive::Refused;
 use browserd_guest_session::Session;
@@ -68,15 +68,6 @@ impl From<Refused> for ProfileError {
         match refused {
             Refused::Archive(words) => Self::Archive(words),
             Refused::Disk(error) => Self::Files(error),
-        }
-    }
-}
-
-impl From<ReleaseError> for ProfileError {
-    fn from(error: ReleaseError) -> Self {
-        match error {
-            ReleaseError::Cdp(error) => Self::Cdp(error),
-            ReleaseError::Kill(error) => Self::Files(error),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::{Guest, PATIENCE, config, descendants, evaluate, go, run, spec};
 use axum::body::Body;
@@ -159,6 +159,25 @@ async fn save(guest: &Guest) -> Vec<u8> {
     eprintln!("saved in {:?} ({} bytes)", begun.elapsed(), archive.len());
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&archive));
     archive
+}
+
+/// Saves while the process that has to write Local Storage gets no processor: Chromium, which would not wait for
+/// it, is not closed before it is done.
+async fn save_with_slow_storage(guest: &Guest) -> Vec<u8> {
+    let (browser, storage) = pids();
+    let storage = Pid::from_raw(storage).expect("there is a storage process");
+    kill_process(storage, Signal::STOP).unwrap();
+    let go_on = async {
+        let gone = async {
+            while std::path::Path::new(&format!("/proc/{browser}")).exists() {
+                guest.session.children.reaped().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(1), gone).await;
+        let _ = kill_process(storage, Signal::CONT);
+        assert!(waited.is_err(), "Chromium was closed before Local Storage was written");
+    };
+    tokio::join!(save(guest), go_on).0
 }
 
 /// The pids of the browser and of its storage process.
@@ -325,7 +344,7 @@ async fn saved(site: &str, mark: &str) -> Vec<u8> {
     // Not followed, and not packed.
     let link = guest.session.places.user_data.join("Default/IndexedDB/link");
     std::os::unix::fs::symlink("/etc/passwd", link).unwrap();
-    let archive = save(&guest).await;
+    let archive = save_with_slow_storage(&guest).await;
     // Nobody was told that it is lost, and nobody starts it again.
     let why = guest.browser.running().await.unwrap_err().to_string();
     assert!(why.contains("so that its profile could be saved"), "{why}");
