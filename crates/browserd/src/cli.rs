@@ -44,8 +44,8 @@ pub(crate) struct DoctorArgs {
 
 /// What has no flag.
 const AFTER_HELP: &str = "\
-The first API key comes from the variable BROWSERD_API_KEY. It has no flag and no place in the file,
-because arguments are shown to every user of the machine and files are copied around. Without it, a
-key is made at the first start, printed once and kept in <state-dir>/api-key (mode 0600).
+The API key comes from the variable BROWSERD_API_KEY. It has no flag and no place in the file,
+because arguments are shown to every user of the machine and files are copied around. Without it, the
+key is what is in <state-dir>/api-key (mode 0600): one is made at the first start and printed once.
 
 A flag wins over its variable, a variable over the file, the file over the default.";
