@@ -209,7 +209,8 @@ def test_deleting_the_session_closes_the_socket_with_a_reason(kernel: Kernel) ->
             assert "deleted" in closed.value.rcvd.reason
     with pytest.raises(InvalidStatus) as refused, connect(browser.cdp_ws_url, proxy=None):
         pass
-    assert refused.value.response.status_code == 401
+    assert refused.value.response.status_code == 404
+    assert b": deleted;" in refused.value.response.body
 
 
 def test_a_client_that_vanishes_is_let_go(headless: Any) -> None:

@@ -305,14 +305,13 @@ def forged(token: str) -> list[str]:
     ]
 
 
-def test_wrong_and_dead_tokens_are_the_same_401(kernel: Kernel, headless: Any) -> None:
+def test_wrong_tokens_are_the_same_401_and_dead_ones_say_what_became_of_their_session(kernel: Kernel, headless: Any) -> None:
     gone = sessions.create(kernel)
     with httpx.Client() as stranger:
         assert stranger.post(direct(gone, "/process/exec"), json={"command": "true"}).status_code == 200
         kernel.browsers.delete_by_id(gone.session_id)
         mine = sessions.jwt_of(headless.cdp_ws_url)
         refused = [direct(headless, "/process/exec", token) for token in forged(mine)]
-        refused.append(direct(gone, "/process/exec"))
         refused.append(f"{headless.base_url.rstrip('/')}/process/exec")
         bodies = set()
         for url in refused:
@@ -320,6 +319,10 @@ def test_wrong_and_dead_tokens_are_the_same_401(kernel: Kernel, headless: Any) -
             assert_refusal(answer, 401, "unauthorized")
             bodies.add(answer.text)
         assert len(bodies) == 1, bodies
+        answer = stranger.post(direct(gone, "/process/exec"), json={"command": "true"})
+        assert_refusal(answer, 404, "browser_not_found")
+        assert f"{gone.session_id} ended at 20" in answer.json()["message"] and ": deleted;" in answer.json()["message"]
+        assert {"code": "deletion_reason", "message": "deleted"} in answer.json()["details"]
 
 
 def test_a_foreign_token_reaches_its_own_session_only(kernel: Kernel, headless: Any, neighbour: Any) -> None:

@@ -184,6 +184,23 @@ pub enum EndReason {
     HostLost,
 }
 
+impl EndReason {
+    /// The wire form, as in `deletion_reason` of a session.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::TimedOut => "timed_out",
+            Self::Crashed => "crashed",
+            Self::OutOfMemory => "out_of_memory",
+            Self::DiskFull => "disk_full",
+            Self::FailedToStart => "failed_to_start",
+            Self::ServerShutdown => "server_shutdown",
+            Self::HostLost => "host_lost",
+        }
+    }
+}
+
 /// Uptime of a session.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
@@ -283,4 +300,25 @@ pub enum StatusFilter {
     Deleted,
     /// Both.
     All,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_spelled_one_way() {
+        for reason in [
+            EndReason::Deleted,
+            EndReason::TimedOut,
+            EndReason::Crashed,
+            EndReason::OutOfMemory,
+            EndReason::DiskFull,
+            EndReason::FailedToStart,
+            EndReason::ServerShutdown,
+            EndReason::HostLost,
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
 }

@@ -82,6 +82,8 @@ pub enum ErrorCode {
     OutcomeUnknown,
     /// 503: the server is shutting down.
     ShuttingDown,
+    /// 503: the server's database cannot be read or written just now: it is locked, or its disk is full.
+    DatabaseUnavailable,
     /// 507: the session's disk, or its share of it, is full; nothing half written stays.
     InsufficientStorage,
     /// 529: no capacity for another session.
@@ -127,6 +129,7 @@ impl ErrorCode {
         Self::UpstreamUnavailable,
         Self::OutcomeUnknown,
         Self::ShuttingDown,
+        Self::DatabaseUnavailable,
         Self::InsufficientStorage,
         Self::CapacityExhausted,
     ];
@@ -165,7 +168,7 @@ impl ErrorCode {
             Self::Internal | Self::ActionFailed => 500,
             Self::NotImplemented => 501,
             Self::TransportError | Self::UpstreamUnavailable | Self::OutcomeUnknown => 502,
-            Self::ShuttingDown => 503,
+            Self::ShuttingDown | Self::DatabaseUnavailable => 503,
             Self::InsufficientStorage => 507,
             Self::CapacityExhausted => 529,
         }
@@ -183,6 +186,7 @@ impl ErrorCode {
                 | Self::TooManyRequests
                 | Self::UpstreamUnavailable
                 | Self::ShuttingDown
+                | Self::DatabaseUnavailable
                 | Self::CapacityExhausted
         )
     }
@@ -227,6 +231,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ShuttingDown => "shutting_down",
+            Self::DatabaseUnavailable => "database_unavailable",
             Self::InsufficientStorage => "insufficient_storage",
             Self::CapacityExhausted => "capacity_exhausted",
         }
@@ -278,6 +283,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable => "what runs inside the session did not answer",
             Self::OutcomeUnknown => "it may have been carried out; look before sending it again",
             Self::ShuttingDown => "the server is shutting down",
+            Self::DatabaseUnavailable => "the server's database is locked, or its disk is full",
             Self::InsufficientStorage => "the session's disk is full",
             Self::CapacityExhausted => "no room for another session",
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
-use browserd_fleet::{Budgets, CHROMIUM_SETTLES, Class, Fleet, FleetOptions, Runtime};
+use browserd_fleet::{Budgets, CHROMIUM_SETTLES, Class, Fleet, FleetOptions, PING_EVERY, Runtime};
 use browserd_protocol::{EgressPolicy, Programs};
 use browserd_server::{ApiKeys, Profiles, Recordings, Server, ServerConfig};
 use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
@@ -139,6 +139,7 @@ async fn serve(
             false => vec![Class::HEADLESS],
         },
         standby: settings.standby,
+        ping_every: PING_EVERY,
         profile_exporter: Some(Arc::new(profiles.clone())),
     };
     let fleet = Fleet::start(rows, runtime, options).await?;
@@ -162,7 +163,7 @@ async fn serve(
     };
     let server = Server::new(config, fleet, ApiKeys::new(keys.keys));
     if let Some(made) = keys.made {
-        made.announce(&url)?;
+        made.keep_and_show(&url)?;
     }
     tracing::info!(%listen, public_url = url, "ready");
     server.serve(listener, stop).await.context("the server failed")?;

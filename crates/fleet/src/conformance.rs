@@ -69,6 +69,7 @@ pub async fn check<S: Subject>(subject: impl Fn() -> S) {
     a_refused_route_changes_nothing(&subject()).await;
     one_started_ahead_becomes_what_is_asked(&subject()).await;
     freezing_says_how_it_is(&subject()).await;
+    pings_are_answered(&subject()).await;
     a_start_can_be_called_off(&subject()).await;
     an_earlier_servers_sessions_are_cleared_away(&subject()).await;
     recordings_outlive_their_session(&subject()).await;
@@ -149,6 +150,7 @@ async fn ended_sessions_do_nothing(subject: &impl Subject) {
     assert!(within(instance.dial_browser()).await.is_err());
     assert!(within(instance.take_file(1)).await.is_err());
     assert_eq!(within(instance.route(Route::Closed)).await, Err(CommandError::Gone));
+    assert_eq!(within(instance.ping()).await, Err(CommandError::Gone));
     let config = Class::HEADLESS.template();
     assert!(within(instance.assign(&config, &Route::Direct, true)).await.is_err());
     within(instance.end(EndReason::Deleted)).await;
@@ -231,6 +233,14 @@ async fn freezing_says_how_it_is(subject: &impl Subject) {
     assert_eq!(session.instance.freeze(true), frozen);
     assert!(!session.instance.freeze(false));
     echoes(within(session.instance.dial_guest()).await, b"going on").await;
+}
+
+async fn pings_are_answered(subject: &impl Subject) {
+    let session = running(subject).await;
+    assert_eq!(within(session.instance.ping()).await, Ok(()));
+    session.instance.freeze(true);
+    session.instance.freeze(false);
+    assert_eq!(within(session.instance.ping()).await, Ok(()));
 }
 
 /// Nothing is left of it then.

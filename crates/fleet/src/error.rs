@@ -1,15 +1,25 @@
 //! Why the fleet refuses.
 
-use browserd_api::{ApiError, ProxyId};
+use browserd_api::{ApiError, ProxyId, SessionId};
 
-use crate::{CommandError, Limit};
+use crate::{CommandError, Ended, Limit};
 
 /// A refusal of the fleet; the server maps each to one error code.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    /// No session has this id or name, or it has ended.
+    /// No session has this id or name, or it is not for clients yet.
     #[error("no active browser session has the id or name {0}")]
     NotFound(String),
+    /// It has ended.
+    #[error("the browser session {id} ended")]
+    Ended {
+        /// Its id.
+        id: SessionId,
+        /// When and why.
+        end: Ended,
+        /// What happened, in words.
+        detail: Option<String>,
+    },
     /// An active session has the name.
     #[error("an active browser session is already called {name} ({existing_id})")]
     NameTaken {

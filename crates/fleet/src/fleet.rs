@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use browserd_api::browser::EndReason;
+use browserd_api::browser::{EndReason, StatusFilter};
 use browserd_api::{ProjectId, ProxyId, ReplayId, SessionId, Timestamp};
 use browserd_store::{Rows, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -16,13 +16,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::actor::{Command, Parts, SessionActor};
+use crate::actor::{Command, Parts, PendingEnds, SessionActor};
 use crate::admission::{Admission, Need, Permit};
 use crate::directory::Directory;
 use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
-    Budgets, Change, ChangeServices, Class, FleetError, ListSessions, LiveSession, Metrics,
+    Budgets, Change, ChangeServices, Class, Ended, FleetError, ListSessions, LiveSession, Metrics,
     NewSession, Page, PoolSize, ProfileExporter, Runtime, SessionView,
 };
 
@@ -32,13 +32,15 @@ pub struct Fleet {
     store: Arc<dyn Store>,
     runtime: Arc<dyn Runtime>,
     directory: Arc<Directory>,
+    pending_ends: Arc<PendingEnds>,
     admission: Admission,
     standby: Standby,
+    ping_every: Duration,
     profile_exporter: Option<Arc<dyn ProfileExporter>>,
     metrics: Metrics,
     pool: Pool,
-    /// Ends the pool's keeper.
-    stop_keeper: CancellationToken,
+    /// The server stops: nothing is kept ready any more, and nothing is tried again.
+    stop: CancellationToken,
     tasks: TaskTracker,
     closing: Arc<AtomicBool>,
 }
@@ -73,9 +75,15 @@ pub struct FleetOptions {
     pub classes: Vec<Class>,
     /// When idle sessions are suspended.
     pub standby: Standby,
+    /// How often a session in use is asked whether it still answers ([`PING_EVERY`]); one that does not for
+    /// several times in a row is ended as crashed.
+    pub ping_every: Duration,
     /// What saves the profiles of sessions that end; none: sessions have no profiles.
     pub profile_exporter: Option<Arc<dyn ProfileExporter>>,
 }
+
+/// A guest that is only slow is given some 40 s; the official SDKs wait 60 s for an answer.
+pub const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// When a session that nobody uses is suspended (standby, as the API says).
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,6 +108,7 @@ impl FleetOptions {
             settle: Duration::ZERO,
             classes: Vec::new(),
             standby: Standby::default(),
+            ping_every: PING_EVERY,
             profile_exporter: None,
         }
     }
@@ -136,6 +145,7 @@ impl Fleet {
             settle,
             classes,
             standby,
+            ping_every,
             profile_exporter,
         } = options;
         let metrics = Metrics::default();
@@ -144,12 +154,14 @@ impl Fleet {
             store,
             runtime,
             directory: Arc::default(),
+            pending_ends: Arc::default(),
             admission,
             standby,
+            ping_every,
             profile_exporter,
             pool: Pool::new(metrics.clone()),
             metrics,
-            stop_keeper: CancellationToken::new(),
+            stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             closing: Arc::default(),
         };
@@ -161,7 +173,7 @@ impl Fleet {
             settle,
             classes,
             admission: fleet.admission.clone(),
-            stop: fleet.stop_keeper.clone(),
+            stop: fleet.stop.clone(),
         };
         fleet.tasks.spawn(keeper.run());
         Ok(fleet)
@@ -182,7 +194,7 @@ impl ProjectFleet {
         let waiting = self.pool.waiting();
         let (permit, prepared) = tokio::select! {
             admitted = self.admit(&new) => admitted?,
-            () = self.stop_keeper.cancelled() => return Err(FleetError::ShuttingDown),
+            () = self.stop.cancelled() => return Err(FleetError::ShuttingDown),
         };
         let admitted = began.elapsed();
         let row = SessionRow {
@@ -203,6 +215,7 @@ impl ProjectFleet {
             route: new.route,
             profile_exporter: self.profile_exporter.clone(),
             standby: self.standby,
+            ping_every: self.ping_every,
             prepared,
             admitted,
             waiting: Some(waiting),
@@ -210,6 +223,8 @@ impl ProjectFleet {
             runtime: Arc::clone(&self.runtime),
             metrics: self.metrics.clone(),
             directory: Arc::clone(&self.directory),
+            pending_ends: Arc::clone(&self.pending_ends),
+            stop: self.stop.clone(),
             inbox,
             created,
             permit,
@@ -221,6 +236,19 @@ impl ProjectFleet {
             self.end(&id, EndReason::ServerShutdown).await;
         }
         outcome.await.unwrap_or(Err(FleetError::ShuttingDown))
+    }
+
+    /// The running session with this id or name. Where there is none, the refusal says of one that has
+    /// ended when and why.
+    pub async fn reach(&self, id_or_name: &str) -> Result<LiveSession, FleetError> {
+        match self.live(id_or_name) {
+            Ok(live) => Ok(live),
+            // It has ended, or is being created.
+            Err(_) => match self.find(id_or_name, false).await {
+                Ok(row) => Err(FleetError::NotFound(row.id.to_string())),
+                Err(error) => Err(error),
+            },
+        }
     }
 
     /// The running session with this id or name. No I/O.
@@ -236,21 +264,37 @@ impl ProjectFleet {
         include_deleted: bool,
     ) -> Result<SessionView, FleetError> {
         let row = self.row(id_or_name).await?;
-        row.filter(|row| include_deleted || row.ended.is_none())
-            .ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))
+        let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
+        match row.ended {
+            Some((at, reason, detail)) if !include_deleted => {
+                Err(FleetError::Ended { id: row.id, end: Ended { at, reason }, detail })
+            }
+            ended => Ok(SessionRow { ended, ..row }),
+        }
     }
 
     async fn row(&self, id_or_name: &str) -> Result<Option<SessionRow>, FleetError> {
-        Ok(self.rows().find(id_or_name).await?)
+        let mut row = self.rows().find(id_or_name).await?;
+        if let Some(row) = &mut row {
+            self.pending_ends.correct(row);
+        }
+        Ok(row)
     }
 
     fn rows(&self) -> Rows<'_, SessionRow> {
         self.store.rows(&self.project)
     }
 
-    /// Sessions, newest first.
+    /// Sessions, newest first. One whose end the store has not taken yet is not among those that run, nor
+    /// among those that have ended.
     pub async fn list(&self, filter: ListSessions) -> Result<Page<SessionView>, FleetError> {
-        let (rows, has_more) = self.rows().list(&filter).await?;
+        let (mut rows, has_more) = self.rows().list(&filter).await?;
+        for row in &mut rows {
+            self.pending_ends.correct(row);
+        }
+        if filter.status == StatusFilter::Active {
+            rows.retain(|row| row.ended.is_none());
+        }
         Ok(Page { items: rows, has_more })
     }
 
@@ -375,7 +419,7 @@ impl Fleet {
     /// Refuses new sessions, ends all running ones and waits until nothing of them is left.
     pub async fn shutdown(&self) {
         self.closing.store(true, Ordering::Release);
-        self.stop_keeper.cancel();
+        self.stop.cancel();
         for actor in self.directory.actors() {
             let (done, _) = oneshot::channel();
             let _ = actor.send(Command::End { reason: EndReason::ServerShutdown, done }).await;

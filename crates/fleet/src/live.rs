@@ -6,12 +6,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use browserd_api::browser::EndReason;
-use browserd_api::{ProjectId, SessionId};
+use browserd_api::{ProjectId, SessionId, Timestamp};
 use browserd_protocol::Route;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{BrowserStream, ByteStream, CommandError, Metrics};
+
+/// The end of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// When it was over for clients.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: EndReason,
+}
 
 /// A running session. Cheap to clone.
 #[derive(Clone)]
@@ -23,7 +32,7 @@ pub(crate) struct Inner {
     pub(crate) id: SessionId,
     pub(crate) project: ProjectId,
     pub(crate) instance: Box<dyn crate::Instance>,
-    pub(crate) ended: watch::Receiver<Option<EndReason>>,
+    pub(crate) ended: watch::Receiver<Option<Ended>>,
     pub(crate) uses: Uses,
 }
 
@@ -65,6 +74,12 @@ impl LiveSession {
     /// Why the session has ended, or `None` while it runs.
     #[must_use]
     pub fn ended(&self) -> Option<EndReason> {
+        self.end().map(|end| end.reason)
+    }
+
+    /// When and why it has ended, or `None` while it runs.
+    #[must_use]
+    pub fn end(&self) -> Option<Ended> {
         *self.inner.ended.borrow()
     }
 
@@ -72,7 +87,7 @@ impl LiveSession {
     pub async fn wait_end(&self) -> EndReason {
         let mut ended = self.inner.ended.clone();
         match ended.wait_for(Option::is_some).await {
-            Ok(reason) => (*reason).unwrap_or(EndReason::Crashed),
+            Ok(end) => end.map_or(EndReason::Crashed, |end| end.reason),
             Err(_) => EndReason::Crashed,
         }
     }

@@ -80,6 +80,9 @@ pub trait Instance: Send + Sync + 'static {
     /// that did are closed.
     async fn route(&self, route: Route) -> Result<(), CommandError>;
 
+    /// Answers once what is inside has answered, which may not be frozen: it lives, and is not stuck.
+    async fn ping(&self) -> Result<(), CommandError>;
+
     /// Stops everything inside, or lets it go on, without waiting. Answers whether it is frozen
     /// now: not everywhere can a session be.
     fn freeze(&self, frozen: bool) -> bool;

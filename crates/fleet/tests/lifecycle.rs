@@ -4,18 +4,20 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use browserd_api::ProjectId;
 use browserd_api::browser::{EndReason, StatusFilter};
 use browserd_fleet::{Change, Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent};
 use browserd_store::{
-    Change as RowChange, Columns, Condition, Select, SqliteStore, Store, StoreError, Table,
+    Change as RowChange, Columns, Condition, Select, SessionRow, SqliteStore, Store, StoreError,
+    Table,
 };
 use tokio::sync::Notify;
 
 use support::services::Services;
-use support::{Fake, fleet, new};
+use support::{Fake, fleet, fleet_with, new};
 
 #[tokio::test]
 async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
@@ -28,8 +30,15 @@ async fn delete_shuts_clients_out_at_once_and_may_be_repeated() {
 
     fleet.delete("one").await.unwrap();
     assert!(fleet.live(made.id.as_str()).is_err());
+    match fleet.reach("one").await.err() {
+        Some(FleetError::Ended { id, end, .. }) => {
+            assert_eq!((id, end.reason), (made.id.clone(), EndReason::Deleted));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(fleet.reach("two").await, Err(FleetError::NotFound(_))));
     assert_eq!(live.ended(), Some(EndReason::Deleted));
-    assert!(matches!(fleet.find("one", false).await, Err(FleetError::NotFound(_))));
+    assert!(matches!(fleet.find("one", false).await, Err(FleetError::Ended { .. })));
     let row = fleet.find(made.id.as_str(), true).await.unwrap();
     assert_eq!(row.ended.unwrap().1, EndReason::Deleted);
     fleet.delete(made.id.as_str()).await.unwrap();
@@ -158,6 +167,43 @@ async fn an_end_during_creation_is_told_for_what_it_is() {
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
 }
 
+#[tokio::test]
+async fn a_session_that_is_stuck_ends_for_those_who_wait_for_it() {
+    let ping_every = Duration::from_millis(10);
+    let options = FleetOptions { ping_every, ..FleetOptions::cold(2) };
+    let (fleet, fake) = fleet_with(Fake::default(), options).await;
+    let (idle, _) = fleet.create(new(None, 60)).await.unwrap();
+    let (used, _) = fleet.create(new(None, 60)).await.unwrap();
+    let live = fleet.live(used.id.as_str()).unwrap();
+    let _use_of_it = live.activity();
+    fake.pings.missed.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(live.wait_end().await, EndReason::Crashed);
+    live.wait_gone().await;
+    let row = fleet.find(used.id.as_str(), true).await.unwrap();
+    let (_, reason, detail) = row.ended.unwrap();
+    assert_eq!(reason, EndReason::Crashed);
+    assert!(detail.as_deref().is_some_and(|why| why.contains("did not answer")), "{detail:?}");
+    // Nobody waits for the other one, so nobody asks it.
+    assert_eq!(fleet.live(idle.id.as_str()).unwrap().ended(), None);
+    fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_session_that_answers_now_and_then_goes_on() {
+    let ping_every = Duration::from_millis(1);
+    let options = FleetOptions { ping_every, ..FleetOptions::cold(1) };
+    let (fleet, fake) = fleet_with(Fake::default(), options).await;
+    let (made, _) = fleet.create(new(None, 60)).await.unwrap();
+    let live = fleet.live(made.id.as_str()).unwrap();
+    let _use_of_it = live.activity();
+    fake.pings.missed.store(3, Ordering::SeqCst);
+    while fake.pings.asked.load(Ordering::SeqCst) < 20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(live.ended(), None);
+    fleet.shutdown().await;
+}
+
 /// A store on a full disk: the first `refusals` ends are not taken.
 struct FullDisk {
     store: SqliteStore,
@@ -210,6 +256,10 @@ impl Store for FullDisk {
         self.store.remove(table, wanted).await
     }
 
+    async fn check(&self) -> Result<(), StoreError> {
+        self.store.check().await
+    }
+
     async fn total(&self, table: &'static Table, column: &'static str) -> Result<u64, StoreError> {
         self.store.total(table, column).await
     }
@@ -235,24 +285,62 @@ async fn an_end_the_store_refuses_is_recorded_later() {
 }
 
 #[tokio::test]
-async fn an_end_nobody_could_record_is_recorded_by_delete() {
+async fn what_has_ended_is_over_before_its_row_says_so() {
     let store = SqliteStore::in_memory().await.unwrap();
     let store = Arc::new(FullDisk { store, refusals: AtomicUsize::new(usize::MAX) });
     let fake = Arc::new(Fake::default());
+    let project = ProjectId::default();
     let fleet =
         Fleet::start(Arc::clone(&store) as _, Arc::clone(&fake) as _, FleetOptions::cold(1))
             .await
             .unwrap()
-            .project(&ProjectId::default());
-    fleet.create(new(Some("one"), 60)).await.unwrap();
+            .project(&project);
+    let (made, _) = fleet.create(new(Some("one"), 60)).await.unwrap();
+    let running = ListSessions { status: StatusFilter::Active, limit: 9, ..Default::default() };
+    let all = ListSessions { status: StatusFilter::All, ..running.clone() };
     fleet.delete("one").await.unwrap();
-    while fake.running.load(Ordering::SeqCst) > 0 || fleet.delete("one").await.is_ok() {
+    for _ in 0..2 {
+        assert!(matches!(fleet.find("one", false).await, Err(FleetError::Ended { .. })));
+        assert_eq!(fleet.list(running.clone()).await.unwrap().items, []);
+        assert_eq!(
+            fleet.list(all.clone()).await.unwrap().items[0].ended.clone().unwrap().1,
+            EndReason::Deleted
+        );
+        let row = fleet.find(made.id.as_str(), true).await.unwrap();
+        assert_eq!(row.ended.unwrap().1, EndReason::Deleted);
+        fleet.delete(made.id.as_str()).await.unwrap();
+        // Also once nothing is left of it.
+        while fake.running.load(Ordering::SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let kept = async || {
+        let rows = (&*store as &dyn Store).rows::<SessionRow>(&project).by_id(&made.id).await;
+        rows.unwrap().unwrap().ended
+    };
+    assert_eq!(kept().await, None);
+    store.refusals.store(0, Ordering::SeqCst);
+    while kept().await.is_none() {
         tokio::task::yield_now().await;
     }
-    // Its actor is gone: no 204 while nothing could be recorded, and the end is recorded once it can be.
-    store.refusals.store(0, Ordering::SeqCst);
-    fleet.delete("one").await.unwrap();
-    assert!(matches!(fleet.find("one", false).await, Err(FleetError::NotFound(_))));
+    assert_eq!(kept().await.unwrap().1, EndReason::Deleted);
+    // The name is free.
+    fleet.create(new(Some("one"), 60)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_its_store() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    let store = Arc::new(FullDisk { store, refusals: AtomicUsize::new(usize::MAX) });
+    let fleet =
+        Fleet::start(Arc::clone(&store) as _, Arc::new(Fake::default()), FleetOptions::cold(1))
+            .await
+            .unwrap()
+            .project(&ProjectId::default());
+    let (made, _) = fleet.create(new(Some("one"), 60)).await.unwrap();
+    fleet.shutdown().await;
+    let row = fleet.find(made.id.as_str(), true).await.unwrap();
+    assert_eq!(row.ended.unwrap().1, EndReason::ServerShutdown);
 }
 
 #[tokio::test]

@@ -178,6 +178,11 @@ async fn obey(
                     shim.report(GuestReport::Answered { request, failure }).await;
                 });
             }
+            GuestCommand::Ping { request } => {
+                let shim = shim.clone();
+                let answer = GuestReport::Answered { request, failure: None };
+                tokio::spawn(async move { shim.report(answer).await });
+            }
             GuestCommand::Disk { bytes, files, free, free_files, question, end_processes } => {
                 let free = Usage { bytes: free, files: free_files };
                 session.disk.counted(Usage { bytes, files }, free, question);

@@ -41,7 +41,7 @@ pub use spec::{
 
 /// Changes with every incompatible change of a type in this crate. A `serve` that meets a shim of
 /// another generation ends its session.
-pub const GENERATION: u32 = 6;
+pub const GENERATION: u32 = 7;
 
 /// Longest line either side may send, bytes.
 pub const LINE_LIMIT: usize = 64 * 1024;

@@ -146,6 +146,11 @@ pub enum GuestCommand {
         /// What it is to be.
         to: Assignment,
     },
+    /// Nothing is wanted but the answer.
+    Ping {
+        /// Number of this command.
+        request: RequestId,
+    },
     /// How much the session has on the disk; not answered.
     Disk {
         /// Bytes.

@@ -54,7 +54,10 @@ impl IntoResponse for Error {
         }
         if matches!(
             code,
-            ErrorCode::TooManyRequests | ErrorCode::CapacityExhausted | ErrorCode::ShuttingDown
+            ErrorCode::TooManyRequests
+                | ErrorCode::CapacityExhausted
+                | ErrorCode::ShuttingDown
+                | ErrorCode::DatabaseUnavailable
         ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -1,24 +1,26 @@
 //! The fleet's refusals as the wire says them.
 
-use browserd_api::{ApiError, ErrorCode};
-use browserd_fleet::{FleetError, LiveSession};
+use browserd_api::{ApiError, ErrorCode, SessionId};
+use browserd_fleet::{Ended, FleetError, LiveSession};
 use browserd_rest::{Error, refusals};
 
 use crate::proxies::Proxies;
 use crate::resource::Resource as _;
+use crate::resource::refusals::from_store;
 
 /// Longest cause shown to a client, characters. Causes may quote programs inside a session.
 const CAUSE_LIMIT: usize = 400;
 
 refusals! {
     /// Finding a session by the id or name in a path.
-    pub(crate) FindSession: BadRequest, BrowserNotFound, Internal;
+    pub(crate) FindSession: BadRequest, BrowserNotFound, DatabaseUnavailable, Internal;
 }
 
 /// Turns a refusal of the fleet into an answer.
 pub(crate) fn from_fleet(error: FleetError) -> Error {
     match error {
         FleetError::NotFound(id_or_name) => no_browser(&id_or_name),
+        FleetError::Ended { id, end, detail } => over(&id, end, detail.as_deref()),
         FleetError::NameTaken { name, existing_id } => Error(
             ApiError::new(
                 ErrorCode::AlreadyExists,
@@ -62,7 +64,7 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
         FleetError::ShuttingDown => {
             Error::new(ErrorCode::ShuttingDown, "the server is shutting down; try again once it is back")
         }
-        FleetError::Store(error) => Error::internal(error),
+        FleetError::Store(error) => from_store(error),
     }
 }
 
@@ -77,13 +79,38 @@ pub(crate) fn no_browser(id_or_name: &str) -> Error {
     )
 }
 
+/// 404 for a session that has ended.
+fn over(id: &SessionId, end: Ended, detail: Option<&str>) -> Error {
+    let Ended { at, reason } = end;
+    let detail = detail.map(|detail| format!(" ({})", shorten(detail))).unwrap_or_default();
+    Error(
+        ApiError::new(
+            ErrorCode::BrowserNotFound,
+            format!(
+                "the browser session {id} ended at {at}: {}{detail}; create another",
+                reason.as_str()
+            ),
+        )
+        .detail("ended_at", at.to_string())
+        .detail("deletion_reason", reason.as_str()),
+    )
+}
+
+/// 404 for a session that has ended while it was used.
+pub(crate) fn ended(session: &LiveSession) -> Error {
+    match session.end() {
+        Some(end) => over(session.id(), end, None),
+        None => no_browser(session.id().as_str()),
+    }
+}
+
 /// 502 for a Chromium that does not answer, or 404 when its session has ended meanwhile.
 pub(crate) fn no_chromium(
     session: &LiveSession,
     cause: &(impl std::fmt::Display + ?Sized),
 ) -> Error {
     if session.ended().is_some() {
-        return no_browser(session.id().as_str());
+        return ended(session);
     }
     tracing::warn!(session = %session.id(), %cause, "Chromium did not answer");
     Error::new(

@@ -1,14 +1,24 @@
 //! Liveness, the status page's data, and the front door.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::response::{Html, IntoResponse, Response};
-use browserd_fleet::Fleet;
+use browserd_rest::{Refused, Result, refusals};
+use browserd_store::{Store, StoreError};
 use http::{HeaderMap, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+use crate::resource::refusals::{from_store, unavailable};
+
+refusals! {
+    /// Looking whether the server works.
+    CheckHealth: DatabaseUnavailable, Internal;
+}
 
 /// Answer of the liveness check.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,13 +56,20 @@ pub(crate) struct StatusComponent {
     status: &'static str,
 }
 
-/// Whether the server answers
+/// Whether the server works
 ///
-/// Needs no key. Answers as long as the process serves requests.
+/// Needs no key. Is refused while the database cannot be written: sessions that run go on, and everything
+/// that is to be recorded is refused.
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "server",
-    responses((status = 200, description = "The server answers.", body = Health)))]
-pub(crate) async fn health() -> Json<Health> {
-    Json(Health { status: "ok" })
+    responses((status = 200, description = "The server answers, and its database can be written.", body = Health),
+        Refused<CheckHealth>))]
+pub(crate) async fn health(State(store): State<Arc<dyn Store>>) -> Result<Json<Health>> {
+    match store.check().await {
+        Ok(()) => Ok(Json(Health { status: "ok" })),
+        // The store has it in the log; this is asked often.
+        Err(StoreError::Unavailable { outage, .. }) => Err(unavailable(outage)),
+        Err(other) => Err(from_store(other)),
+    }
 }
 
 /// State of the service
@@ -60,21 +77,22 @@ pub(crate) async fn health() -> Json<Health> {
 /// Needs no key. The shape is the one `kernel status` reads.
 #[utoipa::path(get, path = "/status", operation_id = "status", tag = "server",
     responses((status = 200, description = "State of every part.", body = Status)))]
-pub(crate) async fn status(State(fleet): State<Fleet>) -> Json<Status> {
-    // A fleet that shuts down refuses new sessions and takes the server with it: until then all of
-    // it works, so the only honest states are this and no answer.
+pub(crate) async fn status(State(store): State<Arc<dyn Store>>) -> Json<Status> {
+    // A server that shuts down refuses new sessions and is gone soon: until then all but its database works,
+    // or there is no answer.
+    let component = |name, status| StatusComponent { name, status };
     let up = "operational";
-    let component = |name| StatusComponent { name, status: up };
-    tracing::debug!(active = fleet.active().len(), "status asked for");
+    let database = if store.check().await.is_ok() { up } else { "full_outage" };
     Json(Status {
-        status: up,
+        status: database,
         groups: vec![StatusGroup {
             name: "browserd",
-            status: up,
+            status: database,
             components: vec![
-                component("API"),
-                component("Browser sessions"),
-                component("Processes"),
+                component("API", up),
+                component("Browser sessions", up),
+                component("Processes", up),
+                component("Database", database),
             ],
         }],
     })
@@ -110,7 +128,7 @@ pub(crate) async fn root(headers: HeaderMap) -> Response {
 pub(crate) fn routes<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Fleet: FromRef<S>,
+    Arc<dyn Store>: FromRef<S>,
 {
     OpenApiRouter::default().routes(routes!(root)).routes(routes!(health)).routes(routes!(status))
 }

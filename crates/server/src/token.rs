@@ -15,11 +15,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretBox};
 use serde::{Deserialize, Serialize};
 
-use crate::query;
+use crate::{query, refusal};
 
 refusals! {
     /// Checking a token.
-    pub(crate) CheckToken: Unauthorized;
+    pub(crate) CheckToken: Unauthorized, BrowserNotFound, DatabaseUnavailable, Internal;
 }
 
 /// The key that signs session tokens.
@@ -146,12 +146,12 @@ impl Tokens {
     }
 }
 
-/// One refusal for tokens that are missing, malformed, foreign, forged or outlived, so that it
-/// tells nobody which sessions exist or existed.
+/// One refusal for tokens that are missing, malformed, foreign or forged, so that it tells nobody which
+/// sessions exist or existed.
 fn refused() -> Error {
     Error::new(
         ErrorCode::Unauthorized,
-        "the session token (query parameter jwt) is missing or not valid, or its session has ended; \
+        "the session token (query parameter jwt) is missing or not valid; \
          take the URL from a fresh GET /browsers/{id_or_name}",
     )
 }
@@ -177,10 +177,14 @@ where
         let (jwt, query) = query::take_jwt(parts.uri.query().unwrap_or_default());
         let jwt = jwt.ok_or_else(refused)?;
         let (project, id) = Tokens::from_ref(state).check(&jwt).ok_or_else(refused)?;
-        let live =
-            Fleet::from_ref(state).project(&project).live(id.as_str()).map_err(|_| refused())?;
-        if live.id() != &id || live.ended().is_some() {
+        // Whoever has a token of ours knows of the session, and may know what became of it.
+        let live = Fleet::from_ref(state).project(&project).reach(id.as_str()).await;
+        let live = live.map_err(refusal::from_fleet)?;
+        if live.id() != &id {
             return Err(refused());
+        }
+        if live.ended().is_some() {
+            return Err(refusal::ended(&live));
         }
         Ok(Self { live, jwt, query })
     }

@@ -10,7 +10,7 @@
 //!              │
 //!            Store (trait): the few statements rows are made of
 //!              │
-//!          SqliteStore ── writer: one connection, every write in BEGIN IMMEDIATE
+//!          SqliteStore ── writer: one connection, every write in BEGIN IMMEDIATE, replaced after an error
 //!              │       └─ readers: a few connections, each on its own WAL snapshot
 //!              ▼
 //!      browserd.db (0600), -wal, -shm
@@ -27,7 +27,7 @@ use async_trait::async_trait;
 
 pub use api_key::hash_api_key;
 pub use blobs::{BlobKey, BlobReader, Blobs, DiskBlobs, InvalidKey};
-pub use error::StoreError;
+pub use error::{Outage, StoreError};
 pub use rows::{
     ApiKeyRow, Change, Column, Columns, Condition, Everywhere, Filter, Kind, Names, Order,
     ProfileRow, ProxyRow, ReplayEnd, ReplayRow, Row, Rows, Saved, Searched, Select, SessionPatch,
@@ -72,6 +72,10 @@ pub trait Store: Send + Sync + 'static {
         table: &'static Table,
         wanted: Vec<Condition>,
     ) -> Result<Option<Columns>, StoreError>;
+
+    /// Whether rows can be written: as the last write found it, and after one that could not be made, as
+    /// another try finds it.
+    async fn check(&self) -> Result<(), StoreError>;
 
     /// The sum of a column.
     async fn total(&self, table: &'static Table, column: &'static str) -> Result<u64, StoreError>;

@@ -1,54 +1,89 @@
 //! Recording a session's end, now or later.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use browserd_api::{SessionId, Timestamp};
 use browserd_store::{Rows, SessionRow, StoreError};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
-/// How often the end of a session is tried to be recorded once it has been cleared away, and the
-/// wait before the second time; it doubles. A full disk is the likely cause, and clearing the
-/// session away the likely cure.
-const RECORD_TRIES: u32 = 6;
-const RECORD_PAUSE: Duration = Duration::from_millis(500);
+/// The wait before an end that was not recorded is tried a second time; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest such wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// An end that is still to be recorded.
-pub(super) struct Unrecorded {
-    pub(super) at: Timestamp,
-    pub(super) reason: EndReason,
-    pub(super) detail: Option<String>,
-}
+/// A session's end, as its row has it: when, why, and more words.
+pub(super) type End = (Timestamp, EndReason, Option<String>);
 
-pub(super) async fn record(
-    rows: Rows<'_, SessionRow>,
-    id: &SessionId,
-    end: &Unrecorded,
-) -> Result<(), StoreError> {
-    rows.end(id, end.at, end.reason, end.detail.as_deref()).await
-}
+/// Ends that the store has not taken yet: by their rows, these sessions run.
+#[derive(Default)]
+pub(crate) struct PendingEnds(Mutex<HashMap<SessionId, End>>);
 
-/// Records an end that the store refused before. Should it go on refusing, `DELETE` or the next
-/// server's start will do it.
-pub(super) async fn record_at_last(
-    rows: Rows<'_, SessionRow>,
-    id: &SessionId,
-    end: Option<Unrecorded>,
-) {
-    let Some(end) = end else { return };
-    let mut pause = RECORD_PAUSE;
-    for left in (0..RECORD_TRIES).rev() {
-        match record(rows, id, &end).await {
-            Ok(()) => {
-                tracing::info!(session = %id, "the session's end is in the database now");
-                return;
-            }
-            Err(error) => tracing::error!(
-                session = %id, %error, tries_left = left,
-                "could not write the session's end into the database; its row says that it runs \
-                 until a DELETE or the next start of the server"
-            ),
+impl PendingEnds {
+    /// Puts a row right whose session has ended.
+    pub(crate) fn correct(&self, row: &mut SessionRow) {
+        if row.ended.is_none() {
+            row.ended = self.0.lock().get(&row.id).cloned();
         }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
+
+    /// Records an end; one that the store refuses is pending from then on.
+    pub(super) async fn record(
+        &self,
+        rows: Rows<'_, SessionRow>,
+        id: &SessionId,
+        end: End,
+    ) -> Result<(), StoreError> {
+        let recorded = write(rows, id, &end).await;
+        if recorded.is_err() {
+            self.0.lock().insert(id.clone(), end);
+        }
+        recorded
+    }
+
+    /// Tries until the pending end of a session is recorded, if there is one, or the server stops. The
+    /// next start records a session whose end was not as lost with its server.
+    pub(super) async fn record_at_last(
+        &self,
+        rows: Rows<'_, SessionRow>,
+        id: &SessionId,
+        stop: &CancellationToken,
+    ) {
+        let Some(end) = self.0.lock().get(id).cloned() else { return };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let last = stop.is_cancelled();
+            match write(rows, id, &end).await {
+                // DELETE may have been quicker.
+                Ok(()) | Err(StoreError::NotFound) => {
+                    self.0.lock().remove(id);
+                    tracing::info!(session = %id, "the session's end is in the database now");
+                    return;
+                }
+                Err(error) if last => {
+                    tracing::error!(
+                        session = %id, %error, reason = ?end.1,
+                        "the server stops before the session's end could be written into the database; \
+                         the next start will call it host_lost"
+                    );
+                    return;
+                }
+                Err(error) => tracing::error!(
+                    session = %id, %error, next_try = ?pause,
+                    "could not write the session's end into the database"
+                ),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+}
+
+async fn write(rows: Rows<'_, SessionRow>, id: &SessionId, end: &End) -> Result<(), StoreError> {
+    let (at, reason, detail) = end;
+    rows.end(id, *at, *reason, detail.as_deref()).await
 }

@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::{LiveSession, Standby, WakeLock};
+use crate::{CommandError, LiveSession, Standby, WakeLock};
+
+/// So many pings in a row that a session in use does not answer are its end.
+const MISSED_PINGS: u32 = 4;
 
 /// What the actor keeps of a session that runs.
 pub(super) struct Running {
@@ -22,6 +26,17 @@ pub(super) struct Running {
     pub(super) page_out_at: Option<Instant>,
     /// Held for processes inside that want one.
     pub(super) guest_wake_lock: Option<WakeLock>,
+    pub(super) pings: Pings,
+}
+
+/// Whether a session in use still answers: requests that wait for a guest that is stuck would wait for ever.
+#[derive(Default)]
+pub(super) struct Pings {
+    /// When it is asked next; none while nobody uses it, or it is being asked.
+    at: Option<Instant>,
+    asked: Option<JoinHandle<Result<(), CommandError>>>,
+    /// Pings that were not answered since the last one that was.
+    missed: u32,
 }
 
 /// What happened to the use of a session.
@@ -32,6 +47,8 @@ pub(super) enum Idle {
     Suspended,
     /// Its use changed, and the deadlines with it.
     Changed,
+    /// It does not answer any more.
+    Stuck,
 }
 
 /// Follows a session's use.
@@ -39,6 +56,7 @@ pub(super) async fn idle(
     running: Option<&mut Running>,
     timeout_seconds: u32,
     standby: Standby,
+    ping_every: Duration,
 ) -> Idle {
     let Some(running) = running else { return std::future::pending().await };
     tokio::select! {
@@ -56,6 +74,22 @@ pub(super) async fn idle(
             tokio::spawn(async move { inner.page_out().await });
             Idle::Changed
         }
+        () = at(running.pings.at) => {
+            running.pings.at = None;
+            let locked = *running.wake_locks.borrow() > 0;
+            running.pings.asked = locked.then(|| tokio::spawn(ping(running.live.clone())));
+            Idle::Changed
+        }
+        answered = answered(running.pings.asked.as_mut()) => {
+            running.pings.asked = None;
+            running.pings.at = Some(Instant::now() + ping_every);
+            running.pings.missed = match answered {
+                Err(CommandError::Unanswered(_)) => running.pings.missed + 1,
+                // One that has ended is told to have.
+                _ => 0,
+            };
+            if running.pings.missed < MISSED_PINGS { Idle::Changed } else { Idle::Stuck }
+        }
         Ok(()) = running.activity.changed() => {
             let used = *running.activity.borrow_and_update() > 0;
             running.deadline = (!used).then(|| deadline(timeout_seconds));
@@ -66,8 +100,27 @@ pub(super) async fn idle(
             running.page_out_at = running.page_out_at.filter(|_| !locked);
             let after = standby.after.filter(|_| !locked);
             running.suspend_at = after.map(|after| Instant::now() + after);
+            let pings = &mut running.pings;
+            if locked && pings.asked.is_none() {
+                pings.at.get_or_insert_with(|| Instant::now() + ping_every);
+            }
             Idle::Changed
         }
+    }
+}
+
+/// Asks a session whether it still answers. It is not suspended meanwhile.
+async fn ping(live: LiveSession) -> Result<(), CommandError> {
+    let _wake_lock = live.wake_lock();
+    live.inner.instance.ping().await
+}
+
+async fn answered(
+    asked: Option<&mut JoinHandle<Result<(), CommandError>>>,
+) -> Result<(), CommandError> {
+    match asked {
+        Some(asked) => asked.await.unwrap_or(Err(CommandError::Gone)),
+        None => std::future::pending().await,
     }
 }
 

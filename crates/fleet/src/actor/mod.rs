@@ -15,6 +15,7 @@ use browserd_protocol::Route;
 use browserd_store::{ProxyRow, Rows, SessionPatch, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Permit;
 use crate::change::{Failure, Step};
@@ -25,11 +26,11 @@ use crate::live::{Inner, Uses};
 use crate::pool::{Events, Prepared, Started, Waiting};
 use crate::session::Stages;
 use crate::{
-    Change, ChangeServices, FleetError, Instance, LiveSession, Metrics, ProfileExporter, Runtime,
-    RuntimeEvent, Standby, StartError, profile_exporter,
+    Change, ChangeServices, Ended, FleetError, Instance, LiveSession, Metrics, ProfileExporter,
+    Runtime, RuntimeEvent, Standby, StartError, profile_exporter,
 };
-use end_row::Unrecorded;
-use idle::{Idle, Running, deadline};
+pub(crate) use end_row::PendingEnds;
+use idle::{Idle, Pings, Running, deadline};
 use queue::{Changed, Heard, Job, Outcome, Queue};
 
 /// Tells the caller of `create` how the start went.
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) profile_exporter: Option<Arc<dyn ProfileExporter>>,
     /// When it is suspended.
     pub(crate) standby: Standby,
+    /// How often it is asked whether it still answers, while it is used.
+    pub(crate) ping_every: Duration,
     /// A running session to become this one, if there was one.
     pub(crate) prepared: Option<Prepared>,
     /// How long it took to be admitted.
@@ -67,6 +70,9 @@ pub(crate) struct Parts {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) metrics: Metrics,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) pending_ends: Arc<PendingEnds>,
+    /// The server stops.
+    pub(crate) stop: CancellationToken,
     pub(crate) inbox: mpsc::Receiver<Command>,
     /// Told how the start went; its end going away means nobody waits any more.
     pub(crate) created: Created,
@@ -77,12 +83,10 @@ pub(crate) struct Parts {
 /// The session's actor.
 pub(crate) struct SessionActor {
     parts: Parts,
-    ended: watch::Sender<Option<EndReason>>,
+    ended: watch::Sender<Option<Ended>>,
     queue: Queue,
     /// When it was over for clients.
     closed: Option<Instant>,
-    /// An end that the store did not take yet.
-    unrecorded: Option<Unrecorded>,
     /// Waits for the change that the session ends for; dropped once it is over for clients.
     lost: Option<Changed>,
     /// Dropped once nothing of the session is left.
@@ -96,7 +100,6 @@ impl SessionActor {
             ended: watch::Sender::new(None),
             queue: Queue::new(),
             closed: None,
-            unrecorded: None,
             lost: None,
             gone: Vec::new(),
         }
@@ -214,9 +217,13 @@ impl SessionActor {
                         continue;
                     }
                 },
-                idle = idle::idle(running.as_mut(), self.parts.row.config.timeout_seconds, self.parts.standby),
+                idle = idle::idle(running.as_mut(), self.parts.row.config.timeout_seconds, self.parts.standby, self.parts.ping_every),
                     if matches!(state, State::Active) => match idle {
                         Idle::TooLong => Event::End(EndReason::TimedOut),
+                        Idle::Stuck => {
+                            detail = Some("its guest did not answer any more".to_owned());
+                            Event::End(EndReason::Crashed)
+                        }
                         Idle::Suspended | Idle::Changed => continue,
                     },
             };
@@ -253,9 +260,9 @@ impl SessionActor {
         self.parts.inbox.close();
         while self.parts.inbox.try_recv().is_ok() {}
         drop(self.gone);
-        drop(self.parts.permit);
-        let rows = self.parts.store.rows(&self.parts.project);
-        end_row::record_at_last(rows, &self.parts.row.id, self.unrecorded).await;
+        let Parts { permit, store, project, row, pending_ends, stop, .. } = self.parts;
+        drop(permit);
+        pending_ends.record_at_last(store.rows(&project), &row.id, &stop).await;
     }
 
     /// Writes the row of a session that others can find already: a proxy that goes from now on finds it,
@@ -384,6 +391,7 @@ impl SessionActor {
             suspend_at,
             page_out_at: None,
             guest_wake_lock: None,
+            pings: Pings::default(),
         }
     }
 
@@ -446,7 +454,8 @@ impl SessionActor {
         }
         self.parts.metrics.ended(&self.parts.project, reason);
         self.closed = Some(Instant::now());
-        self.ended.send_replace(Some(reason));
+        let at = Timestamp::now();
+        self.ended.send_replace(Some(Ended { at, reason }));
         if let Some(created) = created.take() {
             let _ = created.send(Err(match reason {
                 EndReason::ServerShutdown => FleetError::ShuttingDown,
@@ -457,10 +466,10 @@ impl SessionActor {
             }));
         }
         tracing::info!(session = %self.parts.row.id, ?reason, detail, "session ended");
-        let end = Unrecorded { at: Timestamp::now(), reason, detail };
-        if let Err(error) = end_row::record(self.rows(), &self.parts.row.id, &end).await {
+        let end = (at, reason, detail);
+        let recorded = self.parts.pending_ends.record(self.rows(), &self.parts.row.id, end);
+        if let Err(error) = recorded.await {
             tracing::error!(session = %self.parts.row.id, %error, "could not write the session's end into the database; it is tried again once the session is cleared away");
-            self.unrecorded = Some(end);
         }
     }
 }

@@ -50,6 +50,7 @@ enum Command {
     End(EndReason),
     Assign(Assignment, Option<Waiter>),
     Route(Route, Waiter),
+    Ping(Waiter),
 }
 
 /// A running session on this host.
@@ -137,6 +138,10 @@ impl Instance for LocalInstance {
         self.call(|waiter| Command::Route(route, waiter)).await
     }
 
+    async fn ping(&self) -> Result<(), CommandError> {
+        self.call(Command::Ping).await
+    }
+
     fn freeze(&self, frozen: bool) -> bool {
         if !self.controls.can_freeze() {
             return false;
@@ -222,7 +227,9 @@ async fn follow(
                         refuse(waiter);
                         continue;
                     }
-                    Command::Route(_, waiter) if outgoing.len() > OUTGOING_LIMIT => {
+                    Command::Route(_, waiter) | Command::Ping(waiter)
+                        if outgoing.len() > OUTGOING_LIMIT =>
+                    {
                         refuse(Some(waiter));
                         continue;
                     }
@@ -231,6 +238,10 @@ async fn follow(
                         host_ooms = host_oom_kills();
                         let request = calls.open(Callee::Guest, "become its client's", waiter);
                         ShimCommand::Guest { told: GuestCommand::Assign { request, to } }
+                    }
+                    Command::Ping(waiter) => {
+                        let request = calls.open(Callee::Guest, "answer", Some(waiter));
+                        ShimCommand::Guest { told: GuestCommand::Ping { request } }
                     }
                     Command::Route(route, waiter) => {
                         let request = calls.open(Callee::Shim, "take another egress route", Some(waiter));

@@ -171,9 +171,9 @@ async fn script(
                 }
                 ShimReport::Answered { request, failure }
             }
-            ShimCommand::Guest { told: GuestCommand::Assign { request, .. } } => {
-                ShimReport::Guest { said: GuestReport::Answered { request, failure } }
-            }
+            ShimCommand::Guest {
+                told: GuestCommand::Assign { request, .. } | GuestCommand::Ping { request },
+            } => ShimReport::Guest { said: GuestReport::Answered { request, failure } },
             ShimCommand::Guest { told } => panic!("{told:?} is not from a server"),
         };
         // Nobody sent a command of this number.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
@@ -49,10 +50,19 @@ pub(crate) struct Fake {
     /// What was recorded in sessions; rescued once they do not run any more.
     pub(crate) recordings: Mutex<BTreeMap<(SessionId, ReplayId), Vec<u8>>>,
     pub(crate) running: Arc<AtomicUsize>,
+    pub(crate) pings: Arc<Pings>,
     pub(crate) gateway: Arc<Gateway>,
 }
 
 type Events = Arc<Mutex<BTreeMap<SessionId, mpsc::Sender<RuntimeEvent>>>>;
+
+/// How all sessions of a fake answer pings.
+#[derive(Default)]
+pub(crate) struct Pings {
+    /// So many are not answered before the next one that is.
+    pub(crate) missed: AtomicUsize,
+    pub(crate) asked: AtomicUsize,
+}
 
 /// The egress gateway of all sessions of a fake.
 #[derive(Default)]
@@ -73,6 +83,7 @@ pub(crate) struct FakeInstance {
     paged_out: Arc<Mutex<BTreeSet<SessionId>>>,
     slow_end: Option<Arc<Notify>>,
     running: Arc<AtomicUsize>,
+    pings: Arc<Pings>,
 }
 
 #[async_trait]
@@ -118,6 +129,7 @@ impl Runtime for Fake {
             offers: Arc::clone(&self.offers),
             slow_end: self.slow_end.clone(),
             running: Arc::clone(&self.running),
+            pings: Arc::clone(&self.pings),
             gateway: Arc::clone(&self.gateway),
         }))
     }
@@ -209,6 +221,15 @@ impl Instance for FakeInstance {
             self.gateway.taken.lock().push(route);
         }
         answer
+    }
+
+    async fn ping(&self) -> Result<(), CommandError> {
+        self.running().map_err(|_| CommandError::Gone)?;
+        let nth = self.pings.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        match nth % self.pings.missed.load(Ordering::SeqCst).saturating_add(1) {
+            0 => Ok(()),
+            _ => Err(CommandError::Unanswered(Duration::ZERO)),
+        }
     }
 
     fn freeze(&self, frozen: bool) -> bool {

@@ -26,7 +26,8 @@ use crate::{proxies, refusal};
 refusals! {
     /// Starting a session.
     pub(crate) StartSession:
-        AlreadyExists, Ended, CapacityExhausted, UpstreamUnavailable, ShuttingDown, Internal;
+        AlreadyExists, Ended, CapacityExhausted, UpstreamUnavailable, ShuttingDown,
+        DatabaseUnavailable, Internal;
 }
 
 /// Create a browser session

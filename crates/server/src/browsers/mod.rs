@@ -29,7 +29,7 @@ use crate::token::Tokens;
 
 refusals! {
     /// Taking the profile that a session is to have.
-    pub(crate) TakeProfile: ProfileNotFound, Conflict, Internal;
+    pub(crate) TakeProfile: ProfileNotFound, Conflict, DatabaseUnavailable, Internal;
 }
 
 /// What sessions are made, changed and shown with, beside the fleet.

@@ -20,6 +20,7 @@ use super::{Browsers, view};
 use crate::profiles::{Profiles, kept};
 use crate::proxies;
 use crate::relay::Call;
+use crate::resource::refusals::from_store;
 
 /// How long the guest may take for a change: it waits up to 30 s for a Chromium that is starting again,
 /// and pages take up to 20 s to see another location.
@@ -60,7 +61,7 @@ impl ChangeServices for Services {
     async fn may_resize(&self, session: &SessionView) -> Result<(), ApiError> {
         let replays = self.browsers.store.rows::<ReplayRow>(&self.project);
         let replays = replays.of_session(&session.id).await;
-        let replays = replays.map_err(Error::internal).map_err(refusal)?;
+        let replays = replays.map_err(from_store).map_err(refusal)?;
         match replays.iter().find(|replay| replay.end.is_none()) {
             None => Ok(()),
             Some(replay) => Err(ApiError::new(

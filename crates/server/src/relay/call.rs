@@ -75,7 +75,7 @@ impl CallError {
     /// What a client hears of it.
     pub(crate) async fn refusal(self, session: &LiveSession) -> Error {
         match self {
-            Self::Ended => refusal::no_browser(session.id().as_str()),
+            Self::Ended => refusal::ended(session),
             Self::Refused(refusal) => Error(*refusal),
             Self::Misspoken(_) => {
                 tracing::warn!(session = %session.id(), error = %self, "a call to the guest failed");

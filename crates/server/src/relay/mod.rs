@@ -70,7 +70,7 @@ pub(crate) async fn by_key(
         let id_or_name = percent_decode_str(id_or_name).decode_utf8().map_err(|_| {
             Error::new(ErrorCode::BadRequest, "the id or name in the path is not UTF-8")
         })?;
-        let session = sessions.live(&id_or_name).map_err(refusal::from_fleet)?;
+        let session = sessions.reach(&id_or_name).await.map_err(refusal::from_fleet)?;
         let target = query::join(path, request.uri().query().unwrap_or_default());
         relay.forward(&session, &target, request, None).await
     };
@@ -141,7 +141,7 @@ impl Relay {
         let answer = tokio::select! {
             biased;
             answer = self.guests.send(session, inner, whole) => answer,
-            _ = session.wait_end() => return Err(refusal::no_browser(session.id().as_str())),
+            _ = session.wait_end() => return Err(refusal::ended(session)),
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -273,7 +273,7 @@ async fn unanswered(
     cause: impl std::fmt::Display,
 ) -> Error {
     if over(session).await {
-        return refusal::no_browser(session.id().as_str());
+        return refusal::ended(session);
     }
     tracing::warn!(session = %session.id(), %cause, "the guest did not answer");
     Error::new(

@@ -22,7 +22,8 @@ const PIECE: usize = 128 << 10;
 
 refusals! {
     /// Answering with the file of a recording.
-    pub(super) ServeFile: ReplayNotFound, RangeNotSatisfiable, NotImplemented, Internal;
+    pub(super) ServeFile:
+        ReplayNotFound, RangeNotSatisfiable, NotImplemented, DatabaseUnavailable, Internal;
 }
 
 /// Download a recording

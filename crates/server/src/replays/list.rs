@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use browserd_api::replays::Replay;
-use browserd_rest::{Error, Refused, Result};
+use browserd_rest::{Refused, Result};
 
 use super::{Replays, session, show};
 use crate::caller::Sessions;
 use crate::public_url::PublicUrl;
 use crate::refusal::FindSession;
 use crate::resource::Mine;
+use crate::resource::refusals::from_store;
 use crate::token::Tokens;
 use crate::wire::log::AboutSession;
 
@@ -31,7 +32,7 @@ pub(super) async fn list(
     Path(id_or_name): Path<String>,
 ) -> Result<Response> {
     let session = session(&sessions, &id_or_name).await?;
-    let rows = mine.rows().of_session(&session.id).await.map_err(Error::internal)?;
+    let rows = mine.rows().of_session(&session.id).await.map_err(from_store)?;
     let shown = rows.iter().map(|row| show(&tokens, &public, mine.project(), row));
     let replays = shown.collect::<Result<Vec<Replay>>>()?;
     let mut response = Json(replays).into_response();

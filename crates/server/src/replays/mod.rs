@@ -41,6 +41,7 @@ use crate::caller::Sessions;
 use crate::public_url::PublicUrl;
 use crate::refusal;
 use crate::relay::Guests;
+use crate::resource::refusals::from_store;
 use crate::resource::{Mine, Resource, repeated};
 use crate::token::Tokens;
 
@@ -147,7 +148,7 @@ async fn session(sessions: &Sessions, id_or_name: &str) -> Result<SessionView> {
 /// A recording of a session.
 async fn find(mine: &Mine<Replays>, session: &SessionView, id: &str) -> Result<ReplayRow> {
     let row = match id.parse() {
-        Ok(id) => mine.rows().of_session_by_id(&session.id, &id).await.map_err(Error::internal)?,
+        Ok(id) => mine.rows().of_session_by_id(&session.id, &id).await.map_err(from_store)?,
         Err(_) => None,
     };
     row.ok_or_else(|| Replays::not_found(id))

@@ -58,7 +58,7 @@ pub(super) async fn start(
     Optional(body): Optional<Checked<StartReplay>>,
 ) -> Result<Response> {
     let (asked, ignored) = body.finish()?;
-    let session = sessions.live(&id_or_name).map_err(refusal::from_fleet)?;
+    let session = sessions.reach(&id_or_name).await.map_err(refusal::from_fleet)?;
     let order = order(&asked, replays.recordings()?.limit_bytes);
     // In a task of its own: a client that hangs up meanwhile must not leave a recording behind that
     // nobody knows of.

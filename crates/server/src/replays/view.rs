@@ -13,6 +13,7 @@ use url::form_urlencoded;
 use super::download::ServeFile;
 use super::{Replays, download};
 use crate::query;
+use crate::resource::refusals::from_store;
 use crate::resource::{Mine, Resource as _};
 use crate::token::Tokens;
 use crate::wire::log::AboutSession;
@@ -53,7 +54,7 @@ pub(super) async fn view(
         return Err(Replays::not_found(&other));
     }
     let mine = Mine::<Replays>::of(store, &project);
-    let row = mine.rows().of_session_by_id(&session, &replay).await.map_err(Error::internal)?;
+    let row = mine.rows().of_session_by_id(&session, &replay).await.map_err(from_store)?;
     let row = row.ok_or_else(|| Replays::not_found(replay.as_str()))?;
     let mut response = match row.end {
         Some(_) => download::file(&replays, &project, &row, &headers).await?,

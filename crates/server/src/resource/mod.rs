@@ -28,6 +28,7 @@ use browserd_rest::{Error, Result};
 use browserd_store::{Row, Rows, Store, StoreError};
 use http::StatusCode;
 use http::request::Parts;
+use refusals::from_store;
 use serde::Serialize;
 
 use crate::caller::Caller;
@@ -156,7 +157,7 @@ impl<R: Shown> Mine<R> {
     pub(crate) async fn list(&self, query: Option<&str>) -> Result<Response> {
         let filter = paging::filter(query.unwrap_or_default(), R::Row::TABLE)?;
         let listed = self.rows().list(&filter).await;
-        let (rows, more) = listed.map_err(Error::internal)?;
+        let (rows, more) = listed.map_err(from_store)?;
         let shown: Vec<R::Body> = rows.into_iter().map(R::show).collect();
         Ok(paging::answer(&shown, filter.limit, filter.offset, more))
     }
@@ -195,7 +196,7 @@ pub(crate) fn refused<R: Resource>(
             )
             .detail("existing_id", existing),
         ),
-        (other, _) => Error::internal(other),
+        (other, _) => from_store(other),
     }
 }
 

@@ -87,7 +87,7 @@ async fn a_session_that_ends_sends_a_close_frame_with_its_reason() {
         let (got, why) = close_frame(&mut socket).await;
         assert_eq!(got, code);
         assert!(why.starts_with(word), "{why}");
-        assert_eq!(fixture.client.websocket(&path, None).await.err(), Some(401));
+        assert_eq!(fixture.client.websocket(&path, None).await.err(), Some(404));
     }
 }
 

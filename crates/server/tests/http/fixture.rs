@@ -278,6 +278,10 @@ impl Instance for FakeInstance {
         Ok(())
     }
 
+    async fn ping(&self) -> Result<(), CommandError> {
+        Ok(())
+    }
+
     fn freeze(&self, _: bool) -> bool {
         false
     }

@@ -72,7 +72,11 @@ async fn foreign_tokens_are_refused_alike() {
     parts[1] = dead.split('.').nth(1).unwrap();
     let mixed = parts.join(".");
     let mut bodies = Vec::new();
-    for jwt in ["", "x", "a.b.c", &dead, &mixed, &jwt[..jwt.len() - 2]] {
+    let over = format!("/browser/kernel/process?jwt={dead}");
+    let over = fixture.client.call("GET", &over, None, None).await;
+    assert_eq!((over.status, over.code().as_str()), (404, "browser_not_found"));
+    assert!(over.text().contains(": deleted; create another"), "{}", over.text());
+    for jwt in ["", "x", "a.b.c", &mixed, &jwt[..jwt.len() - 2]] {
         let answer = fixture
             .client
             .call("GET", &format!("/browser/kernel/process?jwt={jwt}"), Some(KEY), None)

@@ -56,9 +56,18 @@ async fn a_session_is_created_found_changed_and_ended() {
     assert_eq!(ended["usage_status"], "ready");
     let direct =
         fixture.client.call("GET", &format!("/browser/kernel/process?jwt={jwt}"), None, None).await;
-    assert_eq!((direct.status, direct.code().as_str()), (401, "unauthorized"));
+    assert_eq!((direct.status, direct.code().as_str()), (404, "browser_not_found"));
     let below = fixture.get(&format!("/browsers/{session_id}/process")).await;
     assert_eq!((below.status, below.code().as_str()), (404, "browser_not_found"));
+    for answer in [direct, below, fixture.get(&format!("/browsers/{session_id}")).await] {
+        let answer = answer.json();
+        let said = |code| {
+            let details = answer["details"].as_array().unwrap();
+            details.iter().find(|detail| detail["code"] == code).unwrap()["message"].clone()
+        };
+        assert_eq!(said("deletion_reason"), "deleted");
+        assert_eq!(said("ended_at"), ended["deleted_at"]);
+    }
 }
 
 #[tokio::test]

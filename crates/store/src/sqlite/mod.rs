@@ -6,18 +6,20 @@
 
 mod schema;
 mod statement;
+mod writer;
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::error::DatabaseError;
+use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use writer::{LastWrite, Writer};
 
-use crate::{Change, Columns, Condition, Names, Select, Store, StoreError, Table};
+use crate::{Change, Columns, Condition, Select, Store, StoreError, Table};
 
 /// How long a write waits for another process (a backup, `sqlite3` in a shell) to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +32,9 @@ const READERS: u32 = 4;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// The database is this one connection, and gone with it.
+    in_memory: bool,
+    last_write: Arc<LastWrite>,
 }
 
 impl SqliteStore {
@@ -63,7 +68,7 @@ impl SqliteStore {
             .max_connections(READERS)
             .connect_with(options.pragma("query_only", "on"))
             .await?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, in_memory: false, last_write: Arc::default() })
     }
 
     /// A fresh database in memory, gone with the store.
@@ -84,7 +89,8 @@ impl SqliteStore {
             .await?;
         schema::migrator().run(&only).await?;
         sqlx::raw_sql(schema).execute(&only).await?;
-        Ok(Self { writer: only.clone(), readers: only })
+        let (writer, last_write) = (only.clone(), Arc::default());
+        Ok(Self { writer, readers: only, in_memory: true, last_write })
     }
 
     /// Waits for what is under way, folds the write-ahead log into the file and closes it. Without
@@ -94,10 +100,12 @@ impl SqliteStore {
         self.writer.close().await;
     }
 
-    /// Begins a write. `IMMEDIATE` takes the lock at once: a transaction that reads first and asks
-    /// for the lock later can be refused in the middle, whatever the busy timeout.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// The connection that writes, once nobody else has it.
+    async fn writer(&self) -> Result<Writer, StoreError> {
+        match self.writer.acquire().await {
+            Ok(connection) => Ok(Writer::new(connection, !self.in_memory)),
+            Err(error) => self.last_write.note(Err(error.into())),
+        }
     }
 }
 
@@ -120,12 +128,8 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn insert(&self, table: &'static Table, row: Columns) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        let inserted = statement::insert(table, &row).build().execute(&mut *write).await;
-        match inserted {
-            Ok(_) => Ok(write.commit().await?),
-            Err(error) => Err(taken(&mut write, table, &row, error).await?),
-        }
+        let inserted = self.writer().await?.insert(table, &row).await;
+        self.last_write.note(inserted)
     }
 
     async fn select(
@@ -144,25 +148,8 @@ impl Store for SqliteStore {
         wanted: Vec<Condition>,
         change: Change<'_>,
     ) -> Result<Option<Columns>, StoreError> {
-        let mut write = self.begin().await?;
-        let select = Select { wanted, limit: Some(1), ..Select::default() };
-        let mut statement = statement::select(table, &select);
-        let Some(old) = statement.build().fetch_optional(&mut *write).await? else {
-            return Ok(None);
-        };
-        let old = statement::read(table, &old)?;
-        let new = change(&old)?;
-        let Some(mut statement) = statement::update(table, &old, &new) else {
-            return Ok(Some(new));
-        };
-        let updated = statement.build().execute(&mut *write).await;
-        match updated {
-            Ok(_) => {
-                write.commit().await?;
-                Ok(Some(new))
-            }
-            Err(error) => Err(taken(&mut write, table, &new, error).await?),
-        }
+        let changed = self.writer().await?.change(table, wanted, change).await;
+        self.last_write.note(changed)
     }
 
     async fn change_all(
@@ -171,11 +158,8 @@ impl Store for SqliteStore {
         wanted: Vec<Condition>,
         set: Columns,
     ) -> Result<u64, StoreError> {
-        let mut write = self.begin().await?;
-        let mut statement = statement::update_all(table, &wanted, &set);
-        let changed = statement.build().execute(&mut *write).await?.rows_affected();
-        write.commit().await?;
-        Ok(changed)
+        let changed = self.writer().await?.change_all(table, &wanted, &set).await;
+        self.last_write.note(changed)
     }
 
     async fn remove(
@@ -183,11 +167,16 @@ impl Store for SqliteStore {
         table: &'static Table,
         wanted: Vec<Condition>,
     ) -> Result<Option<Columns>, StoreError> {
-        let mut write = self.begin().await?;
-        let mut statement = statement::delete(table, &wanted);
-        let gone = statement.build().fetch_optional(&mut *write).await?;
-        write.commit().await?;
-        gone.map(|row| statement::read(table, &row)).transpose()
+        let removed = self.writer().await?.remove(table, &wanted).await;
+        self.last_write.note(removed)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        if let Some(known) = self.last_write.known() {
+            return known;
+        }
+        let written = self.writer().await?.touch().await;
+        self.last_write.note(written)
     }
 
     async fn total(&self, table: &'static Table, column: &'static str) -> Result<u64, StoreError> {
@@ -196,36 +185,6 @@ impl Store for SqliteStore {
         let total: f64 = statement.build_query_scalar().fetch_one(&self.readers).await?;
         Ok(total as u64)
     }
-}
-
-/// Turns a violation of a unique index into who has the name. The failed statement left the
-/// transaction, and with it the lock, in place: the holder cannot have gone meanwhile.
-async fn taken(
-    write: &mut Transaction<'static, Sqlite>,
-    table: &'static Table,
-    row: &Columns,
-    error: sqlx::Error,
-) -> Result<StoreError, StoreError> {
-    /// `SQLITE_CONSTRAINT_UNIQUE`; a second row with one id would be `..._PRIMARYKEY`.
-    const UNIQUE: &str = "2067";
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    if code.is_none_or(|code| code != UNIQUE) {
-        return Ok(error.into());
-    }
-    let mut wanted: Vec<_> =
-        ["project_id", "name"].map(|column| Condition::Is(column, row.get(column).clone())).into();
-    if table.names == Names::UniqueWhileOpen {
-        wanted.extend(table.ended_at.map(Condition::Empty));
-    }
-    let select = Select { wanted, limit: Some(1), ..Select::default() };
-    let mut statement = statement::select(table, &select);
-    let holder = statement.build().fetch_optional(&mut **write).await?;
-    Ok(match holder {
-        Some(holder) => {
-            StoreError::Taken { existing: statement::read(table, &holder)?.text("id")?.to_owned() }
-        }
-        None => error.into(),
-    })
 }
 
 #[cfg(test)]

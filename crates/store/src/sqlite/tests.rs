@@ -11,7 +11,9 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ApiKeyRow, Filter, ProfileRow, ProxyRow, ReplayRow, Rows, SessionRow, conformance};
+use crate::{
+    ApiKeyRow, Filter, Outage, ProfileRow, ProxyRow, ReplayRow, Rows, SessionRow, conformance,
+};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -337,11 +339,32 @@ async fn another_process_that_keeps_or_loses_the_lock_is_survived() {
 
     let other = OtherProcess::lock(&path);
     let refusal = sessions(&store).insert(&wanted).await.unwrap_err();
-    assert!(matches!(refusal, StoreError::Database(_)), "{refusal:?}");
+    assert!(
+        matches!(refusal, StoreError::Unavailable { outage: Outage::Locked, .. }),
+        "{refusal:?}"
+    );
+    assert!(store.check().await.is_err());
     assert_eq!(sessions(&store).by_id(&wanted.id).await.unwrap(), None);
     drop(other); // SIGKILL, with its transaction open
 
     sessions(&store).insert(&wanted).await.unwrap();
+    store.check().await.unwrap();
     assert_eq!(sessions(&store).by_id(&wanted.id).await.unwrap(), Some(wanted));
     assert_eq!(keys(&store).await, [], "what was not committed is not there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_in_doubt_is_replaced() {
+    let folder = folder();
+    let store = SqliteStore::open(&folder.path().join("browserd.db")).await.unwrap();
+    // As after an error in which SQLite and sqlx do not agree on whether a transaction is open.
+    let mut writer = store.writer.acquire().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *writer).await.unwrap();
+    drop(writer);
+    sessions(&store).insert(&row("first")).await.unwrap_err();
+    sessions(&store).insert(&row("second")).await.unwrap();
+    // A refusal for what is in the rows leaves it as it was.
+    sessions(&store).insert(&row("second")).await.unwrap_err();
+    assert_eq!((store.writer.size(), store.writer.num_idle()), (1, 1));
+    sessions(&store).insert(&row("third")).await.unwrap();
 }
