@@ -150,7 +150,7 @@ pub fn children(pid: i32) -> Option<Vec<i32>> {
 pub struct Thread {
     /// Its id.
     pub id: i32,
-    /// What it does: `S` sleeps, `T` is stopped, `R` runs; see proc_pid_stat(5) for others.
+    /// What it does: `S` sleeps, `T` is stopped, `R` runs; see `proc_pid_stat(5)` for others.
     pub state: char,
     /// How often it has given its processor away so far.
     pub switches: u64,
