@@ -345,6 +345,11 @@ impl SessionActor {
     fn open(&self, running: &Running, created: Option<Created>, stages: Stages) -> bool {
         let Some(created) = created else { return true };
         let row = self.parts.row.clone();
+        tracing::info!(
+            session = %row.id, name = row.name, from_pool = stages.from_pool,
+            admitted_ms = millis(stages.admitted), stored_ms = millis(stages.stored),
+            started_ms = millis(stages.started), "session created"
+        );
         self.parts.directory.open(row.name.as_deref(), running.live.clone());
         self.parts.metrics.opened(&self.parts.project, &stages);
         created.send(Ok((row, stages))).is_err()
@@ -465,11 +470,34 @@ impl SessionActor {
                 ),
             }));
         }
-        tracing::info!(session = %self.parts.row.id, ?reason, detail, "session ended");
+        tell_end(&self.parts.row, at, reason, detail.as_deref());
         let end = (at, reason, detail);
         let recorded = self.parts.pending_ends.record(self.rows(), &self.parts.row.id, end);
         if let Err(error) = recorded.await {
             tracing::error!(session = %self.parts.row.id, %error, "could not write the session's end into the database; it is tried again once the session is cleared away");
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Puts a session's end into the log; one that nobody wanted is a warning.
+fn tell_end(row: &SessionRow, at: Timestamp, reason: EndReason, detail: Option<&str>) {
+    let SessionRow { id: session, name, created_at, .. } = row;
+    let seconds = (at.as_micros() - created_at.as_micros()) / 1_000_000;
+    let why = reason.as_str();
+    match reason {
+        EndReason::Deleted | EndReason::TimedOut | EndReason::ServerShutdown => {
+            tracing::info!(%session, name, reason = why, detail, seconds, "session ended");
+        }
+        EndReason::Crashed
+        | EndReason::OutOfMemory
+        | EndReason::DiskFull
+        | EndReason::FailedToStart
+        | EndReason::HostLost => {
+            tracing::warn!(%session, name, reason = why, detail, seconds, "session ended");
         }
     }
 }

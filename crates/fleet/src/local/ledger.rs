@@ -1,5 +1,6 @@
 //! Clearing away a session by its ledger entry, whether its shim still lives or not.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -9,6 +10,7 @@ use browserd_protocol::{LedgerEntry, LedgerProcess, file};
 use browserd_sandbox::{cgroup, proc};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::Deserialize;
 use tokio::process::Command;
 
 use super::rescue;
@@ -30,7 +32,35 @@ pub(super) fn tell_log(dir: &Path) {
     };
     let session = &*dir.file_name().unwrap_or_default().to_string_lossy();
     for line in tail().unwrap_or_default().lines() {
-        tracing::warn!(session, "from the log of the session's shim: {line}");
+        let Record { timestamp: at, level, message, .. } = Record::read(line);
+        tracing::warn!(session, at, level, "from the log of the session's shim: {message}");
+    }
+}
+
+/// A line of a shim's log, which is JSON or text, as this server's own is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Record {
+    timestamp: Option<String>,
+    level: Option<String>,
+    message: String,
+    /// What else it says; added to the message.
+    #[serde(flatten)]
+    rest: BTreeMap<String, serde_json::Value>,
+}
+
+impl Record {
+    fn read(line: &str) -> Self {
+        let Ok(mut record) = serde_json::from_str::<Self>(line) else {
+            return Self { message: line.to_owned(), ..Self::default() };
+        };
+        for (name, value) in std::mem::take(&mut record.rest) {
+            // Where in the code it was said is of no use here.
+            if !matches!(name.as_str(), "target" | "span" | "spans") {
+                record.message.push_str(&format!(" {name}={value}"));
+            }
+        }
+        record
     }
 }
 
@@ -148,6 +178,21 @@ mod tests {
         assert!(shim.try_wait().unwrap().is_none(), "another process is left alone");
         shim.kill().unwrap();
         shim.wait().unwrap();
+    }
+
+    #[test]
+    fn lines_of_a_shim_are_read() {
+        let line = r#"{"timestamp":"t","level":"INFO","message":"over","target":"x","pid":7,"why":"a \"b\""}"#;
+        let record = Record::read(line);
+        assert_eq!(
+            (record.timestamp.as_deref(), record.level.as_deref()),
+            (Some("t"), Some("INFO"))
+        );
+        assert_eq!(record.message, r#"over pid=7 why="a \"b\"""#);
+        // Text, and what a tail begins with in the middle.
+        for line in ["t INFO over pid=7", r#"el":"INFO"}"#, "[]", ""] {
+            assert_eq!(Record::read(line).message, line);
+        }
     }
 
     #[test]
