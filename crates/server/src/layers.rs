@@ -58,8 +58,10 @@ const MAY_IMPORT: &[(&str, &str)] = &[
 /// Services: what goes on without a request, or below one. They know no HTTP.
 const SERVICES: &[&str] = &[
     "browsers/services.rs",
+    "profiles/archive.rs",
     "profiles/load.rs",
     "profiles/save.rs",
+    "profiles/saving.rs",
     "profiles/sweep.rs",
     "replays/follow.rs",
     "replays/guest.rs",

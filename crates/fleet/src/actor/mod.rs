@@ -4,6 +4,7 @@
 mod end_row;
 mod idle;
 mod queue;
+mod save;
 mod start;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use browserd_api::{ProjectId, ProxyId, Timestamp};
 use browserd_protocol::Route;
 use browserd_store::{ProxyRow, Rows, SessionPatch, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admission::Permit;
@@ -26,11 +28,12 @@ use crate::pool::{Events, Prepared, Started, Waiting};
 use crate::session::Stages;
 use crate::{
     Change, ChangeServices, FleetError, Instance, LiveSession, Metrics, ProfileExporter, Runtime,
-    RuntimeEvent, Standby, StartError, profile_exporter,
+    RuntimeEvent, Standby, StartError,
 };
-use end_row::Unrecorded;
+use end_row::{End, Unrecorded};
 use idle::{Idle, Running, deadline};
 use queue::{Changed, Heard, Job, Outcome, Queue};
+use save::Save;
 
 /// Tells the caller of `create` how the start went.
 type Created = oneshot::Sender<Result<(SessionRow, Stages), FleetError>>;
@@ -81,8 +84,10 @@ pub(crate) struct SessionActor {
     queue: Queue,
     /// When it was over for clients.
     closed: Option<Instant>,
-    /// An end that the store did not take yet.
-    unrecorded: Option<Unrecorded>,
+    /// What the store did not take yet.
+    unrecorded: Unrecorded,
+    /// Its profile is being saved; answers why it was not, if that is still to be recorded.
+    saving: Option<JoinHandle<Option<String>>>,
     /// Waits for the change that the session ends for; dropped once it is over for clients.
     lost: Option<Changed>,
     /// Dropped once nothing of the session is left.
@@ -96,7 +101,8 @@ impl SessionActor {
             ended: watch::Sender::new(None),
             queue: Queue::new(),
             closed: None,
-            unrecorded: None,
+            unrecorded: Unrecorded::default(),
+            saving: None,
             lost: None,
             gone: Vec::new(),
         }
@@ -183,7 +189,7 @@ impl SessionActor {
                 },
                 heard = self.queue.heard() => match heard {
                     Heard::Step(step) => {
-                        self.record(step, running.as_mut()).await;
+                        self.record(*step, running.as_mut()).await;
                         continue;
                     }
                     Heard::Over(outcome) => match self.over(outcome) {
@@ -254,8 +260,11 @@ impl SessionActor {
         while self.parts.inbox.try_recv().is_ok() {}
         drop(self.gone);
         drop(self.parts.permit);
+        if let Some(saving) = self.saving {
+            self.unrecorded.save_error = saving.await.ok().flatten();
+        }
         let rows = self.parts.store.rows(&self.parts.project);
-        end_row::record_at_last(rows, &self.parts.row.id, self.unrecorded).await;
+        self.unrecorded.record_at_last(rows, &self.parts.row.id).await;
     }
 
     /// Writes the row of a session that others can find already: a proxy that goes from now on finds it,
@@ -400,37 +409,12 @@ impl SessionActor {
             Action::Clear(reason) => clear(reason, running).await,
             Action::CloseAndClear(reason) => {
                 self.close(reason, detail, created).await;
-                match self.saving(reason, running) {
-                    Some(saving) => _ = tokio::spawn(saving),
+                match running.and_then(|running| Save::of(&self.parts, &running.live, reason)) {
+                    Some(save) => self.saving = Some(tokio::spawn(save.begin())),
                     None => clear(reason, running).await,
                 }
             }
         }
-    }
-
-    /// Saves the session's profile and then has the session cleared away, where there is one to save.
-    /// Nobody waits for that: the permit is held until the session is gone.
-    fn saving(
-        &self,
-        reason: EndReason,
-        running: Option<&Running>,
-    ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let profile =
-            self.parts.row.config.profile.as_ref().filter(|profile| profile.save_changes)?;
-        let (exporter, running) = (self.parts.profile_exporter.as_ref()?, running?);
-        if !profile_exporter::may_save(reason) {
-            return None;
-        }
-        let live = running.live.clone();
-        let saved = exporter.save(live.clone(), profile);
-        Some(async move {
-            let wake_lock = live.wake_lock();
-            if tokio::time::timeout(profile_exporter::SAVED_WITHIN, saved).await.is_err() {
-                tracing::error!(session = %live.id(), "a profile was not saved in time; it keeps what was saved before");
-            }
-            live.inner.instance.end(reason).await;
-            drop(wake_lock);
-        })
     }
 
     /// Ends the session for clients, and for the record.
@@ -457,10 +441,11 @@ impl SessionActor {
             }));
         }
         tracing::info!(session = %self.parts.row.id, ?reason, detail, "session ended");
-        let end = Unrecorded { at: Timestamp::now(), reason, detail };
+        save::tell_lost(&self.parts, reason);
+        let end = End { at: Timestamp::now(), reason, detail };
         if let Err(error) = end_row::record(self.rows(), &self.parts.row.id, &end).await {
             tracing::error!(session = %self.parts.row.id, %error, "could not write the session's end into the database; it is tried again once the session is cleared away");
-            self.unrecorded = Some(end);
+            self.unrecorded.end = Some(end);
         }
     }
 }

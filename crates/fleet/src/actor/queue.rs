@@ -112,7 +112,7 @@ impl Queue {
         let Some(current) = &mut self.current else { return std::future::pending().await };
         tokio::select! {
             // A worker that is over has been heard to the end: it waits for each report's answer.
-            Some(step) = self.reported.recv() => Heard::Step(step),
+            Some(step) = self.reported.recv() => Heard::Step(Box::new(step)),
             outcome = &mut current.worker => {
                 self.current = None;
                 Heard::Over(outcome)
@@ -137,7 +137,7 @@ impl Drop for Queue {
 
 /// See [`Queue::heard`].
 pub(super) enum Heard {
-    Step(Step),
+    Step(Box<Step>),
     Over(Result<Outcome, JoinError>),
 }
 
