@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use browserd_api::profiles::ProfileInUse;
-use browserd_api::{ProfileId, ProjectId};
+use browserd_api::{ProfileId, ProjectId, ProxyId};
 use browserd_fleet::{
     Change, Fleet, FleetOptions, LiveSession, ProfileChoice, ProfileExporter, ProjectFleet,
-    RuntimeEvent, SaveOutcome,
+    ProxyChoice, RuntimeEvent, SaveOutcome,
 };
+use browserd_protocol::Route;
 use browserd_store::{SqliteStore, Store};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use support::full_disk::FullDisk;
-use support::services::Services;
+use support::services::{Services, route_of};
 use support::{Fake, new};
 
 /// Saves nothing, and says what it is told to say.
@@ -134,4 +135,22 @@ async fn a_browser_that_is_gone_is_not_asked() {
     assert_eq!(exporter.asked.load(Ordering::SeqCst), 0);
     assert!(counted(&fleet, "failed"));
     fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_proxy_deleted_while_a_profile_is_saved_is_not_gone_through() {
+    let exporter = Exporter::new(0, SaveOutcome::Saved);
+    let (fleet, fake, id) = one(Arc::new(memory().await), &exporter).await;
+    let proxy = ProxyId::generate();
+    let choice = Some(ProxyChoice::Id(proxy.clone()));
+    let change = Change { proxy: choice, ..Change::default() };
+    fleet.change(&id, change, Services::new()).await.unwrap();
+    fleet.delete(&id).await.unwrap();
+    // Its pages go on until it is saved.
+    assert_eq!(fake.running.load(Ordering::SeqCst), 1);
+    fleet.close_proxy(&proxy).await;
+    assert_eq!(*fake.gateway.taken.lock(), [route_of(&proxy), Route::Closed]);
+    assert_eq!(fake.running.load(Ordering::SeqCst), 1, "saving goes on");
+    exporter.saves.add_permits(1);
+    assert_eq!(save_error(&fleet, &id).await, None);
 }

@@ -183,7 +183,7 @@ impl SessionActor {
                         continue;
                     }
                     Command::CloseProxy { proxy, done } => {
-                        self.queue_closing(state, proxy, done);
+                        self.queue_closing(state, running.as_ref(), proxy, done);
                         continue;
                     }
                 },
@@ -296,12 +296,25 @@ impl SessionActor {
     }
 
     /// The deletion of a proxy waits for sessions that have it, or may be getting it just now.
-    fn queue_closing(&mut self, state: State, proxy: ProxyId, done: oneshot::Sender<()>) {
+    fn queue_closing(
+        &mut self,
+        state: State,
+        running: Option<&Running>,
+        proxy: ProxyId,
+        done: oneshot::Sender<()>,
+    ) {
         let has_it = self.parts.row.config.proxy.as_ref() == Some(&proxy);
-        let over = matches!(state, State::Ending(_) | State::Ended(_));
-        if !over && (has_it || self.queue.routes()) {
+        if !has_it && !self.queue.routes() {
+            return;
+        }
+        match (state, running) {
+            (State::Ended(_), _) => {}
+            // No change is made any more, but its pages may go on while its profile is saved.
+            (State::Ending(_), Some(running)) => {
+                tokio::spawn(close_for_good(running.live.clone(), done));
+            }
             // Never refused: the queue's limit is for clients.
-            let _ = self.queue.push(Job::CloseProxy { proxy, done });
+            _ => _ = self.queue.push(Job::CloseProxy { proxy, done }),
         }
     }
 
@@ -448,6 +461,14 @@ impl SessionActor {
             self.unrecorded.end = Some(end);
         }
     }
+}
+
+/// Closes the egress route of a session that is being cleared away; answered once nothing uses it.
+async fn close_for_good(session: LiveSession, done: oneshot::Sender<()>) {
+    if session.route(Route::Closed).await.is_err() {
+        session.wait_gone().await;
+    }
+    let _ = done.send(());
 }
 
 async fn clear(reason: EndReason, running: Option<&Running>) {

@@ -56,6 +56,8 @@ pub(super) struct Queue {
     current: Option<Current>,
     report: mpsc::Sender<Step>,
     reported: mpsc::Receiver<Step>,
+    /// A job that was given up under way may have taken another egress route.
+    unsettled: bool,
 }
 
 struct Current {
@@ -67,7 +69,7 @@ struct Current {
 impl Queue {
     pub(super) fn new() -> Self {
         let (report, reported) = mpsc::channel(1);
-        Self { waiting: VecDeque::new(), current: None, report, reported }
+        Self { waiting: VecDeque::new(), current: None, report, reported, unsettled: false }
     }
 
     /// Puts a job at the end, unless too many changes wait already.
@@ -80,9 +82,10 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether a job under way or waiting may change the egress route.
+    /// Whether a job under way or waiting may change the egress route, or one that was given up may have.
     pub(super) fn routes(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.routes)
+        self.unsettled
+            || self.current.as_ref().is_some_and(|current| current.routes)
             || self.waiting.iter().any(Job::routes)
     }
 
@@ -124,6 +127,7 @@ impl Queue {
     pub(super) fn stop(&mut self) {
         self.waiting.clear();
         if let Some(current) = self.current.take() {
+            self.unsettled |= current.routes;
             current.worker.abort();
         }
     }
