@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use browserd_api::browser::{EndReason, Viewport};
 use browserd_api::profiles::ProfileInUse;
 use browserd_api::{ProfileId, ProjectId, ProxyId};
 use browserd_fleet::{
     Change, Fleet, FleetOptions, LiveSession, ProfileChoice, ProfileExporter, ProjectFleet,
-    ProxyChoice, RuntimeEvent, SaveOutcome,
+    ProxyChoice, Resize, RuntimeEvent, SaveOutcome,
 };
 use browserd_protocol::Route;
 use browserd_store::{SqliteStore, Store};
@@ -129,7 +130,7 @@ async fn a_browser_that_is_gone_is_not_asked() {
     let (fleet, fake, id) = one(Arc::new(memory().await), &exporter).await;
     let live = fleet.live(&id).unwrap();
     let events = fake.events.lock().get(live.id()).cloned().unwrap();
-    let reason = browserd_api::browser::EndReason::Crashed;
+    let reason = EndReason::Crashed;
     events.send(RuntimeEvent::Ended { reason, detail: None }).await.unwrap();
     live.wait_gone().await;
     assert_eq!(exporter.asked.load(Ordering::SeqCst), 0);
@@ -151,6 +152,40 @@ async fn a_proxy_deleted_while_a_profile_is_saved_is_not_gone_through() {
     fleet.close_proxy(&proxy).await;
     assert_eq!(*fake.gateway.taken.lock(), [route_of(&proxy), Route::Closed]);
     assert_eq!(fake.running.load(Ordering::SeqCst), 1, "saving goes on");
+    exporter.saves.add_permits(1);
+    assert_eq!(save_error(&fleet, &id).await, None);
+}
+
+#[tokio::test]
+async fn a_proxy_whose_closing_waits_when_its_session_ends_is_closed_all_the_same() {
+    let exporter = Exporter::new(0, SaveOutcome::Saved);
+    let (fleet, fake, id) = one(Arc::new(memory().await), &exporter).await;
+    let proxy = ProxyId::generate();
+    let choice = Some(ProxyChoice::Id(proxy.clone()));
+    let change = Change { proxy: choice, ..Change::default() };
+    fleet.change(&id, change, Services::new()).await.unwrap();
+    // A change that goes on for as long as the session does.
+    let services = Services::with_resizes(0);
+    let viewport = Viewport { width: 800, height: 600, refresh_rate: Some(60) };
+    let resize = Some(Resize { viewport, force: true });
+    let slow = tokio::spawn({
+        let (fleet, id, services) = (fleet.clone(), id.clone(), Arc::clone(&services));
+        let change = Change { viewport: resize, ..Change::default() };
+        async move { fleet.change(&id, change, services).await }
+    });
+    while !services.resizing() {
+        tokio::task::yield_now().await;
+    }
+    let closing = tokio::spawn({
+        let (fleet, proxy) = (fleet.clone(), proxy.clone());
+        async move { fleet.close_proxy(&proxy).await }
+    });
+    tokio::task::yield_now().await;
+    fleet.delete(&id).await.unwrap();
+    closing.await.unwrap();
+    assert_eq!(*fake.gateway.taken.lock(), [route_of(&proxy), Route::Closed]);
+    assert_eq!(fake.running.load(Ordering::SeqCst), 1, "its profile is still being saved");
+    assert!(slow.await.unwrap().is_err());
     exporter.saves.add_permits(1);
     assert_eq!(save_error(&fleet, &id).await, None);
 }

@@ -1,6 +1,7 @@
 //! The one task that changes a session: it carries out commands, and acts on what [`crate::life`]
 //! decides. Slow changes are made by a worker beside it ([`queue`]), so that an end is never waited for.
 
+mod closing;
 mod end_row;
 mod idle;
 mod queue;
@@ -255,7 +256,7 @@ impl SessionActor {
         drop(running);
         self.parts.directory.forget(&self.parts.row.id);
         // Callers whose commands came just now are not to wait for a store that may never answer.
-        self.queue.stop();
+        drop(self.queue.stop());
         self.parts.inbox.close();
         while self.parts.inbox.try_recv().is_ok() {}
         drop(self.gone);
@@ -295,29 +296,6 @@ impl SessionActor {
         }
     }
 
-    /// The deletion of a proxy waits for sessions that have it, or may be getting it just now.
-    fn queue_closing(
-        &mut self,
-        state: State,
-        running: Option<&Running>,
-        proxy: ProxyId,
-        done: oneshot::Sender<()>,
-    ) {
-        let has_it = self.parts.row.config.proxy.as_ref() == Some(&proxy);
-        if !has_it && !self.queue.routes() {
-            return;
-        }
-        match (state, running) {
-            (State::Ended(_), _) => {}
-            // No change is made any more, but its pages may go on while its profile is saved.
-            (State::Ending(_), Some(running)) => {
-                tokio::spawn(close_for_good(running.live.clone(), done));
-            }
-            // Never refused: the queue's limit is for clients.
-            _ => _ = self.queue.push(Job::CloseProxy { proxy, done }),
-        }
-    }
-
     /// Records what a worker has made true.
     async fn record(&mut self, step: Step, running: Option<&mut Running>) {
         let Step { patch, route, recorded } = step;
@@ -341,14 +319,15 @@ impl SessionActor {
                 self.lost = Some(done);
                 return Some(why);
             }
-            Ok(Outcome::ProxyClosed(Ok(()), done)) => _ = done.send(()),
+            // Dropping it answers too.
+            Ok(Outcome::ProxyClosed(Ok(()), done)) => drop(done),
             Ok(Outcome::ProxyClosed(Err(Failure::Refused(error)), done)) => {
                 // The gateway has closed it; only the actor of a session that is over does not note that.
                 tracing::error!(session = %self.parts.row.id, %error, "closed the egress route of a deleted proxy, but could not note it; nothing goes through the proxy");
-                let _ = done.send(());
+                drop(done);
             }
             Ok(Outcome::ProxyClosed(Err(Failure::Lost(why)), done)) => {
-                self.gone.push(done);
+                self.gone.extend(done);
                 return Some(why);
             }
             Err(error) => return Some(format!("a change to it broke off: {error}")),
@@ -418,10 +397,10 @@ impl SessionActor {
     ) {
         match action {
             Action::Nothing | Action::Open => {}
-            Action::Close(reason) => self.close(reason, detail, created).await,
+            Action::Close(reason) => self.close(reason, detail, running, created).await,
             Action::Clear(reason) => clear(reason, running).await,
             Action::CloseAndClear(reason) => {
-                self.close(reason, detail, created).await;
+                self.close(reason, detail, running, created).await;
                 match running.and_then(|running| Save::of(&self.parts, &running.live, reason)) {
                     Some(save) => self.saving = Some(tokio::spawn(save.begin())),
                     None => clear(reason, running).await,
@@ -435,9 +414,10 @@ impl SessionActor {
         &mut self,
         reason: EndReason,
         detail: Option<String>,
+        running: Option<&Running>,
         created: &mut Option<Created>,
     ) {
-        self.queue.stop();
+        self.give_up_changes(running);
         if self.parts.directory.close(&self.parts.row.id) {
             self.parts.metrics.closed(&self.parts.project);
         }
@@ -461,14 +441,6 @@ impl SessionActor {
             self.unrecorded.end = Some(end);
         }
     }
-}
-
-/// Closes the egress route of a session that is being cleared away; answered once nothing uses it.
-async fn close_for_good(session: LiveSession, done: oneshot::Sender<()>) {
-    if session.route(Route::Closed).await.is_err() {
-        session.wait_gone().await;
-    }
-    let _ = done.send(());
 }
 
 async fn clear(reason: EndReason, running: Option<&Running>) {
