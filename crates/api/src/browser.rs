@@ -174,7 +174,7 @@ pub enum EndReason {
     Crashed,
     /// It reached its memory limit and the kernel ended its guest or shim.
     OutOfMemory,
-    /// It went on writing to the disk past its limit.
+    /// It went on writing to the disk past its limit, or past what the host can spare.
     DiskFull,
     /// It never became ready.
     FailedToStart,

@@ -82,7 +82,8 @@ pub enum ErrorCode {
     OutcomeUnknown,
     /// 503: the server is shutting down.
     ShuttingDown,
-    /// 507: the session's disk, or its share of it, is full; nothing half written stays.
+    /// 507: the session's disk, or its share of it, is full, or the host's disk is; nothing half written
+    /// stays.
     InsufficientStorage,
     /// 529: no capacity for another session.
     CapacityExhausted,
@@ -278,7 +279,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable => "what runs inside the session did not answer",
             Self::OutcomeUnknown => "it may have been carried out; look before sending it again",
             Self::ShuttingDown => "the server is shutting down",
-            Self::InsufficientStorage => "the session's disk is full",
+            Self::InsufficientStorage => "the session's disk, or the host's, is full",
             Self::CapacityExhausted => "no room for another session",
         }
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
 use browserd_fleet::{Budgets, CHROMIUM_SETTLES, Class, Fleet, FleetOptions, Runtime};
-use browserd_protocol::{EgressPolicy, Programs};
+use browserd_protocol::{DiskReserve, EgressPolicy, Programs};
 use browserd_server::{ApiKeys, Profiles, Recordings, Server, ServerConfig};
 use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -92,6 +92,7 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
         pids_max: settings.pids_max,
         cpu_max_pct: settings.cpu_max_pct,
         disk_limit: settings.session_disk,
+        disk_reserve: settings.disk_reserve().map_or(0, DiskReserve::bytes),
         merge_memory: settings.merge_memory,
         log: settings.log.clone(),
     })
@@ -121,7 +122,8 @@ async fn serve(
     let listen = listener.local_addr()?;
     let public_url = settings.public_url(listen);
     let blobs = DiskBlobs::open(state.path().join("blobs"))
-        .context("cannot open the folder of recordings and profiles")?;
+        .context("cannot open the folder of recordings and profiles")?
+        .keep_free(settings.disk_reserve().map_or(0, DiskReserve::bytes));
     let blobs: Arc<dyn Blobs> = Arc::new(blobs);
     let rows: Arc<dyn Store> = Arc::new(store.clone());
     let profiles = Profiles::new(Arc::clone(&rows), Arc::clone(&blobs));

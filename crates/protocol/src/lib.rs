@@ -35,13 +35,13 @@ pub use messages::{
 };
 pub use offer::FileOffer;
 pub use spec::{
-    CgroupPlaces, DiskLimit, EgressPolicy, GUEST_SPEC_ENV, GuestSpec, Programs, Route, SPEC_LIMIT,
-    SessionSpec,
+    CgroupPlaces, DiskLimit, DiskReserve, EgressPolicy, GUEST_SPEC_ENV, GuestSpec, Programs, Route,
+    SPEC_LIMIT, SessionSpec,
 };
 
 /// Changes with every incompatible change of a type in this crate. A `serve` that meets a shim of
 /// another generation ends its session.
-pub const GENERATION: u32 = 6;
+pub const GENERATION: u32 = 7;
 
 /// Longest line either side may send, bytes.
 pub const LINE_LIMIT: usize = 64 * 1024;

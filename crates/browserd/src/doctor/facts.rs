@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use browserd_protocol::DiskReserve;
 use browserd_sandbox::cgroup::Trial;
 
 use crate::programs::Search;
@@ -99,6 +100,8 @@ pub(crate) struct Disk {
     pub(crate) writable: bool,
     /// Bytes each session may have there; 0 is no limit.
     pub(crate) session_limit: u64,
+    /// What is kept free of it, if anything is.
+    pub(crate) reserve: Option<DiskReserve>,
 }
 
 /// Bytes.

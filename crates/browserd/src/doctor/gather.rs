@@ -46,7 +46,7 @@ pub(super) fn facts(settings: &Settings) -> Facts {
         time_zones: Path::new("/usr/share/zoneinfo/Europe/Paris").exists(),
         namespaces: namespaces(),
         cgroups: cgroups(),
-        disk: disk(&settings.state_dir, settings.session_disk),
+        disk: disk(settings),
         memory: memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
         merging: settings.merge_memory.then(merging),
         max_sessions: settings.max_sessions,
@@ -107,7 +107,8 @@ fn cgroups() -> Cgroups {
     }
 }
 
-fn disk(state_dir: &Path, session_limit: u64) -> Disk {
+fn disk(settings: &Settings) -> Disk {
+    let state_dir = &settings.state_dir;
     let there = state_dir.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let free = rustix::fs::statvfs(there)
         .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
@@ -118,7 +119,8 @@ fn disk(state_dir: &Path, session_limit: u64) -> Disk {
         is_overlay: filesystem(there) == Some(OVERLAY_MAGIC),
         writable: there.is_dir()
             && rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok(),
-        session_limit,
+        session_limit: settings.session_disk,
+        reserve: settings.disk_reserve(),
     }
 }
 

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use browserd_protocol::DiskReserve;
 use browserd_sandbox::cgroup::Trial;
 
 use super::checks::check;
@@ -52,6 +53,7 @@ fn good() -> Facts {
             is_overlay: false,
             writable: true,
             session_limit: 10 * GIB,
+            reserve: DiskReserve::of(GIB / 4),
         },
         memory: Memory { total: 24 * GIB, available: 20 * GIB, swap: 0 },
         merging: None,
@@ -334,6 +336,14 @@ fn room() {
     {
         let facts = but(|f| f.disk.session_limit = session_limit);
         assert_only(&facts, "session disk", level, message, fix);
+    }
+    for (reserve, level, message, fix) in [
+        (4 * GIB, Level::Ok, "4.0 GiB are kept free", ""),
+        (0, Level::Warn, "nothing left", "--disk-reserve-mib"),
+        (100 * GIB, Level::Warn, "no session is made", "--disk-reserve-mib"),
+    ] {
+        let facts = but(|f| f.disk.reserve = DiskReserve::of(reserve));
+        assert_only(&facts, "disk reserve", level, message, fix);
     }
     let facts = but(|f| f.memory.available = GIB);
     assert_only(&facts, "memory", Level::Warn, "1.0 GiB of 24.0 GiB", "--max-sessions");

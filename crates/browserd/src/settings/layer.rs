@@ -184,6 +184,13 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "MIB")]
     pub(crate) session_disk_mib: Option<u64>,
 
+    /// MiB of the state folder's disk that are kept free for the server and the host: with little
+    /// more left, creations, uploads, recordings and profiles are refused and the sessions that write
+    /// most are stopped; 64 or more, 0 is nothing [env: BROWSERD_DISK_RESERVE_MIB] [default: a
+    /// twentieth of the disk, 256 to 4096]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) disk_reserve_mib: Option<u64>,
+
     /// Which log lines are written, in the syntax of RUST_LOG: info,browserd_fleet=debug [env:
     /// BROWSERD_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -232,6 +239,7 @@ impl Layer {
             pids_max: self.pids_max.or(below.pids_max),
             cpu_max_pct: self.cpu_max_pct.or(below.cpu_max_pct),
             session_disk_mib: self.session_disk_mib.or(below.session_disk_mib),
+            disk_reserve_mib: self.disk_reserve_mib.or(below.disk_reserve_mib),
             log: self.log.or(below.log),
             log_format: self.log_format.or(below.log_format),
         }

@@ -17,11 +17,13 @@ mod resolve;
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use browserd_api::browser::Region;
 use browserd_fleet::Standby;
+use browserd_fleet::local::default_disk_reserve;
+use browserd_protocol::DiskReserve;
 use browserd_server::Retention;
 use clap::ValueEnum;
 use secrecy::SecretString;
@@ -126,6 +128,9 @@ pub(crate) struct Settings {
     pub(crate) cpu_max_pct: Option<u32>,
     /// Bytes a session may have on the disk; 0 is no limit.
     pub(crate) session_disk: u64,
+    /// Bytes of the state folder's disk that are kept free, if the operator says so; 0 is nothing. See
+    /// [`Settings::disk_reserve`].
+    pub(crate) disk_reserve: Option<u64>,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub(crate) log: String,
     /// How they are written.
@@ -135,6 +140,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// What is kept free on the disk of the state folder, or of where it will be, if anything is.
+    pub(crate) fn disk_reserve(&self) -> Option<DiskReserve> {
+        let there = self.state_dir.ancestors().find(|folder| folder.exists());
+        let bytes = self
+            .disk_reserve
+            .unwrap_or_else(|| default_disk_reserve(there.unwrap_or_else(|| Path::new("/"))));
+        DiskReserve::of(bytes)
+    }
+
     /// What the URLs we hand out begin with, given the address the listener got (the port may have
     /// been left to the kernel). A wildcard address stands for this machine.
     pub(crate) fn public_url(&self, bound: SocketAddr) -> Url {

@@ -36,6 +36,8 @@ const MOST_REPLAY_LIMIT: u64 = 1 << 20;
 const DEFAULT_SESSION_DISK: u64 = 10 << 10;
 /// Chromium's profile alone has some tens.
 const LEAST_SESSION_DISK: u64 = 64;
+/// What the server itself writes in a while.
+const LEAST_DISK_RESERVE: u64 = 64;
 /// A PiB.
 const MOST_SESSION_DISK: u64 = 1 << 30;
 const DEFAULT_RETENTION_DAYS: u64 = 30;
@@ -177,6 +179,13 @@ pub(crate) fn resolve(
         session_disk: match layer.session_disk_mib.unwrap_or(DEFAULT_SESSION_DISK) {
             0 => 0,
             mib => in_range("session_disk_mib", mib, LEAST_SESSION_DISK, MOST_SESSION_DISK)? << 20,
+        },
+        disk_reserve: match layer.disk_reserve_mib {
+            None => None,
+            Some(0) => Some(0),
+            Some(mib) => Some(
+                in_range("disk_reserve_mib", mib, LEAST_DISK_RESERVE, MOST_SESSION_DISK)? << 20,
+            ),
         },
         log: log_filter(layer.log.unwrap_or_else(|| "info".to_owned()))?,
         log_format: layer.log_format.unwrap_or(if host.stderr_is_terminal {

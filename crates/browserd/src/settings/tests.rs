@@ -74,7 +74,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 33] = [
+const ROWS: [Row; 34] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -220,6 +220,9 @@ const ROWS: [Row; 33] = [
     ("session_disk_mib", "BROWSERD_SESSION_DISK_MIB", ["64", "0", "66"], ["64", "0", "66"], |s| {
         (s.session_disk >> 20).to_string()
     }),
+    ("disk_reserve_mib", "BROWSERD_DISK_RESERVE_MIB", ["64", "0", "66"], ["64", "0", "66"], |s| {
+        (s.disk_reserve.unwrap() >> 20).to_string()
+    }),
     ("log", "BROWSERD_LOG", ["warn", "debug", "a=trace"], ["warn", "debug", "a=trace"], |s| {
         s.log.clone()
     }),
@@ -245,6 +248,7 @@ fn toml_line(key: &str, value: &str) -> String {
         | "cpu_max_pct"
         | "replay_limit_mib"
         | "session_disk_mib"
+        | "disk_reserve_mib"
         | "recording_retention_days"
         | "recordings_limit_mib" => {
             format!("{key} = {value}\n")
@@ -323,6 +327,7 @@ fn refusals_name_the_key_and_what_to_write() {
         (("BROWSERD_LOCALE", "en_US"), "locale: \"en_US\""),
         (("BROWSERD_LOCALE", "--flag"), "locale: "),
         (("BROWSERD_PIDS_MAX", "10"), "pids_max: 10 is not from 256"),
+        (("BROWSERD_DISK_RESERVE_MIB", "63"), "disk_reserve_mib: 63 is not from 64"),
         (("BROWSERD_CPU_MAX_PCT", "0"), "cpu_max_pct: 0 is not from 1"),
         (("BROWSERD_LOG", "info,=,"), "log: "),
         (("BROWSERD_LOG_FORMAT", "xml"), "BROWSERD_LOG_FORMAT: \"xml\""),
