@@ -6,7 +6,7 @@ import os
 import pwd
 import subprocess
 import zipfile
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import httpx
 import pytest
@@ -79,10 +79,15 @@ def client(host: Host) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def made(host: Host, client: Kernel, disk: SmallDisk) -> Iterator[list[Any]]:
-    """Sessions of a test, which nothing is left of afterwards."""
-    made = [sessions.create(client) for _ in range(3)]
-    yield made
+def create(host: Host, client: Kernel, disk: SmallDisk) -> Iterator[Callable[[], Any]]:
+    """Makes sessions of a test, which nothing is left of afterwards."""
+    made: list[Any] = []
+
+    def create() -> Any:
+        made.append(sessions.create(client))
+        return made[-1]
+
+    yield create
     disk.leave(2 * CALM)
     for browser in made:
         if client.browsers.retrieve(browser.session_id, include_deleted=True).deleted_at is None:
@@ -91,8 +96,8 @@ def made(host: Host, client: Kernel, disk: SmallDisk) -> Iterator[list[Any]]:
 
 
 @pytest.fixture
-def browser(made: list[Any]) -> Any:
-    return made[0]
+def browser(create: Callable[[], Any]) -> Any:
+    return create()
 
 
 @pytest.fixture
@@ -169,8 +174,8 @@ def test_no_session_is_made_of_the_reserve(host: Host, disk: SmallDisk, client: 
     eventually(lambda: not leaks.left_over([made.session_id], host.server.state_dir), "nothing is left", 30)
 
 
-def test_the_biggest_writer_is_stopped_and_no_other(host: Host, disk: SmallDisk, client: Kernel, made: list[Any]) -> None:
-    has_much, writes_little, writes_much = made
+def test_the_biggest_writer_is_stopped_and_no_other(host: Host, disk: SmallDisk, client: Kernel, create: Callable[[], Any]) -> None:
+    has_much, writes_little, writes_much = create(), create(), create()
     # Much, but from before.
     much = spawn(client, has_much, "head -c 400M /dev/zero > ~/much; echo > ~/done; exec sleep 600")
     eventually(lambda: sh(client, has_much.session_id, "test -e ~/done").code == 0, "it is written", 60)
@@ -191,8 +196,8 @@ def test_the_biggest_writer_is_stopped_and_no_other(host: Host, disk: SmallDisk,
     client.browsers.fs.write_file(writes_much.session_id, b"x", path=f"{HOME}/again")
 
 
-def test_who_takes_everything_at_once_ends_and_gives_it_back(host: Host, disk: SmallDisk, client: Kernel, made: list[Any]) -> None:
-    greedy, other, _ = made
+def test_who_takes_everything_at_once_ends_and_gives_it_back(host: Host, disk: SmallDisk, client: Kernel, create: Callable[[], Any]) -> None:
+    greedy, other = create(), create()
     kept = spawn(client, other, "exec sleep 600")
     before = disk.available()
     spawn(client, greedy, f"fallocate -l {before - MIB} ~/all; exec sleep 600")
