@@ -1,6 +1,6 @@
 //! The limit of what a session has on the disk, where it is kept: outside the walls, by counting.
 //!
-//! Owns when is counted and what follows from it ([`judge`]). The guest is told every count and refuses
+//! Owns when is counted and what follows from it ([`judge`](mod@judge)). The guest is told every count and refuses
 //! what clients send (`guest-session/src/disk.rs`); what runs inside is stopped from here. `serve` is
 //! told as well, and stops who writes most when the host's reserve is near (`fleet/src/local/reserve`).
 

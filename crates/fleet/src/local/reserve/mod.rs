@@ -1,6 +1,6 @@
 //! The reserve of the host's disk, kept against what runs inside sessions.
 //!
-//! Owns looking at the file system and stopping who writes most when little is left ([`decide`]). What
+//! Owns looking at the file system and stopping who writes most when little is left ([`decide`](mod@decide)). What
 //! clients ask for is refused before that, by the guest, by admission and by the blobs.
 //!
 //! ```text
