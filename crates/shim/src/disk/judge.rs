@@ -22,6 +22,10 @@ const FAR: u64 = 4;
 /// How long a session may stay over its limit, so that its client can fetch and delete files.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// The same with far too many files, or folders too deep to be counted, which may hide more: a program
+/// that makes such a tree by mistake is also one that removes it.
+const UNCOUNTED_GRACE: Duration = Duration::from_secs(10);
+
 /// What a count leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -110,7 +114,9 @@ impl Judge {
         // What was written until they were dead is no reason, unless it is very much. Files are not
         // counted further than to `enough`.
         let first = *killed.first.get_or_insert(usage);
-        if usage.bytes > far.bytes || usage.files > enough.files {
+        let uncounted = usage.files > enough.files;
+        if usage.bytes > far.bytes || uncounted && now.duration_since(killed.at) >= UNCOUNTED_GRACE
+        {
             return Verdict::EndSession(Cause::Far);
         }
         if usage.bytes > first.bytes.saturating_add(slack.bytes) {
@@ -181,10 +187,16 @@ mod tests {
         assert_eq!(judge.judge(files(limit.files * 5 / 4 + 1), now), Verdict::EndProcesses);
         assert_eq!(judge.judge(files(limit.files * 3 / 2), now), Verdict::Within);
         let more = files(judge.enough().files + 1);
-        assert_eq!(judge.judge(more, now), Verdict::EndSession(Cause::Far));
+        let later = now + UNCOUNTED_GRACE;
+        assert_eq!(judge.judge(more, later), Verdict::EndSession(Cause::Far));
+        // A deep tree that is removed in time is no reason.
         let mut judge = Judge::new(limit);
         assert_eq!(judge.judge(files(u64::MAX), now), Verdict::EndProcesses);
-        assert_eq!(judge.judge(files(u64::MAX), now), Verdict::EndSession(Cause::Far));
+        assert_eq!(judge.judge(files(u64::MAX), now), Verdict::Within);
+        assert_eq!(judge.judge(files(10), later), Verdict::Within);
+        assert_eq!(judge.judge(files(u64::MAX), later), Verdict::EndProcesses);
+        let last = judge.judge(files(u64::MAX), later + UNCOUNTED_GRACE);
+        assert_eq!(last, Verdict::EndSession(Cause::Far));
     }
 
     #[test]
