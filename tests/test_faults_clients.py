@@ -1,0 +1,75 @@
+"""What real clients and pages meet first: odd handshakes, old decoders, names in all letters, kinds of downloads, users, scripts."""
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import socket
+from typing import Any, Callable
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pytest
+from kernel import Kernel
+
+from harness import sessions
+from harness.cdp import Cdp, first_page, http_url, new_page
+from harness.deadline import eventually
+from harness.files import Fs
+from harness.processes import Processes
+from harness.server import Server
+from harness.sessions import AS_ROOT, python, sh
+from harness.site import Site
+
+# --- WebSocket handshakes
+
+
+def upgraded(url: str, key: str, **headers: str) -> socket.socket:
+    """A WebSocket opened by hand; the answer must be the one that belongs to `key`."""
+    parts = urlsplit(url)
+    lines = [
+        f"GET {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}", "Connection: Upgrade", "Upgrade: websocket",
+        f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    connection = socket.create_connection((parts.hostname, parts.port), 30)
+    try:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            some = connection.recv(1)
+            assert some, head
+            head += some
+        status, *fields = head.decode().strip().split("\r\n")
+        assert status.split()[1] == "101", head
+        answer = {name.lower(): value.strip() for name, value in (field.split(":", 1) for field in fields)}
+        digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+        assert answer["sec-websocket-accept"] == base64.b64encode(digest).decode()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@pytest.mark.parametrize("key", ["nil", "x", "no base64 at all!", "k" * 300], ids=["rod", "letter", "words", "long"])
+def test_any_websocket_key_is_taken_everywhere(processes: Processes, headless: Any, server: Server, key: str) -> None:
+    process_id = processes.spawn("cat")
+    jwt = sessions.jwt_of(headless.cdp_ws_url)
+    attach = f"/process/{process_id}/attach"
+    pages = httpx.get(http_url(headless.cdp_ws_url, "/json/list")).json()
+    direct = headless.base_url.rstrip("/").replace("http", "ws", 1)
+    with contextlib.ExitStack() as open_ones:
+        for url, headers in (
+            (headless.cdp_ws_url, {}),
+            (next(page for page in pages if page["type"] == "page")["webSocketDebuggerUrl"], {}),
+            (headless.webdriver_ws_url, {}),
+            (f"{direct}{attach}?jwt={jwt}", {}),
+            (f"ws://127.0.0.1:{server.port}/browsers/{headless.session_id}{attach}?", {"Authorization": f"Bearer {server.key}"}),
+        ):
+            open_ones.enter_context(upgraded(url, key, **headers))
+        # what rod does next: a command in one masked frame
+        connection = open_ones.enter_context(upgraded(headless.cdp_ws_url, key))
+        command, mask = json.dumps({"id": 1, "method": "Browser.getVersion"}).encode(), bytes((0, 1, 2, 3))
+        connection.sendall(bytes((0x81, 0x80 | len(command))) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(command)))
+        assert connection.recv(1) == b"\x81"
+    processes.kill(process_id)
