@@ -73,3 +73,26 @@ def test_any_websocket_key_is_taken_everywhere(processes: Processes, headless: A
         connection.sendall(bytes((0x81, 0x80 | len(command))) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(command)))
         assert connection.recv(1) == b"\x81"
     processes.kill(process_id)
+
+
+# --- event streams
+
+
+def test_quiet_streams_keep_to_comments_that_end_no_event(processes: Processes, headless: Any, wire: httpx.Client) -> None:
+    """The Go SDK (0.28) takes every empty line for an event, and fails on one that has no data."""
+    process_id = processes.spawn("cat")
+    session = f"/browsers/{headless.session_id}"
+    watch = wire.post(f"{session}/fs/watch", json={"path": "/var/tmp"}).json()["watch_id"]
+    streams = (
+        (f"{session}/process/{process_id}/stdout/stream", {}),
+        (f"{session}/fs/watch/{watch}/events", {}),
+        (f"{session}/logs/stream", {"source": "path", "path": "/var/tmp/never.log"}),
+    )
+    with contextlib.ExitStack() as open_ones:
+        # all at once, because each stays quiet for 15 seconds first
+        answers = [open_ones.enter_context(wire.stream("GET", path, params=query)) for path, query in streams]
+        for answer in answers:
+            assert answer.status_code == 200
+            assert next(answer.iter_raw()) == b":\n"
+    assert wire.delete(f"{session}/fs/watch/{watch}").status_code == 204
+    processes.kill(process_id)
