@@ -96,3 +96,19 @@ def test_quiet_streams_keep_to_comments_that_end_no_event(processes: Processes, 
             assert next(answer.iter_raw()) == b":\n"
     assert wire.delete(f"{session}/fs/watch/{watch}").status_code == 204
     processes.kill(process_id)
+
+
+# --- who asks
+
+
+def test_the_context_of_a_key(kernel: Kernel, wire: httpx.Client) -> None:
+    """What the official MCP server asks first."""
+    context = kernel.auth.context.retrieve()
+    assert (context.authentication.method, context.authentication.source) == ("api_key", "api_key")
+    assert (context.principal.type, context.principal.id) == ("api_key", context.authentication.credential_id)
+    assert context.organization.id
+    scope = context.authorization
+    assert scope.credential_scope.project_id is None and scope.effective_scope.project_id is None
+    named = wire.get("/auth/context", headers={"X-Kernel-Project": "default"}).json()["authorization"]
+    assert named["credential_scope"]["project_id"] is None and named["effective_scope"]["project_id"]
+    assert wire.get("/auth/context", headers={"Authorization": ""}).status_code == 401

@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("resource", "caller fields"),
     ("token", "query"),
     ("wire", "caller keys"),
+    ("auth", "caller wire"),
     ("proxies", "fields resource"),
     ("refusal", "proxies resource"),
     ("tunnel", "wire"),
@@ -48,7 +49,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("app", "browsers config docs keys profiles proxies public_url relay replays token tunnel"),
     (
         "router",
-        "app browsers cdp config contract docs metrics openapi profiles proxies relay replays status token \
+        "app auth browsers cdp config contract docs metrics openapi profiles proxies relay replays status token \
          webdriver wire",
     ),
     ("bodies", "browsers fields profiles proxies router"),
