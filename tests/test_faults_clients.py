@@ -14,7 +14,7 @@ import pytest
 from kernel import Kernel
 
 from harness import sessions
-from harness.cdp import Cdp, first_page, http_url, new_page
+from harness.cdp import Cdp, Page, first_page, http_url, new_page
 from harness.deadline import eventually
 from harness.files import Fs
 from harness.processes import Processes
@@ -112,3 +112,39 @@ def test_the_context_of_a_key(kernel: Kernel, wire: httpx.Client) -> None:
     named = wire.get("/auth/context", headers={"X-Kernel-Project": "default"}).json()["authorization"]
     assert named["credential_scope"]["project_id"] is None and named["effective_scope"]["project_id"]
     assert wire.get("/auth/context", headers={"Authorization": ""}).status_code == 401
+
+
+# --- names in all letters
+
+NAMES = ("レポート 日本語.txt", "résumé d’été.txt", "отчёт за год.txt")
+DOWNLOADS = "/home/kernel/Downloads"
+
+
+@pytest.mark.parametrize("which", ["headless", "headful"])
+def test_files_keep_names_in_all_letters(kernel: Kernel, request: pytest.FixtureRequest, server: Server, site: Site, which: str) -> None:
+    browser = request.getfixturevalue(which)
+    files = Fs.by_key(server.base_url, server.key, browser)
+    for number, name in enumerate(NAMES):
+        header = f"attachment; filename*=UTF-8''{quote(name)}"
+        site.routes[f"/named/{number}"] = lambda handler, _, header=header: handler._answer(200, "application/octet-stream", b"named", {"Content-Disposition": header})
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = new_page(cdp, site.url("/hello"))
+        for number in range(len(NAMES)):
+            cdp.call("Runtime.evaluate", page.session, expression=f"location.href = '/named/{number}'; 0", userGesture=True)
+            eventually(lambda number=number: NAMES[number] in files.names(DOWNLOADS), f"{NAMES[number]} is there", 20)
+        page.evaluate("document.body.innerHTML = '<input type=file multiple>'")
+        node = page.call("DOM.querySelector", nodeId=page.call("DOM.getDocument")["root"]["nodeId"], selector="input")["nodeId"]
+        page.call("DOM.setFileInputFiles", nodeId=node, files=[f"{DOWNLOADS}/{name}" for name in NAMES])
+        chosen = "Promise.all([...document.querySelector('input').files].map(async file => [file.name, await file.text()]))"
+        assert page.evaluate(chosen) == [[name, "named"] for name in NAMES]
+        page.close()
+    # programs, on a terminal too, where `ls` writes question marks for what the locale does not have
+    ran = sh(kernel, browser.session_id, f"locale charmap; ls {DOWNLOADS}")
+    assert ran.out.splitlines() == ["UTF-8", *sorted(NAMES)], ran
+    programs = Processes(files.http, "")
+    programs.base = "/process"
+    shown = programs.read(programs.spawn("ls", "-1N", DOWNLOADS, allocate_tty=True)).stdout.decode()
+    assert sorted(shown.split("\r\n")) == ["", *sorted(NAMES)]
+    for name in NAMES:
+        assert files.put("delete_file", path=f"{DOWNLOADS}/{name}").status_code in (200, 204)
+    files.close()
