@@ -148,3 +148,37 @@ def test_files_keep_names_in_all_letters(kernel: Kernel, request: pytest.Fixture
     for name in NAMES:
         assert files.put("delete_file", path=f"{DOWNLOADS}/{name}").status_code in (200, 204)
     files.close()
+
+
+# --- what a page sees of being driven
+
+DRIVEN = """({
+    value: navigator.webdriver, own: Object.getOwnPropertyNames(navigator).join(),
+    getter: String(Object.getOwnPropertyDescriptor(Navigator.prototype, 'webdriver').get),
+})"""
+
+
+@pytest.mark.parametrize("which", ["headless", "headful"])
+def test_no_page_is_told_of_a_driver(make: Callable[..., Any], site: Site, which: str) -> None:
+    """As in a Chromium whose user has given it a debugging port."""
+    browser = make(headless=which == "headless")
+    site.routes["/framed"] = lambda handler, _: handler._answer(200, "text/html", b"<iframe src=/hello></iframe>")
+    plain = {"value": False, "own": "", "getter": "function get webdriver() { [native code] }"}
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = new_page(cdp, site.url("/framed"))
+        assert page.evaluate(DRIVEN) == plain
+        assert page.evaluate(DRIVEN.replace("navigator", "frames[0].navigator").replace("Navigator", "frames[0].Navigator")) == plain
+
+
+def above(page: Page) -> int:
+    """Pixels of the window that are not the page's, once the tab in front has its size."""
+    return eventually(lambda: page.evaluate("outerHeight && outerHeight - innerHeight"), "the tab has a size")
+
+
+def test_no_bar_over_the_first_tab_warns_of_a_flag(make: Callable[..., Any]) -> None:
+    """Its page would be smaller by a bar, which it could see."""
+    with Cdp(make(headless=False).cdp_ws_url) as cdp:
+        usual = above(first_page(cdp))
+        assert above(new_page(cdp)) == usual, "only the first tab would have the bar"
+    with Cdp(make(headless=False, chrome_policy={"CommandLineFlagSecurityWarningsEnabled": True}).cdp_ws_url) as cdp:
+        eventually(lambda: above(first_page(cdp)) > usual + 20, "the bar is there for a client that wants it")

@@ -124,6 +124,8 @@ fn base() -> Map<String, Value> {
         // Lists of dangerous sites, fetched a few minutes after every start. A client who wants them
         // sets another level.
         "SafeBrowsingProtectionLevel": 0,
+        // A bar over the page about a flag of ours (AutomationControlled).
+        "CommandLineFlagSecurityWarningsEnabled": false,
         // Looks for devices on a network that is not there.
         "EnableMediaRouter": false,
         // Must end with its last window.
