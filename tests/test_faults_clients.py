@@ -182,3 +182,38 @@ def test_no_bar_over_the_first_tab_warns_of_a_flag(make: Callable[..., Any]) -> 
         assert above(new_page(cdp)) == usual, "only the first tab would have the bar"
     with Cdp(make(headless=False, chrome_policy={"CommandLineFlagSecurityWarningsEnabled": True}).cdp_ws_url) as cdp:
         eventually(lambda: above(first_page(cdp)) > usual + 20, "the bar is there for a client that wants it")
+
+
+# --- kinds of files that Chromium may keep back
+
+KINDS = (
+    *("sh", "bash", "csh", "ksh", "run", "py", "pyc", "rb", "pl", "jar", "class", "jnlp", "deb", "rpm", "apk", "pkg", "desktop", "swf", "out"),
+    *("exe", "msi", "dmg", "iso", "zip", "js", "html", "svg", "txt", "bin"),
+)
+
+
+@pytest.mark.parametrize(("which", "behaviour"), [("headless", "default"), ("headful", "default"), ("headful", None)])
+def test_downloads_of_all_kinds_complete(kernel: Kernel, make: Callable[..., Any], server: Server, which: str, behaviour: str | None) -> None:
+    """From a secure page (the session's own loopback is one), whether or not a client has chosen how downloads go."""
+    browser = make(headless=which == "headless")
+    files = Fs.by_key(server.base_url, server.key, browser)
+    page_of_links = "".join(f"<a id={kind} href=file.{kind} download>{kind}</a>" for kind in KINDS)
+    assert sh(kernel, browser.session_id, f"mkdir /tmp/site && cd /tmp/site && for kind in {' '.join(KINDS)}; do echo $kind > file.$kind; done").code == 0
+    files.write("/tmp/site/index.html", page_of_links.encode())
+    programs = Processes(files.http, "")
+    programs.base = "/process"
+    web_server = programs.spawn("python3", "-c", "import functools, http.server as h; s = h.ThreadingHTTPServer(('127.0.0.1', 8765), functools.partial(h.SimpleHTTPRequestHandler, directory='/tmp/site')); print('up', flush=True); s.serve_forever()")
+    with programs.stream(web_server) as lines:
+        next(lines.iter_raw())
+    with Cdp(browser.cdp_ws_url) as cdp:
+        if behaviour:
+            cdp.call("Browser.setDownloadBehavior", behavior=behaviour)
+        for number, kind in enumerate(KINDS):
+            if number % 8 == 0:
+                # a page starts no more than ten downloads in a burst
+                page = new_page(cdp, "http://127.0.0.1:8765/")
+            # a click of a user: without one Chromium asks about the second download of a page
+            cdp.call("Runtime.evaluate", page.session, expression=f"document.getElementById('{kind}').click()", userGesture=True)
+            eventually(lambda kind=kind: f"file.{kind}" in files.names(DOWNLOADS), f"file.{kind} is complete", 15)
+    assert {name for name in files.names(DOWNLOADS)} == {f"file.{kind}" for kind in KINDS}
+    files.close()
