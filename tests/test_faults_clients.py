@@ -217,3 +217,53 @@ def test_downloads_of_all_kinds_complete(kernel: Kernel, make: Callable[..., Any
             eventually(lambda kind=kind: f"file.{kind}" in files.names(DOWNLOADS), f"file.{kind} is complete", 15)
     assert {name for name in files.names(DOWNLOADS)} == {f"file.{kind}" for kind in KINDS}
     files.close()
+
+
+# --- users of a session
+
+
+def test_users_are_added_as_on_any_debian(kernel: Kernel, make: Callable[..., Any]) -> None:
+    """`useradd` and the others report to the audit subsystem, and do without it where there is none."""
+    session = make(headless=True).session_id
+    for script in (
+        "groupadd builders",
+        "useradd --create-home --groups builders --shell /bin/sh worker",
+        "echo worker:secret-1 | chpasswd",
+        "usermod --comment Worker worker",
+        "id worker | grep -q builders",
+        "test $(su worker -c 'id -un') = worker",
+        "test $(su - worker -c pwd) = /home/worker",
+        "getent shadow worker | grep -q '^worker:[$]'",
+        "if command -v adduser; then adduser --system --group --home /var/lib/robot robot && id robot; fi",
+        "userdel --remove worker && ! id worker",
+    ):
+        ran = sh(kernel, session, script, as_root=True)
+        assert ran.code == 0, (script, ran)
+
+
+def test_a_package_that_adds_a_user_installs(kernel: Kernel, make: Callable[..., Any]) -> None:
+    session = make(headless=True).session_id
+    control = "Package: robots\\nVersion: 1\\nArchitecture: all\\nMaintainer: t <t@example.org>\\nDescription: adds a user\\n"
+    build = (
+        "set -e; mkdir -p /tmp/robots/DEBIAN; cd /tmp; "
+        f"printf '{control}' > robots/DEBIAN/control; "
+        "printf '#!/bin/sh\\nset -e\\nuseradd --system --user-group robots\\n' > robots/DEBIAN/postinst; "
+        "chmod 755 robots/DEBIAN/postinst; dpkg-deb --root-owner-group --build robots robots.deb; "
+        "dpkg --install robots.deb; id robots"
+    )
+    ran = sh(kernel, session, build, as_root=True)
+    assert ran.code == 0, ran
+
+
+@AS_ROOT
+def test_netlink_is_there_for_routes_only(kernel: Kernel, headless: Any, as_root: bool) -> None:
+    script = """
+import errno, json, socket
+def opened(protocol):
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol).close()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+print(json.dumps([opened(protocol) for protocol in range(23)]))
+"""
+    assert python(kernel, headless.session_id, script, as_root=as_root) == [None] + ["EPROTONOSUPPORT"] * 22
