@@ -267,3 +267,31 @@ def opened(protocol):
 print(json.dumps([opened(protocol) for protocol in range(23)]))
 """
     assert python(kernel, headless.session_id, script, as_root=as_root) == [None] + ["EPROTONOSUPPORT"] * 22
+
+
+# --- all scripts
+
+SCRIPTS = {
+    "Latin": "Añ", "Greek": "Ωλ", "Cyrillic": "Жя", "Hebrew": "שם", "Arabic": "سع", "Hindi": "हन", "Bengali": "কখ", "Tamil": "கட",
+    "Thai": "กข", "Chinese": "汉语", "Japanese": "あア", "Korean": "한글",
+}
+DRAWN = """text => {
+    const canvas = new OffscreenCanvas(64, 64).getContext('2d', {willReadFrequently: true});
+    canvas.font = '40px sans-serif';
+    canvas.textBaseline = 'middle';
+    canvas.fillText(text, 4, 32);
+    return canvas.getImageData(0, 0, 64, 64).data.filter((_, at) => at % 4 === 3).join();
+}"""
+
+
+@pytest.mark.parametrize("which", ["headless", "headful"])
+def test_twelve_scripts_have_glyphs(request: pytest.FixtureRequest, which: str) -> None:
+    """A letter without a glyph is drawn as that of a code point that no font has: a box, or nothing."""
+    browser = request.getfixturevalue(which)
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = new_page(cdp)
+        boxes = {page.evaluate(f"({DRAWN})({json.dumps(text)})") for text in ("\U0003fffd", "\u0378", " ")}
+        for script, letters in SCRIPTS.items():
+            drawn = [page.evaluate(f"({DRAWN})({json.dumps(letter)})") for letter in letters]
+            assert len({*drawn}) == 2 and not boxes & {*drawn}, f"{script} is drawn as boxes"
+        page.close()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use browserd_sandbox::cgroup::Trial;
 
+use super::fonts::Fonts;
 use crate::programs::Search;
 
 /// Everything the checks look at.
@@ -26,8 +27,8 @@ pub(crate) struct Facts {
     pub(crate) languages: Vec<String>,
     /// The language sessions get that ask for none.
     pub(crate) locale: String,
-    /// Number of scalable fonts.
-    pub(crate) fonts: usize,
+    /// Fonts, and what they have letters for.
+    pub(crate) fonts: Fonts,
     /// Whether the time zone database is there.
     pub(crate) time_zones: bool,
     pub(crate) namespaces: Namespaces,
