@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::programs::Search;
-use crate::settings::{Environment, Flags, HeadlessEngine, Host, Settings, resolve};
+use crate::settings::{Environment, Flags, HeadlessEngine, Host, Listen, Settings, resolve};
 use crate::state::StateDir;
 use crate::{doctor, first_key, logs, stop};
 
@@ -106,6 +106,10 @@ fn starts_at_once() -> usize {
     2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+async fn listener(listen: &Listen) -> std::io::Result<TcpListener> {
+    TcpListener::bind(&*listen.addresses().await?).await
+}
+
 async fn serve(
     settings: &Settings,
     screens: bool,
@@ -115,7 +119,7 @@ async fn serve(
     let stop = stop::requested().context("cannot listen for signals")?;
     let store = SqliteStore::open(&state.path().join("browserd.db")).await?;
     let keys = first_key::establish(settings.api_key.as_ref(), &store, state.path()).await?;
-    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+    let listener = listener(&settings.listen).await.with_context(|| {
         format!("cannot listen on {}; choose another address with --listen", settings.listen)
     })?;
     let listen = listener.local_addr()?;

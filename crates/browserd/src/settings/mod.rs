@@ -11,6 +11,7 @@
 
 mod environment;
 mod layer;
+mod listen;
 mod pool;
 mod resolve;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use url::Url;
 
 pub(crate) use environment::Environment;
 pub(crate) use layer::Flags;
+pub(crate) use listen::Listen;
 pub(crate) use resolve::{Host, SettingsError, resolve};
 
 /// How log lines are written.
@@ -67,7 +69,7 @@ pub(crate) enum Switch {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Where the API listens.
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Listen,
     /// Where database, keys and sessions are kept.
     pub(crate) state_dir: PathBuf,
     /// The first API key, if the operator chose it.
@@ -136,7 +138,8 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// What the URLs we hand out begin with, given the address the listener got (the port may have
-    /// been left to the kernel). A wildcard address stands for this machine.
+    /// been left to the kernel). A wildcard address stands for this machine; [`resolve`] takes one only with
+    /// a URL.
     pub(crate) fn public_url(&self, bound: SocketAddr) -> Url {
         if let Some(url) = &self.public_url {
             return url.clone();

@@ -16,9 +16,11 @@ use url::Url;
 
 use super::environment::Environment;
 use super::layer::{Flags, Layer};
+use super::listen::{Listen, is_local};
 use super::{LogFormat, Settings, Switch};
 
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
+const DEFAULT_LISTEN: Listen =
+    Listen::Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878));
 const DEFAULT_PIDS_MAX: u64 = 2048;
 /// Seconds.
 const DEFAULT_CREATE_WAIT: u64 = 10;
@@ -116,11 +118,20 @@ pub(crate) fn resolve(
         None => Layer::default(),
     };
     let layer = flags.layer.over(environment.layer()?).over(file);
+    let listen = layer.listen.unwrap_or(DEFAULT_LISTEN);
+    let public_url = layer.public_url.map(public_url).transpose()?;
+    if listen.is_everywhere() && public_url.is_none() {
+        return Err(everywhere(&listen));
+    }
+    let misspelt = environment
+        .unknown()
+        .map(|name| format!("{name} is set, but no setting has this name; misspelt?"));
     let settings = Settings {
-        listen: layer.listen.unwrap_or(DEFAULT_LISTEN),
+        warnings: misspelt.chain(in_the_clear(&listen, public_url.as_ref())).collect(),
+        listen,
+        public_url,
         state_dir: state_dir(layer.state_dir, host)?,
         api_key: environment.api_key()?.map(api_key).transpose()?,
-        public_url: layer.public_url.map(public_url).transpose()?,
         region: layer.region.unwrap_or_default(),
         max_sessions: match layer.max_sessions {
             Some(0) => return Err(SettingsError::new("max_sessions", "must be at least 1")),
@@ -184,10 +195,6 @@ pub(crate) fn resolve(
         } else {
             LogFormat::Json
         }),
-        warnings: environment
-            .unknown()
-            .map(|name| format!("{name} is set, but no setting has this name; misspelt?"))
-            .collect(),
     };
     Ok(settings)
 }
@@ -265,6 +272,36 @@ fn api_key(key: SecretString) -> Result<SecretString, SettingsError> {
         return refuse("is longer than 512 characters");
     }
     Ok(key)
+}
+
+/// Clients of other machines would be handed URLs that lead to their own.
+fn everywhere(listen: &Listen) -> SettingsError {
+    let detail = format!(
+        "{listen} is every address of this machine, and the URLs handed to clients need one that they can reach: \
+         say which with --public-url http://HOST:PORT (or https:// behind a proxy), or listen on one address"
+    );
+    SettingsError::new("listen", detail)
+}
+
+/// What to say when keys and what clients do would cross a network as they are.
+fn in_the_clear(listen: &Listen, public_url: Option<&Url>) -> Option<String> {
+    let stays_here = match public_url {
+        None => listen.is_loopback(),
+        Some(url) => {
+            url.scheme() == "https"
+                || match url.host() {
+                    Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+                    Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+                    Some(url::Host::Domain(name)) => is_local(name),
+                    None => false,
+                }
+        }
+    };
+    (!stays_here).then(|| {
+        "API keys, and all that clients send and see, cross the network without encryption: put a proxy that \
+         speaks TLS in front of this server and set --public-url https://…"
+            .to_owned()
+    })
 }
 
 fn public_url(text: String) -> Result<Url, SettingsError> {
