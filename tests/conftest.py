@@ -24,6 +24,8 @@ NO_LIMITS = "an ordinary user can limit a session only where a cgroup was delega
 NEEDS_ROOT = {
     "test_users": ONE_UID,
     "test_sockets": ONE_UID,
+    "test_users_are_added_as_on_any_debian": ONE_UID,
+    "test_a_package_that_adds_a_user_installs": ONE_UID,
     "test_the_hosts_sockets_are_out_of_reach": ONE_UID,
     "test_uids_outside_are_nobodys": ONE_UID,
     "test_root_inside_is_root_of_nothing_outside": ONE_UID,

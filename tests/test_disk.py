@@ -243,6 +243,17 @@ def test_a_session_that_goes_on_writing_ends_and_says_why(small: Server, client:
     eventually(lambda: not folder.exists(), "its room is free again", 30)
 
 
+def test_what_is_allocated_in_one_go_does_not_stay(small: Server, client: Kernel) -> None:
+    """Nothing is written: it is there before anybody has looked, and killing whoever did it changes nothing."""
+    browser = sessions.create(client)
+    ran = client.browsers.process.spawn(browser.session_id, command="fallocate", args=["-l", str(6 * LIMIT), f"{HOME}/all"])
+    assert ran.process_id
+    ended = lambda: client.browsers.retrieve(browser.session_id, include_deleted=True).deleted_at is not None
+    eventually(ended, "the session ends", 60)
+    assert "it is far over it" in small.log()
+    eventually(lambda: not leaks.left_over([browser.session_id], small.state_dir), "nothing of the session is left", 30)
+
+
 def test_a_recording_ends_with_the_reason_and_the_session_goes_on(client: Kernel, browser: Any, fs: Fs) -> None:
     replays = client.browsers.replays
     started = replays.start(browser.session_id, framerate=10)
@@ -266,6 +277,6 @@ def test_a_recording_ends_with_the_reason_and_the_session_goes_on(client: Kernel
 def test_doctor_says_what_keeps_the_limit(small: Server) -> None:
     from harness.server import BINARY
     out = subprocess.run([str(BINARY), "doctor"], capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/", "BROWSERD_STATE_DIR": str(small.state_dir), "BROWSERD_SESSION_DISK_MIB": "256"})
-    assert "256 MiB" in out.stdout, out.stdout
+    assert "256 MiB" in out.stdout and "not kept by a quota" in out.stdout, out.stdout
     out = subprocess.run([str(BINARY), "doctor"], capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/", "BROWSERD_STATE_DIR": str(small.state_dir), "BROWSERD_SESSION_DISK_MIB": "0"})
     assert "may fill" in out.stdout, out.stdout

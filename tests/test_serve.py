@@ -18,6 +18,7 @@ from harness import sessions
 from harness.deadline import eventually
 from harness.server import BINARY, Server, serving
 from harness.sessions import python
+from harness.site import host_address
 
 
 def browserd(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +63,26 @@ def test_urls_begin_with_the_public_url() -> None:
                 answer = client.get(f"{cdp.path}{path}?{cdp.query}", headers={"Host": "x.example"}).json()
                 for row in answer if isinstance(answer, list) else [answer]:
                     assert row["webSocketDebuggerUrl"].startswith("wss://x.example/"), row
+
+
+def test_it_listens_on_a_name() -> None:
+    with serving(arguments=("--listen", "localhost:0")) as server:
+        assert httpx.get(f"http://localhost:{server.port}/health").status_code == 200
+        assert "without encryption" not in server.log()
+
+
+def test_every_address_takes_a_public_url(folder: pathlib.Path) -> None:
+    for listen in (":0", "0.0.0.0:0", "[::]:0"):
+        refused = browserd("serve", "--listen", listen, "--state-dir", str(folder / "state"))
+        assert refused.returncode == 1 and f"listen: {listen} is every address" in refused.stderr and "--public-url" in refused.stderr, refused
+        assert not (folder / "state").exists()
+    host = host_address()
+    with serving(arguments=("--listen", ":0", "--public-url", f"http://{host}:1")) as server:
+        for address in ("127.0.0.1", host):
+            assert httpx.get(f"http://{address}:{server.port}/health").status_code == 200
+        assert "without encryption" in server.log(), "another machine's requests cross the network"
+        made = httpx.post(f"{server.base_url}/browsers", json={"headless": True}, headers={"Authorization": f"Bearer {server.key}"}, timeout=60).json()
+        assert made["cdp_ws_url"].startswith(f"ws://{host}:1/")
 
 
 def test_log_lines_carry_the_request_id(server: Server, wire: httpx.Client) -> None:

@@ -28,11 +28,12 @@ def listening_port(pid: int) -> int | None:
             sockets.add(os.readlink(fd))
         except OSError:
             continue  # closed meanwhile
-    for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-        # proc(5): local address, state (0A listens), and the inode of the socket
-        fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-            return int(fields[1].rpartition(":")[2], 16)
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            # proc(5): local address, state (0A listens), and the inode of the socket
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                return int(fields[1].rpartition(":")[2], 16)
     return None
 
 

@@ -174,7 +174,7 @@ pub enum EndReason {
     Crashed,
     /// It reached its memory limit and the kernel ended its guest or shim.
     OutOfMemory,
-    /// It went on writing to the disk past its limit.
+    /// It went on writing to the disk past its limit, or past what the host can spare.
     DiskFull,
     /// It never became ready.
     FailedToStart,
@@ -263,6 +263,10 @@ pub struct Browser {
     /// Whether the session's state is saved into the profile when the session ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_save_changes: Option<bool>,
+    /// Why the session's state was not saved into the profile, in words; the profile keeps what was saved
+    /// before. Present on ended sessions only, once that is known (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_save_error: Option<String>,
     /// Its egress route: through a proxy or without one.
     pub proxy: ProxyInUse,
     /// Deprecated: the id in `proxy`.

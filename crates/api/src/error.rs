@@ -84,7 +84,8 @@ pub enum ErrorCode {
     ShuttingDown,
     /// 503: the server's database cannot be read or written just now: it is locked, or its disk is full.
     DatabaseUnavailable,
-    /// 507: the session's disk, or its share of it, is full; nothing half written stays.
+    /// 507: the session's disk, or its share of it, is full, or the host's disk is; nothing half written
+    /// stays.
     InsufficientStorage,
     /// 529: no capacity for another session.
     CapacityExhausted,
@@ -284,7 +285,7 @@ impl ErrorCode {
             Self::OutcomeUnknown => "it may have been carried out; look before sending it again",
             Self::ShuttingDown => "the server is shutting down",
             Self::DatabaseUnavailable => "the server's database is locked, or its disk is full",
-            Self::InsufficientStorage => "the session's disk is full",
+            Self::InsufficientStorage => "the session's disk, or the host's, is full",
             Self::CapacityExhausted => "no room for another session",
         }
     }

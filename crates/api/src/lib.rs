@@ -3,6 +3,7 @@
 //! Owns wire types, ids, times, error codes and the list of operations of the public API.
 //! Does no I/O and knows no HTTP framework; every other crate may depend on it.
 
+pub mod auth;
 pub mod browser;
 pub mod computer;
 pub mod curl;

@@ -46,4 +46,7 @@ pub struct ProfileInUse {
     pub created_at: Timestamp,
     /// Whether the session's state is saved into it when the session ends.
     pub save_changes: bool,
+    /// Why that was not done, of a session that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_error: Option<String>,
 }

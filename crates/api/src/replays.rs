@@ -35,7 +35,7 @@ pub enum ReplayEndReason {
     Stopped,
     /// It reached the duration asked for.
     MaxDuration,
-    /// Its file reached the size this server allows, or the disk was full.
+    /// Its file reached the size this server allows, or the session's disk or the host's was full.
     DiskLimit,
     /// Its session ended.
     SessionEnded,

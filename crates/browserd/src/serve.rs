@@ -14,14 +14,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use browserd_fleet::local::{LocalConfig, LocalRuntime};
 use browserd_fleet::{Budgets, CHROMIUM_SETTLES, Class, Fleet, FleetOptions, PING_EVERY, Runtime};
-use browserd_protocol::{EgressPolicy, Programs};
+use browserd_protocol::{DiskReserve, EgressPolicy, Programs};
 use browserd_server::{ApiKeys, Profiles, Recordings, Server, ServerConfig};
 use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::programs::Search;
-use crate::settings::{Environment, Flags, HeadlessEngine, Host, Settings, resolve};
+use crate::settings::{Environment, Flags, HeadlessEngine, Host, Listen, Settings, resolve};
 use crate::state::StateDir;
 use crate::{doctor, first_key, logs, stop};
 
@@ -92,6 +92,7 @@ fn local_config(settings: &Settings, state: &StateDir, programs: Programs) -> Re
         pids_max: settings.pids_max,
         cpu_max_pct: settings.cpu_max_pct,
         disk_limit: settings.session_disk,
+        disk_reserve: settings.disk_reserve().map_or(0, DiskReserve::bytes),
         merge_memory: settings.merge_memory,
         log: settings.log.clone(),
     })
@@ -106,6 +107,10 @@ fn starts_at_once() -> usize {
     2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+async fn listener(listen: &Listen) -> std::io::Result<TcpListener> {
+    TcpListener::bind(&*listen.addresses().await?).await
+}
+
 async fn serve(
     settings: &Settings,
     screens: bool,
@@ -115,13 +120,14 @@ async fn serve(
     let stop = stop::requested().context("cannot listen for signals")?;
     let store = SqliteStore::open(&state.path().join("browserd.db")).await?;
     let keys = first_key::establish(settings.api_key.as_ref(), &store, state.path()).await?;
-    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+    let listener = listener(&settings.listen).await.with_context(|| {
         format!("cannot listen on {}; choose another address with --listen", settings.listen)
     })?;
     let listen = listener.local_addr()?;
     let public_url = settings.public_url(listen);
     let blobs = DiskBlobs::open(state.path().join("blobs"))
-        .context("cannot open the folder of recordings and profiles")?;
+        .context("cannot open the folder of recordings and profiles")?
+        .keep_free(settings.disk_reserve().map_or(0, DiskReserve::bytes));
     let blobs: Arc<dyn Blobs> = Arc::new(blobs);
     let rows: Arc<dyn Store> = Arc::new(store.clone());
     let profiles = Profiles::new(Arc::clone(&rows), Arc::clone(&blobs));

@@ -55,6 +55,9 @@ const ALWAYS: &[&str] = &[
     // and pages inside cannot use the port.
     "--remote-debugging-pipe",
     "--remote-debugging-port=0",
+    // The pipe, port 0 and headless each have `navigator.webdriver` say true. It is false in a Chromium with a
+    // port of its own choice, and so it is here. A policy keeps Chromium from warning of this flag.
+    "--disable-blink-features=AutomationControlled",
 ];
 
 /// What a page is reckoned to take when renderers are counted, bytes. Half of the memory is for pages.
@@ -180,6 +183,18 @@ mod tests {
                 assert!(!argument.contains("remote-allow-origins"), "{argument}");
             }
         }
+    }
+
+    #[test]
+    fn no_page_is_told_of_a_driver() {
+        for engine in [Engine::Headful, Engine::Headless, SHELL] {
+            let arguments = arguments(&config(engine));
+            assert!(has(&arguments, "--disable-blink-features=AutomationControlled"));
+        }
+        // Else a bar that says so covers the page.
+        let policies: serde_json::Value =
+            serde_json::from_slice(&crate::policy::merged(None)).unwrap();
+        assert_eq!(policies["CommandLineFlagSecurityWarningsEnabled"], false);
     }
 
     #[test]

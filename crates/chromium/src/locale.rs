@@ -50,23 +50,29 @@ pub fn accept_languages(tag: &str) -> String {
     list.join(",")
 }
 
-/// The variables that set the language: `LANG` for the C library, `LANGUAGE` for what reads
-/// message catalogues without asking whether the C library has the locale, as Chromium does.
+/// The variables that set the language. `LANG` is for the C library, which falls back to ASCII when it does not
+/// have the locale (files named in other letters could then be neither written nor read), so it is the one
+/// UTF-8 locale that every C library has. `LANGUAGE` is for what reads message catalogues without asking whether
+/// the C library has the locale, as Chromium does.
 #[must_use]
 pub fn environment(tag: &str) -> [(&'static str, String); 2] {
     let (language, region) = parts(checked(tag));
-    let name = region.map_or_else(|| language.clone(), |region| format!("{language}_{region}"));
-    let languages = if name == language { language } else { format!("{name}:{language}") };
-    [("LANG", format!("{name}.UTF-8")), ("LANGUAGE", languages)]
+    let languages = match region {
+        Some(region) => format!("{language}_{region}:{language}"),
+        None => language,
+    };
+    [("LANG", "C.UTF-8".to_owned()), ("LANGUAGE", languages)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn env(tag: &str) -> (String, String) {
-        let [(_, lang), (_, language)] = environment(tag);
-        (lang, language)
+    fn language(tag: &str) -> String {
+        let [lang, language] = environment(tag);
+        assert_eq!(lang, ("LANG", "C.UTF-8".to_owned()));
+        assert_eq!(language.0, "LANGUAGE");
+        language.1
     }
 
     #[test]
@@ -74,17 +80,17 @@ mod tests {
         assert_eq!(accept_languages("fr-FR"), "fr-FR,fr,en-US,en");
         assert_eq!(accept_languages("en-GB"), "en-GB,en");
         assert_eq!(accept_languages("de"), "de,en-US,en");
-        assert_eq!(env("fr-FR"), ("fr_FR.UTF-8".into(), "fr_FR:fr".into()));
-        assert_eq!(env("de"), ("de.UTF-8".into(), "de".into()));
-        assert_eq!(env("zh-Hant-TW"), ("zh_TW.UTF-8".into(), "zh_TW:zh".into()));
-        assert_eq!(env("es-419"), ("es_419.UTF-8".into(), "es_419:es".into()));
+        assert_eq!(language("fr-FR"), "fr_FR:fr");
+        assert_eq!(language("de"), "de");
+        assert_eq!(language("zh-Hant-TW"), "zh_TW:zh");
+        assert_eq!(language("es-419"), "es_419:es");
     }
 
     #[test]
     fn what_is_no_tag_becomes_english() {
         for tag in ["", "fr,--no-sandbox", "fr_FR", "f", "fr-", "fr-\u{e9}", &"a".repeat(99)] {
             assert_eq!(accept_languages(tag), "en-US,en", "{tag}");
-            assert_eq!(env(tag).0, "en_US.UTF-8");
+            assert_eq!(language(tag), "en_US:en");
         }
     }
 }

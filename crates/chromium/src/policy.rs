@@ -98,8 +98,18 @@ pub fn check(policy: &Map<String, Value>) -> Vec<(String, &'static str)> {
     policy.keys().filter_map(|name| Some((name.clone(), refusal(name)?))).collect()
 }
 
+/// Files that Chromium would keep back until somebody in front of it says that they are to be kept: it takes
+/// them for dangerous where there are no lists of dangerous sites (`SafeBrowsingProtectionLevel` 0). These are
+/// the extensions that Chromium 156 has so marked on Linux.
+const NEVER_KEPT_BACK: [&str; 33] = [
+    "apk", "bash", "class", "crx", "csh", "deb", "desktop", "efi", "jar", "jnlp", "ksh", "out",
+    "oxt", "pet", "pkg", "pl", "pup", "py", "pyc", "pyd", "pyo", "pyw", "pyz", "pyzw", "rb", "rpm",
+    "run", "sh", "shar", "slp", "spl", "swf", "tcsh",
+];
+
 /// What every session starts from. A client's value for the same name replaces one of these.
 fn base() -> Map<String, Value> {
+    let from_anywhere = |extension| json!({ "file_extension": extension, "domains": ["*"] });
     let base = json!({
         // Bubbles and prompts nobody would answer, which cover the page and take the focus.
         "PasswordManagerEnabled": false,
@@ -124,6 +134,10 @@ fn base() -> Map<String, Value> {
         // Lists of dangerous sites, fetched a few minutes after every start. A client who wants them
         // sets another level.
         "SafeBrowsingProtectionLevel": 0,
+        // Without them, downloads of some kinds would wait for an answer that nobody gives.
+        "ExemptDomainFileTypePairsFromFileTypeDownloadWarnings": NEVER_KEPT_BACK.map(from_anywhere)[..],
+        // A bar over the page about a flag of ours (AutomationControlled).
+        "CommandLineFlagSecurityWarningsEnabled": false,
         // Looks for devices on a network that is not there.
         "EnableMediaRouter": false,
         // Must end with its last window.
@@ -238,6 +252,15 @@ mod tests {
         assert_eq!(setting["update_url"], "http://127.0.0.1:1/a/update.xml");
         assert_eq!(check(&ours).len(), ours.len());
         assert!(read(&merged(None)).keys().all(|name| !ours.contains_key(name)));
+    }
+
+    #[test]
+    fn no_download_waits_for_an_answer() {
+        let exempt = &base()["ExemptDomainFileTypePairsFromFileTypeDownloadWarnings"];
+        let of = |extension| json!({ "file_extension": extension, "domains": ["*"] });
+        let exempt = exempt.as_array().unwrap();
+        assert!(["sh", "py", "jar", "deb"].into_iter().all(|kind| exempt.contains(&of(kind))));
+        assert!(NEVER_KEPT_BACK.is_sorted(), "each once, and easy to compare");
     }
 
     #[test]

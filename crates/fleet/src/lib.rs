@@ -36,7 +36,7 @@ pub use fleet::{Fleet, FleetOptions, PING_EVERY, ProjectFleet, Standby};
 pub use live::{Activity, Ended, LiveSession, WakeLock};
 pub use metrics::Metrics;
 pub use pool::{CHROMIUM_SETTLES, Class, PoolSize};
-pub use profile_exporter::ProfileExporter;
+pub use profile_exporter::{ProfileExporter, SaveOutcome, may_save_profile};
 pub use runtime::{CommandError, Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
 pub use session::{NewSession, Page, Stages};
 pub use stream::{BrowserStream, ByteStream};

@@ -47,6 +47,12 @@ struct Kind {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Saved {
+    /// `saved`, `profile_gone` or `failed`.
+    outcome: &'static str,
+}
+
 /// What is counted. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -56,6 +62,7 @@ pub struct Metrics {
     failed: Counter,
     ended: Family<Ending, Counter>,
     gone: Histogram,
+    profile_saves: Family<Saved, Counter>,
     active: Family<Project, Gauge>,
     suspended: Gauge,
     thawed: Histogram,
@@ -82,6 +89,7 @@ impl Default for Metrics {
             failed: Counter::default(),
             ended: Family::default(),
             gone: seconds(),
+            profile_saves: Family::default(),
             active,
             suspended: Gauge::default(),
             thawed: seconds(),
@@ -141,6 +149,11 @@ impl Metrics {
             "From the end of a session until nothing of it is left",
             Unit::Seconds,
             self.gone.clone(),
+        );
+        registry.register(
+            "profile_saves",
+            "Profiles that were to be saved when their session ended, by outcome",
+            self.profile_saves.clone(),
         );
         registry.register(
             "sessions_active",
@@ -211,6 +224,10 @@ impl Metrics {
         self.gone.observe(after.as_secs_f64());
     }
 
+    pub(crate) fn profile_save(&self, outcome: &'static str) {
+        self.profile_saves.get_or_create(&Saved { outcome }).inc();
+    }
+
     pub(crate) fn froze(&self) {
         self.suspended.inc();
     }
@@ -258,6 +275,7 @@ mod tests {
         metrics.froze();
         metrics.thawed(Some(took));
         metrics.ended(&ProjectId::default(), EndReason::TimedOut);
+        metrics.profile_save("failed");
         metrics.ready(true, 2);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -268,6 +286,7 @@ mod tests {
             "browserd_session_refusals_total{limit=\"max_sessions\"} 1",
             "browserd_sessions_ended_total{project=\"default00000000000000000\",reason=\"timed_out\"} 1",
             "browserd_sessions_active{project=\"default00000000000000000\"} 1",
+            "browserd_profile_saves_total{outcome=\"failed\"} 1",
             "browserd_sessions_standby 0",
             "browserd_session_thaw_seconds_count 1",
             "browserd_pool_ready{kind=\"headless\"} 2",

@@ -6,16 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use browserd_api::ProjectId;
 use browserd_api::browser::{EndReason, StatusFilter};
 use browserd_fleet::{Change, Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent};
-use browserd_store::{
-    Change as RowChange, Columns, Condition, Select, SessionRow, SqliteStore, Store, StoreError,
-    Table,
-};
+use browserd_store::{SessionRow, SqliteStore, Store};
 use tokio::sync::Notify;
 
+use support::full_disk::FullDisk;
 use support::services::Services;
 use support::{Fake, fleet, fleet_with, new};
 
@@ -202,67 +199,6 @@ async fn a_session_that_answers_now_and_then_goes_on() {
     }
     assert_eq!(live.ended(), None);
     fleet.shutdown().await;
-}
-
-/// A store on a full disk: the first `refusals` ends are not taken.
-struct FullDisk {
-    store: SqliteStore,
-    refusals: AtomicUsize,
-}
-
-#[async_trait]
-impl Store for FullDisk {
-    async fn insert(&self, table: &'static Table, row: Columns) -> Result<(), StoreError> {
-        self.store.insert(table, row).await
-    }
-
-    async fn select(
-        &self,
-        table: &'static Table,
-        select: Select,
-    ) -> Result<Vec<Columns>, StoreError> {
-        self.store.select(table, select).await
-    }
-
-    async fn change(
-        &self,
-        table: &'static Table,
-        wanted: Vec<Condition>,
-        change: RowChange<'_>,
-    ) -> Result<Option<Columns>, StoreError> {
-        // The only change in these tests is an end.
-        let left = |left: usize| left.checked_sub(1);
-        if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
-            let detail = "no space left on device".to_owned();
-            return Err(StoreError::Corrupt { id: table.name.to_owned(), detail });
-        }
-        self.store.change(table, wanted, change).await
-    }
-
-    async fn change_all(
-        &self,
-        table: &'static Table,
-        wanted: Vec<Condition>,
-        set: Columns,
-    ) -> Result<u64, StoreError> {
-        self.store.change_all(table, wanted, set).await
-    }
-
-    async fn remove(
-        &self,
-        table: &'static Table,
-        wanted: Vec<Condition>,
-    ) -> Result<Option<Columns>, StoreError> {
-        self.store.remove(table, wanted).await
-    }
-
-    async fn check(&self) -> Result<(), StoreError> {
-        self.store.check().await
-    }
-
-    async fn total(&self, table: &'static Table, column: &'static str) -> Result<u64, StoreError> {
-        self.store.total(table, column).await
-    }
 }
 
 #[tokio::test]

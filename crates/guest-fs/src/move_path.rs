@@ -58,7 +58,7 @@ pub(super) async fn move_path(
         if let Err(errno) = copied {
             let _ = remove(&Place { dir: to.dir, name }, is_dir);
             return Err(match errno {
-                Errno::DQUOT if let Some(full) = disk.is_full() => full.refuse(&dest),
+                Errno::DQUOT if let Some(full) = disk.last_refusal() => full.refuse(&dest),
                 Errno::OPNOTSUPP => source.wrong("is, or has in it, a pipe, socket or device, which cannot go to another file system"),
                 errno => dest.refuse(errno),
             });

@@ -139,7 +139,7 @@ mod tests {
     fn disk() -> Disk {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (line, _) = ShimLine::new(ours).unwrap();
-        let disk = Disk::new(Some(DiskLimit { bytes: 1000, files: 10 }), line);
+        let disk = Disk::new(Some(DiskLimit { bytes: 1000, files: 10 }), None, line);
         let answering = disk.clone();
         theirs.set_nonblocking(true).unwrap();
         let theirs = tokio::net::UnixStream::from_std(theirs).unwrap();

@@ -63,8 +63,8 @@ pub enum FileRefusals {
 /// What routes that write files may answer besides.
 #[derive(IntoResponses)]
 pub enum StorageRefusals {
-    /// The session's disk is full (`insufficient_storage`). Nothing half written stays; sending the
-    /// request again does not help, which `x-should-retry: false` tells clients.
+    /// The session's disk, or the host's, is full (`insufficient_storage`). Nothing half written stays;
+    /// sending the request again does not help, which `x-should-retry: false` tells clients.
     #[response(status = 507)]
     Full(ErrorBody),
 }

@@ -15,8 +15,9 @@ use serde::Serialize;
 /// Idle time after which a comment is sent, so that proxies keep the connection.
 pub const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// The comment.
-pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+/// The comment: a line of its own, with no empty line behind it. An empty line ends an event, and decoders of
+/// some clients (the Go SDK) report one that has no data, which they then fail to read as JSON.
+pub const COMMENT: Bytes = Bytes::from_static(b":\n");
 
 /// One event with `data` as JSON.
 pub fn event(data: &impl Serialize) -> Bytes {
@@ -63,5 +64,48 @@ impl<S: Stream<Item = Bytes>> http_body::Body for Events<S> {
             .as_mut()
             .poll_next(context)
             .map(|frame| frame.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When a decoder reports an event at an empty line.
+    #[derive(Clone, Copy)]
+    enum Reports {
+        /// Always: the Go SDK to 0.28.
+        Always,
+        /// When the event has a field: the standard, and the Python, Node and later Go SDKs.
+        WithFields,
+    }
+
+    /// The data of the events in `stream`.
+    fn decode(stream: &[u8], reports: Reports) -> Vec<String> {
+        let text = std::str::from_utf8(stream).unwrap();
+        let (mut events, mut data) = (Vec::new(), None::<String>);
+        for line in text.lines() {
+            match line.split_once(':') {
+                None if line.is_empty() => match (data.take(), reports) {
+                    (Some(data), _) => events.push(data),
+                    (None, Reports::Always) => events.push(String::new()),
+                    (None, Reports::WithFields) => {}
+                },
+                Some(("data", value)) => {
+                    data = Some(value.strip_prefix(' ').unwrap_or(value).to_owned());
+                }
+                _ => {}
+            }
+        }
+        events
+    }
+
+    #[test]
+    fn every_generation_of_clients_skips_the_comment() {
+        let (one, two) = (event(&"one"), event(&"two"));
+        let stream = [&COMMENT[..], &one, &COMMENT, &COMMENT, &two, &COMMENT].concat();
+        for reports in [Reports::Always, Reports::WithFields] {
+            assert_eq!(decode(&stream, reports), ["\"one\"", "\"two\""]);
+        }
     }
 }

@@ -9,20 +9,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use browserd_api::ErrorCode;
 use browserd_api::process::AttachMessage;
 use browserd_guest_http::refusals::{Refusals, StateRefusals};
-use browserd_rest::{Error, Result};
+use browserd_guest_http::websocket;
+use browserd_rest::Result;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
@@ -68,7 +66,7 @@ pub(super) async fn attach(
     mut request: Request,
 ) -> Result<Response> {
     let process = processes.find(id)?;
-    let accept = accept_key(&request)?;
+    let response = websocket::accept(&request)?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
@@ -81,43 +79,7 @@ pub(super) async fn attach(
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         serve(process, socket).await;
     });
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     Ok(response)
-}
-
-/// Checks the handshake and computes its answer.
-fn accept_key(request: &Request) -> Result<HeaderValue> {
-    let refuse = |message: &str| Error::new(ErrorCode::UpgradeRequired, message);
-    let headers = request.headers();
-    let upgrade = request.version() == Version::HTTP_11
-        && has_token(headers, header::CONNECTION, "upgrade")
-        && has_token(headers, header::UPGRADE, "websocket");
-    if !upgrade {
-        return Err(refuse(
-            "this route speaks WebSocket only; connect to it with a WebSocket client",
-        ));
-    }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(refuse("this route speaks WebSocket version 13"));
-    }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
-    let key = key.ok_or_else(|| {
-        Error::new(ErrorCode::BadRequest, "the WebSocket handshake has no valid Sec-WebSocket-Key")
-    })?;
-    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(Error::internal)
-}
-
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
 }
 
 /// Why the socket is closed, for the client.

@@ -22,7 +22,7 @@ use browserd_guest_web::curl::Curl;
 use browserd_guest_web::playwright::Playwright;
 use browserd_guest_web::repl::Repl;
 use browserd_guest_web::{Kit, webdriver};
-use browserd_protocol::{DiskLimit, GuestCommand, GuestReport, GuestSpec, guest_fd};
+use browserd_protocol::{DiskLimit, DiskReserve, GuestCommand, GuestReport, GuestSpec, guest_fd};
 use browserd_sandbox::child::adopt_fd;
 use browserd_sandbox::leaf::Leaves;
 use browserd_sandbox::usage::Usage;
@@ -100,7 +100,11 @@ impl Guest {
             None => (ShimLine::nowhere(), None),
         };
         let session = Arc::new(Session {
-            disk: Disk::new(DiskLimit::of(self.spec.disk_limit), shim.clone()),
+            disk: Disk::new(
+                DiskLimit::of(self.spec.disk_limit),
+                DiskReserve::of(self.spec.disk_reserve),
+                shim.clone(),
+            ),
             location: InForce::at_start(&self.spec),
             spec: self.spec,
             places: self.places,
@@ -183,15 +187,15 @@ async fn obey(
                 let answer = GuestReport::Answered { request, failure: None };
                 tokio::spawn(async move { shim.report(answer).await });
             }
-            GuestCommand::Disk { bytes, files, free, free_files, question, end_processes } => {
+            GuestCommand::Disk { bytes, files, free, free_files, question } => {
                 let free = Usage { bytes: free, files: free_files };
                 session.disk.counted(Usage { bytes, files }, free, question);
-                if end_processes {
-                    if let (Some(browser), Some(full)) = (&browser, session.disk.is_full()) {
-                        browser.logs().event(&format!("processes are killed: {full}"));
-                    }
-                    processes.kill_all();
+            }
+            GuestCommand::EndProcesses { why } => {
+                if let Some(browser) = &browser {
+                    browser.logs().event(&format!("processes are killed: {why}"));
                 }
+                processes.kill_all();
             }
         }
     }

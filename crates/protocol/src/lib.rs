@@ -35,8 +35,8 @@ pub use messages::{
 };
 pub use offer::FileOffer;
 pub use spec::{
-    CgroupPlaces, DiskLimit, EgressPolicy, GUEST_SPEC_ENV, GuestSpec, Programs, Route, SPEC_LIMIT,
-    SessionSpec,
+    CgroupPlaces, DiskLimit, DiskReserve, EgressPolicy, GUEST_SPEC_ENV, GuestSpec, Programs, Route,
+    SPEC_LIMIT, SessionSpec,
 };
 
 /// Changes with every incompatible change of a type in this crate. A `serve` that meets a shim of

@@ -101,6 +101,12 @@ pub enum ShimReport {
         /// How much there is, in words.
         detail: String,
     },
+    /// How much the session has on the disk: when it was asked for, and when it has become another
+    /// amount.
+    Disk {
+        /// Bytes.
+        bytes: u64,
+    },
     /// The session is over; the shim exits after this line.
     Ended {
         /// Why.
@@ -126,12 +132,27 @@ pub enum ShimCommand {
         /// From now on.
         route: Route,
     },
+    /// Count what the session has on the disk; answered at once. [`ShimReport::Disk`] follows.
+    MeasureDisk {
+        /// Number of this command.
+        request: RequestId,
+    },
+    /// Kill what clients have started; answered when the guest is told.
+    EndProcesses {
+        /// Number of this command.
+        request: RequestId,
+        /// Why, in words, for the log inside.
+        why: String,
+    },
     /// End the session now; answered when the shim begins with it. [`ShimReport::Ended`] follows.
     End {
         /// Number of this command.
         request: RequestId,
         /// The reason to record.
         reason: EndReason,
+        /// What happened, in words; empty where the reason says all.
+        #[serde(default)]
+        detail: String,
     },
 }
 
@@ -163,8 +184,11 @@ pub enum GuestCommand {
         free_files: u64,
         /// The last [`GuestReport::MeasureDisk`] that came before this was counted.
         question: u64,
-        /// What clients have started is to be killed: it writes past the limit.
-        end_processes: bool,
+    },
+    /// Kill what clients have started; not answered.
+    EndProcesses {
+        /// Why, in words, for the session's log.
+        why: String,
     },
 }
 
@@ -221,9 +245,10 @@ mod tests {
         let ended = ShimReport::Ended { reason: EndReason::OutOfMemory, detail: detail() };
         let reports = said.into_iter().map(|said| ShimReport::Guest { said });
         let over = ShimReport::DiskOver { detail: detail() };
+        let disk = ShimReport::Disk { bytes: u64::MAX };
         let answered = ShimReport::Answered { request: RequestId(7), failure: None };
         let error = ShimReport::GuestError { line: detail() };
-        for report in reports.chain([hello, error, over, answered, ended]) {
+        for report in reports.chain([hello, error, over, disk, answered, ended]) {
             let line = serde_json::to_string(&report).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimReport>(&line).unwrap(), report);
@@ -236,19 +261,15 @@ mod tests {
                 start_url: Some(detail()),
             },
         };
-        let disk = GuestCommand::Disk {
-            bytes: 1,
-            files: 2,
-            free: 4,
-            free_files: 5,
-            question: 3,
-            end_processes: true,
-        };
-        let told = [assign, disk].map(|told| ShimCommand::Guest { told });
+        let disk = GuestCommand::Disk { bytes: 1, files: 2, free: 4, free_files: 5, question: 3 };
+        let kill = GuestCommand::EndProcesses { why: detail() };
+        let told = [assign, disk, kill].map(|told| ShimCommand::Guest { told });
         let request = RequestId(8);
         let route = ShimCommand::Route { request, route: Route::Closed };
-        let end = ShimCommand::End { request, reason: EndReason::Deleted };
-        for command in told.into_iter().chain([route, end]) {
+        let measure = ShimCommand::MeasureDisk { request };
+        let kill = ShimCommand::EndProcesses { request, why: detail() };
+        let end = ShimCommand::End { request, reason: EndReason::Deleted, detail: detail() };
+        for command in told.into_iter().chain([route, measure, kill, end]) {
             let line = serde_json::to_string(&command).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<ShimCommand>(&line).unwrap(), command);

@@ -56,6 +56,9 @@ pub struct SessionSpec {
     /// What the session may have on the disk, bytes; 0 is no limit.
     #[serde(default)]
     pub disk_limit: u64,
+    /// What is kept free on that disk, bytes; 0 is nothing. See [`DiskReserve`].
+    #[serde(default)]
+    pub disk_reserve: u64,
     /// What the session is.
     pub config: SessionConfig,
     /// Time zone in force (IANA).
@@ -148,6 +151,9 @@ pub struct GuestSpec {
     /// What the session may have on the disk, bytes; 0 is no limit. See [`DiskLimit`].
     #[serde(default)]
     pub disk_limit: u64,
+    /// What is kept free on that disk, bytes; 0 is nothing. See [`DiskReserve`].
+    #[serde(default)]
+    pub disk_reserve: u64,
     /// Log filter.
     pub log: String,
 }
@@ -178,11 +184,56 @@ pub struct DiskLimit {
 }
 
 impl DiskLimit {
+    /// As much as there is.
+    pub const NONE: Self = Self { bytes: u64::MAX, files: u64::MAX };
+
     /// The limit of `bytes`, and of as many files as a file system of this size is made for; none
     /// for 0.
     #[must_use]
     pub fn of(bytes: u64) -> Option<Self> {
         (bytes > 0).then(|| Self { bytes, files: (bytes / (16 << 10)).max(1 << 16) })
+    }
+}
+
+/// What is kept free on the disk that holds the sessions, for the server and everything else on the
+/// host.
+///
+/// ```text
+///  free ──────────────────┬───────────────┬──────────▶ 0
+///   anybody may write     │ margin        │ reserve
+///                         │ refused: creates, writes through the API
+///                         │ stopped: who writes nevertheless, the biggest first
+///                         │               │ refused: blobs too
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskReserve(u64);
+
+impl DiskReserve {
+    /// Least and most of the margin; a quarter of the reserve in between.
+    const MARGIN: (u64, u64) = (64 << 20, 1 << 30);
+
+    /// A reserve of `bytes`; none for 0.
+    #[must_use]
+    pub fn of(bytes: u64) -> Option<Self> {
+        (bytes > 0).then_some(Self(bytes))
+    }
+
+    /// What is to stay free whatever happens.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// What may still be written while a session that writes is found and stopped.
+    #[must_use]
+    pub fn margin(self) -> u64 {
+        (self.0 / 4).clamp(Self::MARGIN.0, Self::MARGIN.1)
+    }
+
+    /// What everybody who asks first leaves free: the reserve and the margin.
+    #[must_use]
+    pub fn with_margin(self) -> u64 {
+        self.0.saturating_add(self.margin())
     }
 }
 

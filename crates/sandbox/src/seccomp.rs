@@ -136,11 +136,12 @@ pub(crate) fn program() -> io::Result<BpfProgram> {
     )
     .map_err(io::Error::other)?;
     let list: BpfProgram = filter.try_into().map_err(io::Error::other)?;
-    Ok(unknown_calls().into_iter().chain(list).collect())
+    Ok(unknown_calls().into_iter().chain(other_netlink_sockets()).chain(list).collect())
 }
 
-/// Local, internet and route-netlink sockets only: everything else is a driver's surface, and
-/// `AF_VSOCK` would reach the hypervisor past every network namespace.
+/// Local, internet and netlink sockets only: everything else is a driver's surface, and `AF_VSOCK` would
+/// reach the hypervisor past every network namespace. Of netlink only routes are left
+/// ([`other_netlink_sockets`]).
 fn socket_rules() -> io::Result<Vec<SeccompRule>> {
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
     let other_family = families
@@ -150,12 +151,7 @@ fn socket_rules() -> io::Result<Vec<SeccompRule>> {
             condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
         })
         .collect::<io::Result<_>>()?;
-    let netlink = u64::from(libc::AF_NETLINK.cast_unsigned());
-    let other_netlink = vec![
-        condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, netlink)?,
-        condition(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?,
-    ];
-    Ok(vec![rule(other_family)?, rule(other_netlink)?])
+    Ok(vec![rule(other_family)?])
 }
 
 fn condition(
@@ -171,23 +167,57 @@ fn rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
     SeccompRule::new(conditions).map_err(io::Error::other)
 }
 
+const LOAD_WORD_ABSOLUTE: u16 = 0x20;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_GREATER: u16 = 0x25;
+const RETURN: u16 = 0x06;
+
+fn load(offset: u32) -> sock_filter {
+    sock_filter { code: LOAD_WORD_ABSOLUTE, jt: 0, jf: 0, k: offset }
+}
+
+fn answer(errno: libc::c_int) -> sock_filter {
+    const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
+    let k = SECCOMP_RET_ERRNO | errno.cast_unsigned();
+    sock_filter { code: RETURN, jt: 0, jf: 0, k }
+}
+
 /// Instructions before the list: a call above the newest known, which on x86-64 includes the whole
 /// x32 table, answers ENOSYS. The list that follows begins with its own check of the architecture.
 fn unknown_calls() -> [sock_filter; 3] {
-    const LOAD_WORD_ABSOLUTE: u16 = 0x20;
-    const JUMP_IF_GREATER: u16 = 0x25;
-    const RETURN: u16 = 0x06;
-    const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
     [
-        sock_filter { code: LOAD_WORD_ABSOLUTE, jt: 0, jf: 0, k: 0 },
+        load(NUMBER),
         sock_filter { code: JUMP_IF_GREATER, jt: 0, jf: 1, k: NEWEST_KNOWN },
-        sock_filter {
-            code: RETURN,
-            jt: 0,
-            jf: 0,
-            k: SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned(),
-        },
+        answer(libc::ENOSYS),
     ]
+}
+
+/// Instructions before the list, behind [`unknown_calls`]: a netlink socket of another protocol than routes
+/// answers what a kernel without that protocol does. To EPERM programs would say that they cannot go on:
+/// `useradd`, `chpasswd` and `su` do when they may not report to the audit subsystem, and do without it
+/// when there is none.
+fn other_netlink_sockets() -> [sock_filter; 7] {
+    let equal = |k: u32, jt, jf| sock_filter { code: JUMP_IF_EQUAL, jt, jf, k };
+    // The jumps lead behind the last instruction, but for the protocol that is refused.
+    [
+        load(NUMBER),
+        equal(u32::try_from(libc::SYS_socket).unwrap_or(u32::MAX), 0, 5),
+        load(argument(0)),
+        equal(libc::AF_NETLINK.cast_unsigned(), 0, 3),
+        load(argument(2)),
+        equal(libc::NETLINK_ROUTE.cast_unsigned(), 1, 0),
+        answer(libc::EPROTONOSUPPORT),
+    ]
+}
+
+/// Where `struct seccomp_data` has the number of the call.
+const NUMBER: u32 = 0;
+
+/// Where `struct seccomp_data` has the lower half of an argument.
+const fn argument(index: u32) -> u32 {
+    const ARGUMENTS: u32 = 16;
+    let half = if cfg!(target_endian = "big") { 4 } else { 0 };
+    ARGUMENTS + 8 * index + half
 }
 
 #[cfg(test)]
@@ -199,5 +229,38 @@ mod tests {
         let program = program().unwrap();
         // BPF_MAXINSNS
         assert!(program.len() > REFUSED.len() && program.len() < 4096);
+    }
+
+    /// What the instructions of [`other_netlink_sockets`] answer to a call; none: the list decides.
+    fn answered(call: libc::c_long, first: libc::c_int, third: libc::c_int) -> Option<u32> {
+        let (mut at, mut word) = (0, 0);
+        let program = other_netlink_sockets();
+        while let Some(step) = program.get(at) {
+            at += 1;
+            match step.code {
+                LOAD_WORD_ABSOLUTE if step.k == NUMBER => word = u32::try_from(call).unwrap(),
+                LOAD_WORD_ABSOLUTE if step.k == argument(0) => word = first.cast_unsigned(),
+                LOAD_WORD_ABSOLUTE if step.k == argument(2) => word = third.cast_unsigned(),
+                JUMP_IF_EQUAL => at += usize::from(if word == step.k { step.jt } else { step.jf }),
+                RETURN => return Some(step.k & 0xffff),
+                other => panic!("{other:#x} at {}", step.k),
+            }
+        }
+        assert_eq!(at, program.len(), "no jump leads further than to the list");
+        None
+    }
+
+    #[test]
+    fn netlink_is_there_for_routes_only() {
+        let absent = Some(libc::EPROTONOSUPPORT.cast_unsigned());
+        let socket = |family, protocol| answered(libc::SYS_socket, family, protocol);
+        for protocol in
+            [libc::NETLINK_AUDIT, libc::NETLINK_NETFILTER, libc::NETLINK_KOBJECT_UEVENT, -1]
+        {
+            assert_eq!(socket(libc::AF_NETLINK, protocol), absent, "{protocol}");
+        }
+        assert_eq!(socket(libc::AF_NETLINK, libc::NETLINK_ROUTE), None);
+        assert_eq!(socket(libc::AF_INET, libc::NETLINK_AUDIT), None);
+        assert_eq!(answered(libc::SYS_connect, libc::AF_NETLINK, libc::NETLINK_AUDIT), None);
     }
 }

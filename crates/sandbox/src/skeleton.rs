@@ -16,8 +16,11 @@ const ETC: &[&str] = &[
     "alternatives",
     "bash.bashrc",
     "ca-certificates.conf",
+    "adduser.conf",
     "debian_version",
     "default/locale",
+    "default/useradd",
+    "deluser.conf",
     "fonts",
     "gai.conf",
     "inputrc",
@@ -26,6 +29,7 @@ const ETC: &[&str] = &[
     "ld.so.conf.d",
     "locale.alias",
     "localtime",
+    "login.defs",
     "magic",
     "mime.types",
     "os-release",
@@ -33,6 +37,7 @@ const ETC: &[&str] = &[
     "protocols",
     "services",
     "shells",
+    "skel",
     "ssl/certs",
     "ssl/openssl.cnf",
     "terminfo",
@@ -100,6 +105,32 @@ kernel:x:1000:
 nogroup:x:65534:
 ";
 
+/// No user has a password until root inside gives it one.
+const SHADOW: &str = "\
+root:*:20000:0:99999:7:::
+daemon:*:20000:0:99999:7:::
+bin:*:20000:0:99999:7:::
+sys:*:20000:0:99999:7:::
+www-data:*:20000:0:99999:7:::
+kernel:*:20000:0:99999:7:::
+nobody:*:20000:0:99999:7:::
+";
+
+/// How users show who they are, for programs such as `su` and `chpasswd`: by their passwords, but for root. Not the
+/// host's, which may ask servers and cards that are not there. What packages inside bring includes these by name.
+const PAM: [(&str, &str); 6] = [
+    ("etc/pam.d/common-auth", "auth sufficient pam_rootok.so\nauth required pam_unix.so\n"),
+    ("etc/pam.d/common-account", "account required pam_unix.so\n"),
+    ("etc/pam.d/common-password", "password required pam_unix.so yescrypt\n"),
+    ("etc/pam.d/common-session", "session required pam_unix.so\n"),
+    ("etc/pam.d/common-session-noninteractive", "session required pam_unix.so\n"),
+    // Of programs that have no file of their own.
+    (
+        "etc/pam.d/other",
+        "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n",
+    ),
+];
+
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 const NSSWITCH: &str =
     "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n";
@@ -137,13 +168,16 @@ fn build_from(host: &Path, folder: &Path) -> Result<(), WallError> {
             copy(host, &from, &to).step(format!("copy {}", from.display()))?;
         }
     }
-    for (name, text, mode) in [
+    make_folder(&folder.join("etc/pam.d"), 0o755)?;
+    let pam = PAM.map(|(name, text)| (name, text, 0o644));
+    for (name, text, mode) in pam.into_iter().chain([
         ("etc/passwd", PASSWD, 0o644),
+        ("etc/shadow", SHADOW, 0o640),
         ("etc/group", GROUP, 0o644),
         ("etc/hosts", HOSTS, 0o644),
         ("etc/nsswitch.conf", NSSWITCH, 0o644),
         ("etc/resolv.conf", RESOLV, 0o644),
-    ] {
+    ]) {
         let path = folder.join(name);
         fs::write(&path, text).step(format!("write {name}"))?;
         set_mode(&path, mode)?;
@@ -291,8 +325,9 @@ mod tests {
 
         assert!(built.join("etc/services").exists());
         assert!(built.join("etc/ssl/certs/ca.pem").exists());
+        let shadow = fs::read_to_string(built.join("etc/shadow")).unwrap();
+        assert_eq!(shadow, SHADOW, "the host's stays with the host");
         for hidden in [
-            "etc/shadow",
             "etc/ssl/private",
             "etc/ssl/certs/key.pem",
             "etc/ssl/certs/away.pem",

@@ -72,7 +72,8 @@ impl Count {
 
     #[expect(clippy::unnecessary_cast, reason = "the fields differ between architectures")]
     fn add(&mut self, stat: &Stat) {
-        self.usage.files += 1;
+        // All there can be stays that.
+        self.usage.files = self.usage.files.saturating_add(1);
         let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let known = stat.st_nlink as u64 == 1;
         if known || folder || self.seen.insert((stat.st_dev as u64, stat.st_ino as u64)) {
@@ -249,6 +250,11 @@ mod tests {
         }
         fs::create_dir_all(deep).unwrap();
         assert_eq!(of(dir.path()).files, u64::MAX);
+        // Whatever is counted after it.
+        let other = tempfile::tempdir_in(".").unwrap();
+        fs::write(other.path().join("x"), b"").unwrap();
+        let both = measure(&[dir.path(), other.path()], None, ALL).unwrap();
+        assert_eq!(both.files, u64::MAX);
     }
 
     #[test]

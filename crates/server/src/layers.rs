@@ -29,6 +29,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("resource", "caller fields"),
     ("wire", "caller keys"),
     ("status", "resource"),
+    ("auth", "caller wire"),
     ("proxies", "fields resource"),
     ("refusal", "proxies resource"),
     ("token", "query refusal"),
@@ -48,7 +49,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("app", "browsers config docs keys profiles proxies public_url relay replays token tunnel"),
     (
         "router",
-        "app browsers cdp config contract docs metrics openapi profiles proxies relay replays status token \
+        "app auth browsers cdp config contract docs metrics openapi profiles proxies relay replays status token \
          webdriver wire",
     ),
     ("bodies", "browsers fields profiles proxies router"),
@@ -58,8 +59,10 @@ const MAY_IMPORT: &[(&str, &str)] = &[
 /// Services: what goes on without a request, or below one. They know no HTTP.
 const SERVICES: &[&str] = &[
     "browsers/services.rs",
+    "profiles/archive.rs",
     "profiles/load.rs",
     "profiles/save.rs",
+    "profiles/saving.rs",
     "profiles/sweep.rs",
     "replays/follow.rs",
     "replays/guest.rs",

@@ -18,6 +18,7 @@
 //! ```
 
 mod app;
+mod auth;
 #[cfg(test)]
 mod bodies;
 mod browsers;

@@ -17,8 +17,8 @@ use crate::wire::head::BoundHead;
 use crate::wire::project::RequireProject;
 use crate::wire::{head, log, require_key};
 use crate::{
-    browsers, cdp, contract, docs, metrics, openapi, profiles, proxies, relay, replays, status,
-    webdriver,
+    auth, browsers, cdp, contract, docs, metrics, openapi, profiles, proxies, relay, replays,
+    status, webdriver,
 };
 
 /// The whole router.
@@ -92,7 +92,7 @@ fn behind(credential: Credential, routes: OpenApi) -> OpenApi {
 
 /// Our own routes that take an API key.
 fn key_routes(create_limit: usize, json_limit: usize) -> OpenApiRouter<App> {
-    resources(create_limit, json_limit).merge(metrics::routes())
+    resources(create_limit, json_limit).merge(auth::routes()).merge(metrics::routes())
 }
 
 /// Our own routes that take a token, but for those that are relayed.

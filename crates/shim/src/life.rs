@@ -9,8 +9,7 @@ use browserd_api::browser::EndReason;
 use browserd_egress::Gateway;
 use browserd_protocol::lines::Lines;
 use browserd_protocol::{
-    DiskLimit, GENERATION, GuestCommand, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand,
-    ShimReport,
+    GENERATION, GuestCommand, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
 };
 use browserd_sandbox::cgroup;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
@@ -20,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Asked, Disk};
 use crate::raise::Session;
 use crate::to_guest::ToGuest;
 use crate::{control, guest_log, host_memory};
@@ -85,8 +84,8 @@ pub(crate) async fn live(
     tokio::pin!(exit);
     let orphaned = orphaned(peers.subscribe(), Duration::from_secs(spec.orphan_seconds));
     tokio::pin!(orphaned);
-    let (measure, questions) = watch::channel(0);
-    let disk = Disk::new(&spec.dir, raised.overlay, raised.pid, DiskLimit::of(spec.disk_limit));
+    let (measure, questions) = watch::channel(Asked::default());
+    let disk = Disk::new(spec, raised.overlay, raised.pid);
     let disk = disk::watch(disk, questions, to_guest.clone(), reports.clone());
     tokio::pin!(disk);
     let mut ready = false;
@@ -103,9 +102,20 @@ pub(crate) async fn live(
             },
             Some(_) = talks.join_next() => {}
             Some(command) = asked.recv() => match command {
-                ShimCommand::End { request, reason } => {
+                ShimCommand::End { request, reason, detail } => {
                     let _ = reports.send(ShimReport::Answered { request, failure: None });
-                    break End { reason, detail: String::new() };
+                    break End { reason, detail };
+                }
+                ShimCommand::MeasureDisk { request } => {
+                    measure.send_modify(|asked| asked.serve += 1);
+                    let _ = reports.send(ShimReport::Answered { request, failure: None });
+                }
+                ShimCommand::EndProcesses { request, why } => {
+                    tracing::warn!(why, "what clients started in the session is killed");
+                    if !to_guest.tell(GuestCommand::EndProcesses { why }) {
+                        break unread();
+                    }
+                    let _ = reports.send(ShimReport::Answered { request, failure: None });
                 }
                 ShimCommand::Route { request, route } => {
                     let failure = gateway.set_route(&route).err().map(|error| error.to_string());
@@ -119,10 +129,7 @@ pub(crate) async fn live(
                     }
                     // There is room for the few a guest is ever told, or it has stopped reading.
                     if !to_guest.tell(told) {
-                        break End {
-                            reason: EndReason::Crashed,
-                            detail: "the guest reads no commands any more".to_owned(),
-                        };
+                        break unread();
                     }
                 }
             },
@@ -131,7 +138,7 @@ pub(crate) async fn live(
                     break End { reason: believable(reason), detail };
                 }
                 Ok(Some(GuestReport::MeasureDisk { question })) => {
-                    measure.send_replace(question);
+                    measure.send_modify(|asked| asked.guest = question);
                 }
                 Ok(Some(report)) => {
                     ready |= matches!(report, GuestReport::Ready { .. });
@@ -170,6 +177,12 @@ pub(crate) async fn live(
     let flush = async { while talks.join_next().await.is_some() {} };
     let _ = timeout(Duration::from_secs(2), flush).await;
     Ok(())
+}
+
+/// The end of a session whose guest has stopped reading.
+fn unread() -> End {
+    let detail = "the guest reads no commands any more".to_owned();
+    End { reason: EndReason::Crashed, detail }
 }
 
 /// The next to connect, but not before `from`.

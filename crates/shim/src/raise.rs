@@ -111,6 +111,7 @@ pub(crate) fn raise(
         many_uids: identity.uids() > 1,
         has_cgroup: cgroup.tracks(),
         disk_limit: spec.disk_limit,
+        disk_reserve: spec.disk_reserve,
         watch_memory: (!cgroup.limits_memory()).then_some(memory),
         log: spec.log.clone(),
     };

@@ -66,7 +66,7 @@ mod tests {
 
     fn count(question: u64) -> GuestCommand {
         let (bytes, files, free, free_files) = (1, 1, 1, 1);
-        GuestCommand::Disk { bytes, files, free, free_files, question, end_processes: false }
+        GuestCommand::Disk { bytes, files, free, free_files, question }
     }
 
     #[tokio::test]

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use browserd_protocol::DiskReserve;
 use browserd_sandbox::cgroup::Trial;
 
+use super::fonts::Fonts;
 use crate::programs::Search;
 
 /// Everything the checks look at.
@@ -26,8 +28,8 @@ pub(crate) struct Facts {
     pub(crate) languages: Vec<String>,
     /// The language sessions get that ask for none.
     pub(crate) locale: String,
-    /// Number of scalable fonts.
-    pub(crate) fonts: usize,
+    /// Fonts, and what they have letters for.
+    pub(crate) fonts: Fonts,
     /// Whether the time zone database is there.
     pub(crate) time_zones: bool,
     pub(crate) namespaces: Namespaces,
@@ -99,6 +101,8 @@ pub(crate) struct Disk {
     pub(crate) writable: bool,
     /// Bytes each session may have there; 0 is no limit.
     pub(crate) session_limit: u64,
+    /// What is kept free of it, if anything is.
+    pub(crate) reserve: Option<DiskReserve>,
 }
 
 /// Bytes.

@@ -14,7 +14,7 @@ use rustix::fs::Access;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::facts::{Cgroups, Disk, Distribution, Facts, Kernel, Memory, Namespaces};
-use super::probe;
+use super::{fonts, probe};
 use crate::programs::{Found, Search};
 use crate::settings::Settings;
 
@@ -22,8 +22,6 @@ use crate::settings::Settings;
 const PATIENCE: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 /// Most we read of what it says.
 const SAID_LIMIT: u64 = 4096;
-/// Most files looked at in search of fonts.
-const FONT_FILES_LIMIT: usize = 20_000;
 const FONT_FOLDERS: [&str; 2] = ["/usr/share/fonts", "/usr/local/share/fonts"];
 /// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
 const OVERLAY_MAGIC: u64 = 0x794c_7630;
@@ -42,11 +40,11 @@ pub(super) fn facts(settings: &Settings) -> Facts {
         node_version: version(&programs.node),
         languages: programs.chromium.as_deref().map(languages).unwrap_or_default(),
         locale: settings.locale.clone(),
-        fonts: FONT_FOLDERS.iter().map(|folder| fonts(Path::new(folder))).sum(),
+        fonts: fonts::below(&FONT_FOLDERS),
         time_zones: Path::new("/usr/share/zoneinfo/Europe/Paris").exists(),
         namespaces: namespaces(),
         cgroups: cgroups(),
-        disk: disk(&settings.state_dir, settings.session_disk),
+        disk: disk(settings),
         memory: memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
         merging: settings.merge_memory.then(merging),
         max_sessions: settings.max_sessions,
@@ -107,7 +105,8 @@ fn cgroups() -> Cgroups {
     }
 }
 
-fn disk(state_dir: &Path, session_limit: u64) -> Disk {
+fn disk(settings: &Settings) -> Disk {
+    let state_dir = &settings.state_dir;
     let there = state_dir.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let free = rustix::fs::statvfs(there)
         .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
@@ -118,7 +117,8 @@ fn disk(state_dir: &Path, session_limit: u64) -> Disk {
         is_overlay: filesystem(there) == Some(OVERLAY_MAGIC),
         writable: there.is_dir()
             && rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok(),
-        session_limit,
+        session_limit: settings.session_disk,
+        reserve: settings.disk_reserve(),
     }
 }
 
@@ -147,28 +147,6 @@ fn languages(chromium: &Path) -> Vec<String> {
         .filter_map(|name| name.file_stem()?.to_str().map(str::to_owned))
         .filter(|name| !name.contains('_'))
         .collect()
-}
-
-/// Counts scalable fonts below a folder. Links to folders are not followed.
-fn fonts(folder: &Path) -> usize {
-    let mut folders = vec![folder.to_owned()];
-    let (mut looked_at, mut found) = (0, 0);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            looked_at += 1;
-            if looked_at > FONT_FILES_LIMIT {
-                return found;
-            }
-            let path = entry.path();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(path);
-            } else if let Some(kind) = path.extension().and_then(OsStr::to_str) {
-                let scalable = ["ttf", "ttc", "otf", "otc"];
-                found += usize::from(scalable.iter().any(|known| kind.eq_ignore_ascii_case(known)));
-            }
-        }
-    }
-    found
 }
 
 fn version(program: &Found) -> Result<String, String> {

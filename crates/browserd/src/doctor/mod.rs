@@ -10,6 +10,7 @@
 
 mod checks;
 mod facts;
+mod fonts;
 mod gather;
 mod probe;
 mod report;

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
+use browserd_protocol::DiskReserve;
 use browserd_sandbox::cgroup::Trial;
 
 use super::checks::check;
 use super::facts::{Cgroups, Disk, Distribution, Facts, Kernel, Memory, Namespaces};
+use super::fonts::Fonts;
 use super::*;
 use crate::programs::{Search, Trouble};
 
@@ -37,7 +39,7 @@ fn good() -> Facts {
         node_version: Ok("v18.20.4".to_owned()),
         languages: ["en-US", "en-GB", "fr", "pt-BR"].map(str::to_owned).to_vec(),
         locale: "en-US".to_owned(),
-        fonts: 12,
+        fonts: Fonts { count: 12, without: Vec::new() },
         time_zones: true,
         namespaces: Namespaces {
             most: Some(96_000),
@@ -52,6 +54,7 @@ fn good() -> Facts {
             is_overlay: false,
             writable: true,
             session_limit: 10 * GIB,
+            reserve: DiskReserve::of(GIB / 4),
         },
         memory: Memory { total: 24 * GIB, available: 20 * GIB, swap: 0 },
         merging: None,
@@ -126,7 +129,7 @@ fn every_line_that_is_not_ok_says_what_to_do() {
         chromedriver_version: Err("not found".to_owned()),
         node_version: Err("not found".to_owned()),
         languages: Vec::new(),
-        fonts: 0,
+        fonts: Fonts::default(),
         time_zones: false,
         namespaces: Namespaces {
             tried: Err("make a user namespace: no".to_owned()),
@@ -216,8 +219,10 @@ fn languages_fonts_and_time_zones() {
         let facts = but(|f| f.locale = installed.to_owned());
         assert!(check(&facts).iter().all(|check| check.level == Level::Ok), "{installed}");
     }
-    let facts = but(|f| f.fonts = 0);
+    let facts = but(|f| f.fonts = Fonts::default());
     assert_only(&facts, "fonts", Level::Fail, "no text", "fonts-liberation");
+    let facts = but(|f| f.fonts.without = ["Chinese", "Thai"].to_vec());
+    assert_only(&facts, "fonts", Level::Warn, "letters of Chinese, Thai", "fonts-noto-cjk");
     let facts = but(|f| f.time_zones = false);
     assert_only(&facts, "time zones", Level::Warn, "UTC", "apt-get install -y tzdata");
 }
@@ -335,6 +340,14 @@ fn room() {
         let facts = but(|f| f.disk.session_limit = session_limit);
         assert_only(&facts, "session disk", level, message, fix);
     }
+    for (reserve, level, message, fix) in [
+        (4 * GIB, Level::Ok, "4.0 GiB are kept free", ""),
+        (0, Level::Warn, "nothing left", "--disk-reserve-mib"),
+        (100 * GIB, Level::Warn, "no session is made", "--disk-reserve-mib"),
+    ] {
+        let facts = but(|f| f.disk.reserve = DiskReserve::of(reserve));
+        assert_only(&facts, "disk reserve", level, message, fix);
+    }
     let facts = but(|f| f.memory.available = GIB);
     assert_only(&facts, "memory", Level::Warn, "1.0 GiB of 24.0 GiB", "--max-sessions");
 }
@@ -347,7 +360,7 @@ fn an_ordinary_user_is_told_what_is_missing() {
 
 #[test]
 fn json_has_the_same_lines() {
-    let checks = check(&but(|f| f.fonts = 0));
+    let checks = check(&but(|f| f.fonts = Fonts::default()));
     let json: serde_json::Value = serde_json::from_str(&report::json(&checks).unwrap()).unwrap();
     assert_eq!(json["ready"], false);
     assert_eq!(json["checks"].as_array().unwrap().len(), checks.len());

@@ -16,7 +16,7 @@ use super::{HeadlessEngine, LogFormat, SettingsError, Switch};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 35] = [
+pub(super) const VARIABLES: [&str; 36] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -50,6 +50,7 @@ pub(super) const VARIABLES: [&str; 35] = [
     "BROWSERD_PIDS_MAX",
     "BROWSERD_CPU_MAX_PCT",
     "BROWSERD_SESSION_DISK_MIB",
+    "BROWSERD_DISK_RESERVE_MIB",
     "BROWSERD_LOG",
     "BROWSERD_LOG_FORMAT",
 ];
@@ -113,6 +114,7 @@ impl Environment {
             pids_max: self.parsed("BROWSERD_PIDS_MAX")?,
             cpu_max_pct: self.parsed("BROWSERD_CPU_MAX_PCT")?,
             session_disk_mib: self.parsed("BROWSERD_SESSION_DISK_MIB")?,
+            disk_reserve_mib: self.parsed("BROWSERD_DISK_RESERVE_MIB")?,
             log: self.text("BROWSERD_LOG")?.map(str::to_owned),
             log_format: self
                 .read("BROWSERD_LOG_FORMAT", |text| LogFormat::from_str(text, false))?,

@@ -3,13 +3,13 @@
 #![expect(clippy::doc_markdown, reason = "the comments are the text of --help")]
 #![allow(rustdoc::bare_urls, reason = "the comments are the text of --help")]
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use browserd_api::browser::Region;
 use clap::Args;
 use serde::Deserialize;
 
+use super::listen::Listen;
 use super::pool::{PoolSize, pool};
 use super::{HeadlessEngine, LogFormat, Switch};
 
@@ -28,9 +28,10 @@ pub(crate) struct Flags {
 #[derive(Debug, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Layer {
-    /// Address and port the API listens on [env: BROWSERD_LISTEN] [default: 127.0.0.1:7878]
+    /// Address or name, and port, the API listens on; :7878 is every address, which takes --public-url
+    /// [env: BROWSERD_LISTEN] [default: 127.0.0.1:7878]
     #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) listen: Option<Listen>,
 
     /// Folder for the database, keys and sessions [env: BROWSERD_STATE_DIR] [default:
     /// /var/lib/browserd for root, else $XDG_STATE_HOME/browserd or ~/.local/state/browserd]
@@ -38,8 +39,7 @@ pub(crate) struct Layer {
     pub(crate) state_dir: Option<PathBuf>,
 
     /// What the URLs handed to clients begin with, behind a reverse proxy for example [env:
-    /// BROWSERD_PUBLIC_URL] [default: http:// and the listening address; 127.0.0.1 when that is a
-    /// wildcard]
+    /// BROWSERD_PUBLIC_URL] [default: http:// and the listening address]
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
 
@@ -184,6 +184,13 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "MIB")]
     pub(crate) session_disk_mib: Option<u64>,
 
+    /// MiB of the state folder's disk that are kept free for the server and the host: with little
+    /// more left, creations, uploads, recordings and profiles are refused and the sessions that write
+    /// most are stopped; 64 or more, 0 is nothing [env: BROWSERD_DISK_RESERVE_MIB] [default: a
+    /// twentieth of the disk, 256 to 4096]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) disk_reserve_mib: Option<u64>,
+
     /// Which log lines are written, in the syntax of RUST_LOG: info,browserd_fleet=debug [env:
     /// BROWSERD_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -232,6 +239,7 @@ impl Layer {
             pids_max: self.pids_max.or(below.pids_max),
             cpu_max_pct: self.cpu_max_pct.or(below.cpu_max_pct),
             session_disk_mib: self.session_disk_mib.or(below.session_disk_mib),
+            disk_reserve_mib: self.disk_reserve_mib.or(below.disk_reserve_mib),
             log: self.log.or(below.log),
             log_format: self.log_format.or(below.log_format),
         }

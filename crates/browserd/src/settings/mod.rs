@@ -11,17 +11,20 @@
 
 mod environment;
 mod layer;
+mod listen;
 mod pool;
 mod resolve;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use browserd_api::browser::Region;
 use browserd_fleet::Standby;
+use browserd_fleet::local::default_disk_reserve;
+use browserd_protocol::DiskReserve;
 use browserd_server::Retention;
 use clap::ValueEnum;
 use secrecy::SecretString;
@@ -30,6 +33,7 @@ use url::Url;
 
 pub(crate) use environment::Environment;
 pub(crate) use layer::Flags;
+pub(crate) use listen::Listen;
 pub(crate) use resolve::{Host, SettingsError, resolve};
 
 /// How log lines are written.
@@ -67,7 +71,7 @@ pub(crate) enum Switch {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Where the API listens.
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Listen,
     /// Where database, keys and sessions are kept.
     pub(crate) state_dir: PathBuf,
     /// The first API key, if the operator chose it.
@@ -126,6 +130,9 @@ pub(crate) struct Settings {
     pub(crate) cpu_max_pct: Option<u32>,
     /// Bytes a session may have on the disk; 0 is no limit.
     pub(crate) session_disk: u64,
+    /// Bytes of the state folder's disk that are kept free, if the operator says so; 0 is nothing. See
+    /// [`Settings::disk_reserve`].
+    pub(crate) disk_reserve: Option<u64>,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub(crate) log: String,
     /// How they are written.
@@ -135,8 +142,18 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// What is kept free on the disk of the state folder, or of where it will be, if anything is.
+    pub(crate) fn disk_reserve(&self) -> Option<DiskReserve> {
+        let there = self.state_dir.ancestors().find(|folder| folder.exists());
+        let bytes = self
+            .disk_reserve
+            .unwrap_or_else(|| default_disk_reserve(there.unwrap_or_else(|| Path::new("/"))));
+        DiskReserve::of(bytes)
+    }
+
     /// What the URLs we hand out begin with, given the address the listener got (the port may have
-    /// been left to the kernel). A wildcard address stands for this machine.
+    /// been left to the kernel). A wildcard address stands for this machine; [`resolve`] takes one only with
+    /// a URL.
     pub(crate) fn public_url(&self, bound: SocketAddr) -> Url {
         if let Some(url) = &self.public_url {
             return url.clone();

@@ -16,9 +16,11 @@ use url::Url;
 
 use super::environment::Environment;
 use super::layer::{Flags, Layer};
+use super::listen::{Listen, is_local};
 use super::{LogFormat, Settings, Switch};
 
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
+const DEFAULT_LISTEN: Listen =
+    Listen::Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7878));
 const DEFAULT_PIDS_MAX: u64 = 2048;
 /// Seconds.
 const DEFAULT_CREATE_WAIT: u64 = 10;
@@ -36,6 +38,8 @@ const MOST_REPLAY_LIMIT: u64 = 1 << 20;
 const DEFAULT_SESSION_DISK: u64 = 10 << 10;
 /// Chromium's profile alone has some tens.
 const LEAST_SESSION_DISK: u64 = 64;
+/// What the server itself writes in a while.
+const LEAST_DISK_RESERVE: u64 = 64;
 /// A PiB.
 const MOST_SESSION_DISK: u64 = 1 << 30;
 const DEFAULT_RETENTION_DAYS: u64 = 30;
@@ -116,11 +120,20 @@ pub(crate) fn resolve(
         None => Layer::default(),
     };
     let layer = flags.layer.over(environment.layer()?).over(file);
+    let listen = layer.listen.unwrap_or(DEFAULT_LISTEN);
+    let public_url = layer.public_url.map(public_url).transpose()?;
+    if listen.is_everywhere() && public_url.is_none() {
+        return Err(everywhere(&listen));
+    }
+    let misspelt = environment
+        .unknown()
+        .map(|name| format!("{name} is set, but no setting has this name; misspelt?"));
     let settings = Settings {
-        listen: layer.listen.unwrap_or(DEFAULT_LISTEN),
+        warnings: misspelt.chain(in_the_clear(&listen, public_url.as_ref())).collect(),
+        listen,
+        public_url,
         state_dir: state_dir(layer.state_dir, host)?,
         api_key: environment.api_key()?.map(api_key).transpose()?,
-        public_url: layer.public_url.map(public_url).transpose()?,
         region: layer.region.unwrap_or_default(),
         max_sessions: match layer.max_sessions {
             Some(0) => return Err(SettingsError::new("max_sessions", "must be at least 1")),
@@ -178,16 +191,19 @@ pub(crate) fn resolve(
             0 => 0,
             mib => in_range("session_disk_mib", mib, LEAST_SESSION_DISK, MOST_SESSION_DISK)? << 20,
         },
+        disk_reserve: match layer.disk_reserve_mib {
+            None => None,
+            Some(0) => Some(0),
+            Some(mib) => Some(
+                in_range("disk_reserve_mib", mib, LEAST_DISK_RESERVE, MOST_SESSION_DISK)? << 20,
+            ),
+        },
         log: log_filter(layer.log.unwrap_or_else(|| "info".to_owned()))?,
         log_format: layer.log_format.unwrap_or(if host.stderr_is_terminal {
             LogFormat::Text
         } else {
             LogFormat::Json
         }),
-        warnings: environment
-            .unknown()
-            .map(|name| format!("{name} is set, but no setting has this name; misspelt?"))
-            .collect(),
     };
     Ok(settings)
 }
@@ -265,6 +281,36 @@ fn api_key(key: SecretString) -> Result<SecretString, SettingsError> {
         return refuse("is longer than 512 characters");
     }
     Ok(key)
+}
+
+/// Clients of other machines would be handed URLs that lead to their own.
+fn everywhere(listen: &Listen) -> SettingsError {
+    let detail = format!(
+        "{listen} is every address of this machine, and the URLs handed to clients need one that they can reach: \
+         say which with --public-url http://HOST:PORT (or https:// behind a proxy), or listen on one address"
+    );
+    SettingsError::new("listen", detail)
+}
+
+/// What to say when keys and what clients do would cross a network as they are.
+fn in_the_clear(listen: &Listen, public_url: Option<&Url>) -> Option<String> {
+    let stays_here = match public_url {
+        None => listen.is_loopback(),
+        Some(url) => {
+            url.scheme() == "https"
+                || match url.host() {
+                    Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+                    Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+                    Some(url::Host::Domain(name)) => is_local(name),
+                    None => false,
+                }
+        }
+    };
+    (!stays_here).then(|| {
+        "API keys, and all that clients send and see, cross the network without encryption: put a proxy that \
+         speaks TLS in front of this server and set --public-url https://…"
+            .to_owned()
+    })
 }
 
 fn public_url(text: String) -> Result<Url, SettingsError> {

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -74,7 +75,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 33] = [
+const ROWS: [Row; 34] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -90,7 +91,7 @@ const ROWS: [Row; 33] = [
         "BROWSERD_PUBLIC_URL",
         ["https://1.example", "https://2.example", "https://3.example"],
         ["https://1.example/", "https://2.example/", "https://3.example/"],
-        |s| s.public_url(s.listen).to_string(),
+        |s| s.public_url(SocketAddr::from(([127, 0, 0, 1], 1))).to_string(),
     ),
     (
         "region",
@@ -220,6 +221,9 @@ const ROWS: [Row; 33] = [
     ("session_disk_mib", "BROWSERD_SESSION_DISK_MIB", ["64", "0", "66"], ["64", "0", "66"], |s| {
         (s.session_disk >> 20).to_string()
     }),
+    ("disk_reserve_mib", "BROWSERD_DISK_RESERVE_MIB", ["64", "0", "66"], ["64", "0", "66"], |s| {
+        (s.disk_reserve.unwrap() >> 20).to_string()
+    }),
     ("log", "BROWSERD_LOG", ["warn", "debug", "a=trace"], ["warn", "debug", "a=trace"], |s| {
         s.log.clone()
     }),
@@ -245,6 +249,7 @@ fn toml_line(key: &str, value: &str) -> String {
         | "cpu_max_pct"
         | "replay_limit_mib"
         | "session_disk_mib"
+        | "disk_reserve_mib"
         | "recording_retention_days"
         | "recordings_limit_mib" => {
             format!("{key} = {value}\n")
@@ -308,6 +313,8 @@ fn the_help_documents_every_setting_and_no_other() {
 fn refusals_name_the_key_and_what_to_write() {
     for (variables, expected) in [
         (("BROWSERD_LISTEN", "7878"), "BROWSERD_LISTEN: \"7878\""),
+        (("BROWSERD_LISTEN", ":7878"), "listen: :7878 is every address of this machine"),
+        (("BROWSERD_LISTEN", "0.0.0.0:1"), "--public-url http://"),
         (
             ("BROWSERD_REGION", "mars"),
             "BROWSERD_REGION: \"mars\": not a region; write one of us-east",
@@ -323,6 +330,7 @@ fn refusals_name_the_key_and_what_to_write() {
         (("BROWSERD_LOCALE", "en_US"), "locale: \"en_US\""),
         (("BROWSERD_LOCALE", "--flag"), "locale: "),
         (("BROWSERD_PIDS_MAX", "10"), "pids_max: 10 is not from 256"),
+        (("BROWSERD_DISK_RESERVE_MIB", "63"), "disk_reserve_mib: 63 is not from 64"),
         (("BROWSERD_CPU_MAX_PCT", "0"), "cpu_max_pct: 0 is not from 1"),
         (("BROWSERD_LOG", "info,=,"), "log: "),
         (("BROWSERD_LOG_FORMAT", "xml"), "BROWSERD_LOG_FORMAT: \"xml\""),
@@ -373,6 +381,32 @@ fn misspelt_variables_are_noticed() {
     let settings = settings(&[], &[("BROWSERD_LISTENS", "x"), ("OTHER", "y")]).unwrap();
     assert_eq!(settings.warnings.len(), 1);
     assert!(settings.warnings[0].contains("BROWSERD_LISTENS"));
+}
+
+#[test]
+fn what_crosses_a_network_in_the_clear_is_warned_of() {
+    let warnings = |listen: &str, url: &[&str]| {
+        let arguments = [&["--listen", listen][..], url].concat();
+        settings(&arguments, &[]).unwrap().warnings
+    };
+    let in_the_clear =
+        |warnings: &[String]| warnings.len() == 1 && warnings[0].contains("without encryption");
+    for listen in ["127.0.0.1:1", "[::1]:1", "localhost:1"] {
+        assert_eq!(warnings(listen, &[]), [""; 0], "{listen}");
+    }
+    for (listen, url) in [
+        ("192.0.2.7:1", &[][..]),
+        ("browsers.example:1", &[]),
+        (":1", &["--public-url", "http://browsers.example"]),
+        ("127.0.0.1:1", &["--public-url", "http://192.0.2.7:1"]),
+    ] {
+        assert!(in_the_clear(&warnings(listen, url)), "{listen} {url:?}");
+    }
+    for url in
+        ["https://browsers.example", "http://localhost:1", "http://127.0.0.1", "http://[::1]"]
+    {
+        assert_eq!(warnings(":1", &["--public-url", url]), [""; 0], "{url}");
+    }
 }
 
 #[test]

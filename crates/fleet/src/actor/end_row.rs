@@ -32,7 +32,7 @@ impl PendingEnds {
     /// Records an end; one that the store refuses is pending from then on.
     pub(super) async fn record(
         &self,
-        rows: Rows<'_, SessionRow>,
+        rows: &Rows<'_, SessionRow>,
         id: &SessionId,
         end: End,
     ) -> Result<(), StoreError> {
@@ -43,30 +43,42 @@ impl PendingEnds {
         recorded
     }
 
-    /// Tries until the pending end of a session is recorded, if there is one, or the server stops. The
-    /// next start records a session whose end was not as lost with its server.
+    /// Tries until the pending end of a session is recorded, if there is one, and why its profile was not
+    /// saved, or the server stops. The next start records a session whose end was not as lost with its server.
     pub(super) async fn record_at_last(
         &self,
-        rows: Rows<'_, SessionRow>,
+        rows: &Rows<'_, SessionRow>,
         id: &SessionId,
+        save_error: Option<String>,
         stop: &CancellationToken,
     ) {
-        let Some(end) = self.0.lock().get(id).cloned() else { return };
+        let end = self.0.lock().get(id).cloned();
+        if end.is_none() && save_error.is_none() {
+            return;
+        }
+        let record = async || {
+            if let Some(end) = &end {
+                write(rows, id, end).await?;
+                self.0.lock().remove(id);
+            }
+            match &save_error {
+                Some(why) => rows.profile_not_saved(id, why).await,
+                None => Ok(()),
+            }
+        };
         let mut pause = FIRST_PAUSE;
         loop {
             let last = stop.is_cancelled();
-            match write(rows, id, &end).await {
-                // DELETE may have been quicker.
+            match record().await {
                 Ok(()) | Err(StoreError::NotFound) => {
-                    self.0.lock().remove(id);
                     tracing::info!(session = %id, "the session's end is in the database now");
                     return;
                 }
                 Err(error) if last => {
                     tracing::error!(
-                        session = %id, %error, reason = ?end.1,
+                        session = %id, %error,
                         "the server stops before the session's end could be written into the database; \
-                         the next start will call it host_lost"
+                         the next start may call it host_lost"
                     );
                     return;
                 }
@@ -83,7 +95,7 @@ impl PendingEnds {
     }
 }
 
-async fn write(rows: Rows<'_, SessionRow>, id: &SessionId, end: &End) -> Result<(), StoreError> {
+async fn write(rows: &Rows<'_, SessionRow>, id: &SessionId, end: &End) -> Result<(), StoreError> {
     let (at, reason, detail) = end;
     rows.end(id, *at, *reason, detail.as_deref()).await
 }

@@ -1,9 +1,11 @@
 //! The one task that changes a session: it carries out commands, and acts on what [`crate::life`]
 //! decides. Slow changes are made by a worker beside it ([`queue`]), so that an end is never waited for.
 
+mod closing;
 mod end_row;
 mod idle;
 mod queue;
+mod save;
 mod start;
 
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use browserd_api::{ProjectId, ProxyId, Timestamp};
 use browserd_protocol::Route;
 use browserd_store::{ProxyRow, Rows, SessionPatch, SessionRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,11 +30,12 @@ use crate::pool::{Events, Prepared, Started, Waiting};
 use crate::session::Stages;
 use crate::{
     Change, ChangeServices, Ended, FleetError, Instance, LiveSession, Metrics, ProfileExporter,
-    Runtime, RuntimeEvent, Standby, StartError, profile_exporter,
+    Runtime, RuntimeEvent, Standby, StartError,
 };
 pub(crate) use end_row::PendingEnds;
 use idle::{Idle, Pings, Running, deadline};
 use queue::{Changed, Heard, Job, Outcome, Queue};
+use save::Save;
 
 /// Tells the caller of `create` how the start went.
 type Created = oneshot::Sender<Result<(SessionRow, Stages), FleetError>>;
@@ -87,6 +91,8 @@ pub(crate) struct SessionActor {
     queue: Queue,
     /// When it was over for clients.
     closed: Option<Instant>,
+    /// Its profile is being saved; answers why it was not, if that is still to be recorded.
+    saving: Option<JoinHandle<Option<String>>>,
     /// Waits for the change that the session ends for; dropped once it is over for clients.
     lost: Option<Changed>,
     /// Dropped once nothing of the session is left.
@@ -100,6 +106,7 @@ impl SessionActor {
             ended: watch::Sender::new(None),
             queue: Queue::new(),
             closed: None,
+            saving: None,
             lost: None,
             gone: Vec::new(),
         }
@@ -180,13 +187,13 @@ impl SessionActor {
                         continue;
                     }
                     Command::CloseProxy { proxy, done } => {
-                        self.queue_closing(state, proxy, done);
+                        self.queue_closing(state, running.as_ref(), proxy, done);
                         continue;
                     }
                 },
                 heard = self.queue.heard() => match heard {
                     Heard::Step(step) => {
-                        self.record(step, running.as_mut()).await;
+                        self.record(*step, running.as_mut()).await;
                         continue;
                     }
                     Heard::Over(outcome) => match self.over(outcome) {
@@ -256,13 +263,18 @@ impl SessionActor {
         drop(running);
         self.parts.directory.forget(&self.parts.row.id);
         // Callers whose commands came just now are not to wait for a store that may never answer.
-        self.queue.stop();
+        drop(self.queue.stop());
         self.parts.inbox.close();
         while self.parts.inbox.try_recv().is_ok() {}
         drop(self.gone);
         let Parts { permit, store, project, row, pending_ends, stop, .. } = self.parts;
         drop(permit);
-        pending_ends.record_at_last(store.rows(&project), &row.id, &stop).await;
+        let save_error = match self.saving {
+            Some(saving) => saving.await.ok().flatten(),
+            None => None,
+        };
+        let rows = store.rows(&project);
+        pending_ends.record_at_last(&rows, &row.id, save_error, &stop).await;
     }
 
     /// Writes the row of a session that others can find already: a proxy that goes from now on finds it,
@@ -293,16 +305,6 @@ impl SessionActor {
         }
     }
 
-    /// The deletion of a proxy waits for sessions that have it, or may be getting it just now.
-    fn queue_closing(&mut self, state: State, proxy: ProxyId, done: oneshot::Sender<()>) {
-        let has_it = self.parts.row.config.proxy.as_ref() == Some(&proxy);
-        let over = matches!(state, State::Ending(_) | State::Ended(_));
-        if !over && (has_it || self.queue.routes()) {
-            // Never refused: the queue's limit is for clients.
-            let _ = self.queue.push(Job::CloseProxy { proxy, done });
-        }
-    }
-
     /// Records what a worker has made true.
     async fn record(&mut self, step: Step, running: Option<&mut Running>) {
         let Step { patch, route, recorded } = step;
@@ -326,14 +328,15 @@ impl SessionActor {
                 self.lost = Some(done);
                 return Some(why);
             }
-            Ok(Outcome::ProxyClosed(Ok(()), done)) => _ = done.send(()),
+            // Dropping it answers too.
+            Ok(Outcome::ProxyClosed(Ok(()), done)) => drop(done),
             Ok(Outcome::ProxyClosed(Err(Failure::Refused(error)), done)) => {
                 // The gateway has closed it; only the actor of a session that is over does not note that.
                 tracing::error!(session = %self.parts.row.id, %error, "closed the egress route of a deleted proxy, but could not note it; nothing goes through the proxy");
-                let _ = done.send(());
+                drop(done);
             }
             Ok(Outcome::ProxyClosed(Err(Failure::Lost(why)), done)) => {
-                self.gone.push(done);
+                self.gone.extend(done);
                 return Some(why);
             }
             Err(error) => return Some(format!("a change to it broke off: {error}")),
@@ -409,41 +412,16 @@ impl SessionActor {
     ) {
         match action {
             Action::Nothing | Action::Open => {}
-            Action::Close(reason) => self.close(reason, detail, created).await,
+            Action::Close(reason) => self.close(reason, detail, running, created).await,
             Action::Clear(reason) => clear(reason, running).await,
             Action::CloseAndClear(reason) => {
-                self.close(reason, detail, created).await;
-                match self.saving(reason, running) {
-                    Some(saving) => _ = tokio::spawn(saving),
+                self.close(reason, detail, running, created).await;
+                match running.and_then(|running| Save::of(&self.parts, &running.live, reason)) {
+                    Some(save) => self.saving = Some(tokio::spawn(save.begin())),
                     None => clear(reason, running).await,
                 }
             }
         }
-    }
-
-    /// Saves the session's profile and then has the session cleared away, where there is one to save.
-    /// Nobody waits for that: the permit is held until the session is gone.
-    fn saving(
-        &self,
-        reason: EndReason,
-        running: Option<&Running>,
-    ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let profile =
-            self.parts.row.config.profile.as_ref().filter(|profile| profile.save_changes)?;
-        let (exporter, running) = (self.parts.profile_exporter.as_ref()?, running?);
-        if !profile_exporter::may_save(reason) {
-            return None;
-        }
-        let live = running.live.clone();
-        let saved = exporter.save(live.clone(), profile);
-        Some(async move {
-            let wake_lock = live.wake_lock();
-            if tokio::time::timeout(profile_exporter::SAVED_WITHIN, saved).await.is_err() {
-                tracing::error!(session = %live.id(), "a profile was not saved in time; it keeps what was saved before");
-            }
-            live.inner.instance.end(reason).await;
-            drop(wake_lock);
-        })
     }
 
     /// Ends the session for clients, and for the record.
@@ -451,9 +429,10 @@ impl SessionActor {
         &mut self,
         reason: EndReason,
         detail: Option<String>,
+        running: Option<&Running>,
         created: &mut Option<Created>,
     ) {
-        self.queue.stop();
+        self.give_up_changes(running);
         if self.parts.directory.close(&self.parts.row.id) {
             self.parts.metrics.closed(&self.parts.project);
         }
@@ -471,9 +450,11 @@ impl SessionActor {
             }));
         }
         tell_end(&self.parts.row, at, reason, detail.as_deref());
+        save::tell_lost(&self.parts, reason);
         let end = (at, reason, detail);
-        let recorded = self.parts.pending_ends.record(self.rows(), &self.parts.row.id, end);
-        if let Err(error) = recorded.await {
+        let rows = self.rows();
+        let recorded = self.parts.pending_ends.record(&rows, &self.parts.row.id, end).await;
+        if let Err(error) = recorded {
             tracing::error!(session = %self.parts.row.id, %error, "could not write the session's end into the database; it is tried again once the session is cleared away");
         }
     }

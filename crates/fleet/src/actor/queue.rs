@@ -34,6 +34,13 @@ impl Job {
         }
     }
 
+    fn closing(self) -> Option<oneshot::Sender<()>> {
+        match self {
+            Self::Change { .. } => None,
+            Self::CloseProxy { done, .. } => Some(done),
+        }
+    }
+
     /// Whether nobody waits for it any more.
     fn is_given_up(&self) -> bool {
         match self {
@@ -47,7 +54,13 @@ impl Job {
 /// What came of a job, and who is to be told.
 pub(super) enum Outcome {
     Changed(Result<Box<SessionRow>, Failure>, Changed),
-    ProxyClosed(Result<(), Failure>, oneshot::Sender<()>),
+    ProxyClosed(Result<(), Failure>, Option<oneshot::Sender<()>>),
+}
+
+/// What a worker answers.
+enum Made {
+    Change(Result<Box<SessionRow>, Failure>, Changed),
+    Closing(Result<(), Failure>),
 }
 
 /// Jobs of one session.
@@ -56,10 +69,14 @@ pub(super) struct Queue {
     current: Option<Current>,
     report: mpsc::Sender<Step>,
     reported: mpsc::Receiver<Step>,
+    /// A job that was given up under way may have taken another egress route.
+    unsettled: bool,
 }
 
 struct Current {
-    worker: JoinHandle<Outcome>,
+    worker: JoinHandle<Made>,
+    /// Waits for it, if it closes the route of a deleted proxy. Not with the worker, which may be aborted.
+    closing: Option<oneshot::Sender<()>>,
     /// Whether it may take another egress route.
     routes: bool,
 }
@@ -67,7 +84,7 @@ struct Current {
 impl Queue {
     pub(super) fn new() -> Self {
         let (report, reported) = mpsc::channel(1);
-        Self { waiting: VecDeque::new(), current: None, report, reported }
+        Self { waiting: VecDeque::new(), current: None, report, reported, unsettled: false }
     }
 
     /// Puts a job at the end, unless too many changes wait already.
@@ -80,9 +97,10 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether a job under way or waiting may change the egress route.
+    /// Whether a job under way or waiting may change the egress route, or one that was given up may have.
     pub(super) fn routes(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.routes)
+        self.unsettled
+            || self.current.as_ref().is_some_and(|current| current.routes)
             || self.waiting.iter().any(Job::routes)
     }
 
@@ -94,17 +112,19 @@ impl Queue {
         self.waiting.retain(|job| !job.is_given_up());
         let Some(job) = self.waiting.pop_front() else { return };
         let (routes, worker) = (job.routes(), worker(self.report.clone()));
-        let worker = tokio::spawn(async move {
-            match job {
-                Job::Change { change, services, done } => {
-                    Outcome::Changed(worker.change(*change, services).await.map(Box::new), done)
-                }
-                Job::CloseProxy { proxy, done } => {
-                    Outcome::ProxyClosed(worker.close_proxy(&proxy).await, done)
-                }
+        let (worker, closing) = match job {
+            Job::Change { change, services, done } => {
+                let made = async move {
+                    Made::Change(worker.change(*change, services).await.map(Box::new), done)
+                };
+                (tokio::spawn(made), None)
             }
-        });
-        self.current = Some(Current { worker, routes });
+            Job::CloseProxy { proxy, done } => {
+                let made = async move { Made::Closing(worker.close_proxy(&proxy).await) };
+                (tokio::spawn(made), Some(done))
+            }
+        };
+        self.current = Some(Current { worker, closing, routes });
     }
 
     /// The next thing heard of the job under way. Safe to cancel.
@@ -112,32 +132,40 @@ impl Queue {
         let Some(current) = &mut self.current else { return std::future::pending().await };
         tokio::select! {
             // A worker that is over has been heard to the end: it waits for each report's answer.
-            Some(step) = self.reported.recv() => Heard::Step(step),
-            outcome = &mut current.worker => {
+            Some(step) = self.reported.recv() => Heard::Step(Box::new(step)),
+            made = &mut current.worker => {
+                let closing = current.closing.take();
                 self.current = None;
-                Heard::Over(outcome)
+                Heard::Over(made.map(|made| match made {
+                    Made::Change(changed, done) => Outcome::Changed(changed, done),
+                    Made::Closing(closed) => Outcome::ProxyClosed(closed, closing),
+                }))
             }
         }
     }
 
-    /// Gives up the job under way and all that wait: the session is over.
-    pub(super) fn stop(&mut self) {
-        self.waiting.clear();
+    /// Gives up the job under way and all that wait: the session is over. Answers who waits until nothing
+    /// goes through a deleted proxy any more, which that alone does not say.
+    pub(super) fn stop(&mut self) -> Vec<oneshot::Sender<()>> {
+        let mut closings: Vec<_> = self.waiting.drain(..).filter_map(Job::closing).collect();
         if let Some(current) = self.current.take() {
+            self.unsettled |= current.routes;
             current.worker.abort();
+            closings.extend(current.closing);
         }
+        closings
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.stop();
+        drop(self.stop());
     }
 }
 
 /// See [`Queue::heard`].
 pub(super) enum Heard {
-    Step(Step),
+    Step(Box<Step>),
     Over(Result<Outcome, JoinError>),
 }
 

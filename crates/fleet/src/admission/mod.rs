@@ -179,7 +179,9 @@ impl Admission {
             Limit::Memory => "the host's memory does not hold another one".to_owned(),
             Limit::Cpu => format!("{starts_at_once} are being started, and others wait for it"),
             Limit::Processes => "the host's limit of processes leaves too few".to_owned(),
-            Limit::Disk => "the disk of the state folder is nearly full".to_owned(),
+            Limit::Disk => {
+                "the disk of the state folder has no room beside what is kept free on it".to_owned()
+            }
         };
         FleetError::NoCapacity { limit, detail }
     }

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use browserd_api::browser::{LocationRequest, Viewport};
 use browserd_api::profiles::ProfileInUse;
-use browserd_api::{ApiError, ProxyId};
+use browserd_api::{ApiError, ProfileId, ProxyId};
 use browserd_protocol::Route;
-use browserd_store::{ProfileRow, SessionRow};
+use browserd_store::SessionRow;
 
 pub(crate) use worker::{Failure, Step, Worker};
 
@@ -88,13 +88,14 @@ pub trait ChangeServices: Send + Sync + 'static {
         &self,
         choice: &ProfileChoice,
         session: &SessionRow,
-    ) -> Result<ProfileRow, ApiError>;
+    ) -> Result<ProfileId, ApiError>;
 
-    /// Loads a profile into the running browser; answers with what is to be recorded of it.
+    /// Loads a profile, as it is saved by then, into the running browser; answers with what is to be
+    /// recorded of it.
     async fn load_profile(
         &self,
         session: &LiveSession,
-        profile: ProfileRow,
+        profile: &ProfileId,
         save_changes: bool,
     ) -> Result<ProfileInUse, StepError>;
 

@@ -61,8 +61,8 @@ impl Worker {
         }
         let profile = match profile {
             Some(choice) => {
-                let row = services.profile(&choice, &self.row).await.map_err(refused)?;
-                Some((row, choice.save_changes))
+                let id = services.profile(&choice, &self.row).await.map_err(refused)?;
+                Some((id, choice.save_changes))
             }
             None => None,
         };
@@ -77,8 +77,8 @@ impl Worker {
         if let Some((proxy, route)) = proxy {
             self.route(proxy, route).await?;
         }
-        if let Some((row, save_changes)) = profile {
-            let loaded = services.load_profile(&self.session, row, save_changes).await;
+        if let Some((id, save_changes)) = profile {
+            let loaded = services.load_profile(&self.session, &id, save_changes).await;
             let profile = Some(loaded.map_err(failed)?);
             self.record(SessionPatch { profile, ..SessionPatch::default() }).await?;
         }

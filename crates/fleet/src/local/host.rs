@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use browserd_protocol::DiskReserve;
 use browserd_sandbox::cgroup::Hierarchies;
 use browserd_sandbox::proc::meminfo;
 
@@ -11,7 +12,7 @@ use crate::Headroom;
 /// What is never given to new sessions: a twentieth of the memory, 256 MiB at least.
 const MEMORY_RESERVE_SHARE: u64 = 20;
 const LEAST_MEMORY_RESERVE: u64 = 256 << 20;
-/// The same of the disk that holds the sessions; 4 GiB at most.
+/// The same of the disk that holds the sessions, unless the operator says otherwise; 4 GiB at most.
 const DISK_RESERVE_SHARE: u64 = 20;
 const LEAST_DISK_RESERVE: u64 = 256 << 20;
 const MOST_DISK_RESERVE: u64 = 4 << 30;
@@ -19,7 +20,11 @@ const MOST_DISK_RESERVE: u64 = 4 << 30;
 const PROCESS_RESERVE: u64 = 512;
 
 /// As it is now. What cannot be read does not limit.
-pub(super) fn headroom(state_dir: &Path, hierarchies: &Hierarchies) -> Headroom {
+pub(super) fn headroom(
+    state_dir: &Path,
+    reserve: Option<DiskReserve>,
+    hierarchies: &Hierarchies,
+) -> Headroom {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let allowed = hierarchies.allowance();
     Headroom {
@@ -30,11 +35,22 @@ pub(super) fn headroom(state_dir: &Path, hierarchies: &Hierarchies) -> Headroom 
         )
         .min(allowed.processes)
         .saturating_sub(PROCESS_RESERVE),
-        disk: rustix::fs::statvfs(state_dir).map_or(u64::MAX, |disk| {
-            let unit = disk.f_frsize;
-            disk_left(disk.f_blocks.saturating_mul(unit), disk.f_bavail.saturating_mul(unit))
-        }),
+        disk: available(state_dir).map_or(u64::MAX, |available| disk_left(reserve, available)),
     }
+}
+
+/// Bytes of the file system `folder` is on that anybody but root may still write.
+pub(super) fn available(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// What is kept free on the file system `folder` is on when the operator does not say, bytes.
+#[must_use]
+pub fn default_disk_reserve(folder: &Path) -> u64 {
+    let total =
+        rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+    (total / DISK_RESERVE_SHARE).clamp(LEAST_DISK_RESERVE, MOST_DISK_RESERVE)
 }
 
 /// Bytes of swap that are free.
@@ -64,9 +80,8 @@ fn processes(loadavg: &str, limits: &[String]) -> u64 {
 }
 
 /// Bytes of the disk that new sessions may take.
-fn disk_left(total: u64, available: u64) -> u64 {
-    let reserve = (total / DISK_RESERVE_SHARE).clamp(LEAST_DISK_RESERVE, MOST_DISK_RESERVE);
-    available.saturating_sub(reserve)
+fn disk_left(reserve: Option<DiskReserve>, available: u64) -> u64 {
+    available.saturating_sub(reserve.map_or(0, DiskReserve::with_margin))
 }
 
 #[cfg(test)]
@@ -77,8 +92,11 @@ mod tests {
     fn a_reserve_is_kept() {
         let text = "MemTotal:       10485760 kB\nMemFree: 1 kB\nMemAvailable:    1048576 kB\n";
         assert_eq!(memory(text), 512 << 20);
-        assert_eq!(disk_left(1 << 40, 5 << 30), 1 << 30);
-        assert_eq!(disk_left(1 << 30, 1 << 30), 768 << 20);
+        let reserve = DiskReserve::of(256 << 20);
+        assert_eq!(disk_left(reserve, 1 << 30), (1024 - 256 - 64) << 20);
+        assert_eq!((disk_left(reserve, 1 << 20), disk_left(None, 7)), (0, 7));
+        let default = default_disk_reserve(Path::new("/"));
+        assert!((LEAST_DISK_RESERVE..=MOST_DISK_RESERVE).contains(&default), "{default}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::{Callee, Calls, Waiter};
+use super::reserve::{Keeper, Kept};
 use super::{CPU_WEIGHT, handoff, host, ledger};
 use crate::{BrowserStream, ByteStream, CommandError, Instance, RuntimeEvent};
 
@@ -46,8 +47,12 @@ pub(super) const REPORT_LIMIT: usize = 2 * LINE_LIMIT;
 const OUTGOING_LIMIT: usize = LINE_LIMIT;
 
 /// What the task that follows a session is told to send.
-enum Command {
-    End(EndReason),
+pub(super) enum Command {
+    /// And what happened, in words, where the reason does not say all.
+    End(EndReason, String),
+    /// Only what clients started, and why.
+    EndProcesses(String),
+    MeasureDisk,
     Assign(Assignment, Option<Waiter>),
     Route(Route, Waiter),
     Ping(Waiter),
@@ -67,9 +72,12 @@ impl LocalInstance {
         dir: PathBuf,
         controls: Controls,
         events: mpsc::Sender<RuntimeEvent>,
+        keeper: Option<&Keeper>,
     ) -> Self {
         let (commands, told) = mpsc::channel(2);
-        tokio::spawn(follow(shim, dir.clone(), told, events));
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let kept = keeper.map(|keeper| keeper.keep(&name, commands.clone()));
+        tokio::spawn(follow(shim, dir.clone(), told, events, kept));
         Self { dir, controls, commands }
     }
 
@@ -166,7 +174,7 @@ impl Instance for LocalInstance {
     }
 
     async fn end(&self, reason: EndReason) {
-        let _ = self.commands.send(Command::End(reason)).await;
+        let _ = self.commands.send(Command::End(reason, String::new())).await;
     }
 }
 
@@ -176,6 +184,7 @@ async fn follow(
     dir: PathBuf,
     mut told: mpsc::Receiver<Command>,
     events: mpsc::Sender<RuntimeEvent>,
+    kept: Option<Kept>,
 ) {
     let session = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut host_ooms = host_oom_kills();
@@ -213,15 +222,31 @@ async fn follow(
                 Ok(Some(ShimReport::DiskOver { detail })) => {
                     tracing::warn!(session, detail, "a session is over its disk limit; what clients started in it was killed");
                 }
+                Ok(Some(ShimReport::Disk { bytes })) => {
+                    if let Some(kept) = &kept {
+                        kept.counted(bytes);
+                    }
+                }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break shim_death(&mut shim.child, host_ooms).await,
             },
             Some(command) = told.recv(), if deadline.is_none() => {
                 let command = match command {
-                    Command::End(reason) => {
+                    Command::End(reason, detail) => {
                         deadline = Some(tokio::time::Instant::now() + END_WITHIN);
                         let request = calls.open(Callee::Shim, "end", None);
-                        ShimCommand::End { request, reason }
+                        ShimCommand::End { request, reason, detail }
+                    }
+                    // The keeper sees that nothing came of it.
+                    Command::EndProcesses(_) | Command::MeasureDisk
+                        if outgoing.len() > OUTGOING_LIMIT => continue,
+                    Command::EndProcesses(why) => {
+                        let request = calls.open(Callee::Shim, "kill what clients started", None);
+                        ShimCommand::EndProcesses { request, why }
+                    }
+                    Command::MeasureDisk => {
+                        let request = calls.open(Callee::Shim, "count its disk", None);
+                        ShimCommand::MeasureDisk { request }
                     }
                     Command::Assign(_, waiter) if outgoing.len() > OUTGOING_LIMIT => {
                         refuse(waiter);
@@ -267,6 +292,8 @@ async fn follow(
     if let Err(error) = ledger::clear_leftover(&dir).await {
         tracing::error!(session, %error, dir = %dir.display(), "a session could not be cleared away; the next start of the server tries again");
     }
+    // What it had is free.
+    drop(kept);
     let detail = detail.filter(|detail| !detail.is_empty());
     let _ = events.send(RuntimeEvent::Ended { reason, detail }).await;
 }

@@ -11,6 +11,7 @@ mod host;
 mod instance;
 mod ledger;
 mod rescue;
+mod reserve;
 #[cfg(test)]
 mod scripted;
 mod spawn;
@@ -24,12 +25,17 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use browserd_api::browser::SessionConfig;
 use browserd_api::{ReplayId, SessionId};
-use browserd_protocol::{CgroupPlaces, EgressPolicy, GENERATION, Programs, Route, SessionSpec};
+use browserd_protocol::{
+    CgroupPlaces, DiskReserve, EgressPolicy, GENERATION, Programs, Route, SessionSpec,
+};
 use browserd_sandbox::cgroup::{self, Hierarchies};
 use browserd_sandbox::{WallError, skeleton};
 use tokio::sync::mpsc;
 
+use self::reserve::Keeper;
 use crate::{Headroom, Instance, Runtime, RuntimeEvent, StartError, Urgency};
+
+pub use host::default_disk_reserve;
 
 /// Longest state folder: below it, `/sessions/<id>/guest.sock` must fit the 107 bytes of a unix
 /// socket's path.
@@ -60,6 +66,8 @@ pub struct LocalConfig {
     pub cpu_max_pct: Option<u32>,
     /// What a session may have on the disk, bytes; 0 is no limit.
     pub disk_limit: u64,
+    /// What is kept free on the disk with the state folder, bytes; 0 is nothing.
+    pub disk_reserve: u64,
     /// Whether the kernel may merge equal pages of sessions' memory.
     pub merge_memory: bool,
     /// Log filter of shims and guests.
@@ -77,6 +85,8 @@ pub struct LocalRuntime {
     skeleton: PathBuf,
     hierarchies: Hierarchies,
     cgroup_parent: String,
+    /// Keeps the reserve of the disk, where there is one.
+    keeper: Option<Keeper>,
 }
 
 impl LocalRuntime {
@@ -95,7 +105,9 @@ impl LocalRuntime {
         let mut hierarchies = Hierarchies::detect();
         let cgroup_parent = cgroup_name(&config.state_dir);
         cgroup::prepare_parent(&mut hierarchies, &cgroup_parent)?;
-        Ok(Self { config, skeleton, hierarchies, cgroup_parent })
+        let keeper = DiskReserve::of(config.disk_reserve)
+            .map(|reserve| Keeper::new(reserve, config.state_dir.clone()));
+        Ok(Self { config, skeleton, hierarchies, cgroup_parent, keeper })
     }
 
     /// Removes what [`Self::prepare`] made, once no session is left.
@@ -129,6 +141,7 @@ impl LocalRuntime {
             },
             cpu_max_pct: self.config.cpu_max_pct,
             disk_limit: self.config.disk_limit,
+            disk_reserve: self.config.disk_reserve,
             timezone: location.timezone.clone().unwrap_or_else(|| self.config.timezone.clone()),
             locale: location.locale.clone().unwrap_or_else(|| self.config.locale.clone()),
             config: config.clone(),
@@ -153,7 +166,8 @@ impl Runtime for LocalRuntime {
     ) -> Result<Box<dyn Instance>, StartError> {
         let spec = SessionSpec { route: route.clone(), ..self.spec(id, config, &urgency) };
         let (program, hierarchies) = (&self.config.program, &self.hierarchies);
-        let instance = spawn::start(program, spec, hierarchies, urgency, events).await?;
+        let keeper = self.keeper.as_ref();
+        let instance = spawn::start(program, spec, hierarchies, urgency, events, keeper).await?;
         Ok(Box::new(instance))
     }
 
@@ -169,7 +183,8 @@ impl Runtime for LocalRuntime {
     }
 
     fn headroom(&self) -> Headroom {
-        host::headroom(&self.config.state_dir, &self.hierarchies)
+        let reserve = DiskReserve::of(self.config.disk_reserve);
+        host::headroom(&self.config.state_dir, reserve, &self.hierarchies)
     }
 
     async fn reconcile(&self) -> io::Result<Vec<SessionId>> {

@@ -74,7 +74,7 @@ impl Runtime for Scripted {
         self.scripts.lock().routes.insert(id.clone(), route.clone());
         let launched = launch(&self.scripts, id.clone(), dir.clone());
         let controls = || Controls::of(&Hierarchies::default(), "", id.as_str());
-        let instance = spawn::settle(launched, &dir, controls, urgency, events).await?;
+        let instance = spawn::settle(launched, &dir, controls, urgency, events, None).await?;
         Ok(Box::new(instance))
     }
 
@@ -160,9 +160,9 @@ async fn script(
         let refused = answering == Some(Answering::Refused);
         let failure = refused.then(|| "as the test asked".to_owned());
         let report = match command {
-            ShimCommand::End { request, reason } => {
+            ShimCommand::End { request, reason, detail } => {
                 say(&mut write, &ShimReport::Answered { request, failure: None }).await;
-                let ended = ShimReport::Ended { reason, detail: String::new() };
+                let ended = ShimReport::Ended { reason, detail };
                 return say(&mut write, &ended).await;
             }
             ShimCommand::Route { request, route } => {
@@ -174,6 +174,9 @@ async fn script(
             ShimCommand::Guest {
                 told: GuestCommand::Assign { request, .. } | GuestCommand::Ping { request },
             } => ShimReport::Guest { said: GuestReport::Answered { request, failure } },
+            ShimCommand::MeasureDisk { request } | ShimCommand::EndProcesses { request, .. } => {
+                ShimReport::Answered { request, failure }
+            }
             ShimCommand::Guest { told } => panic!("{told:?} is not from a server"),
         };
         // Nobody sent a command of this number.

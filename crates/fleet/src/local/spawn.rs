@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::{LocalInstance, REPORT_LIMIT, Shim};
 use super::ledger;
+use super::reserve::Keeper;
 use crate::{RuntimeEvent, StartError, Urgency};
 
 /// How long a session may take to become ready; below the 60 s after which the official SDKs give
@@ -39,12 +40,13 @@ pub(super) async fn start(
     hierarchies: &Hierarchies,
     urgency: Urgency,
     events: mpsc::Sender<RuntimeEvent>,
+    keeper: Option<&Keeper>,
 ) -> Result<LocalInstance, StartError> {
     let awaited = matches!(urgency, Urgency::Now);
     let launched = launch(program, &spec, awaited).await;
     let (parent, name) = (&spec.cgroups.parent, spec.session_id.as_str());
     let controls = || Controls::of(hierarchies, parent, name);
-    settle(launched, &spec.dir, controls, urgency, events).await
+    settle(launched, &spec.dir, controls, urgency, events, keeper).await
 }
 
 /// Waits until a session whose shim was launched is ready.
@@ -54,6 +56,7 @@ pub(super) async fn settle(
     controls: impl FnOnce() -> Controls,
     urgency: Urgency,
     events: mpsc::Sender<RuntimeEvent>,
+    keeper: Option<&Keeper>,
 ) -> Result<LocalInstance, StartError> {
     let session = &*dir.file_name().unwrap_or_default().to_string_lossy();
     let (within, unless) = match urgency {
@@ -69,7 +72,10 @@ pub(super) async fn settle(
                 () = unless.cancelled() => Err(failed("nobody wants it any more")),
             };
             match ready {
-                Ok(()) => return Ok(LocalInstance::new(shim, dir.to_owned(), controls(), events)),
+                Ok(()) => {
+                    let dir = dir.to_owned();
+                    return Ok(LocalInstance::new(shim, dir, controls(), events, keeper));
+                }
                 Err(error) => {
                     let _ = shim.child.start_kill();
                     let _ = shim.child.wait().await;
@@ -158,7 +164,8 @@ async fn ready(shim: &mut Shim, session: &str) -> Result<(), StartError> {
             Ok(Some(
                 ShimReport::Guest { .. }
                 | ShimReport::Answered { .. }
-                | ShimReport::DiskOver { .. },
+                | ShimReport::DiskOver { .. }
+                | ShimReport::Disk { .. },
             )) => {}
             Ok(None) => {
                 return Err(failed("its shim went away; the server's log has its last words"));

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod full_disk;
 pub(crate) mod services;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -8,12 +8,11 @@ use async_trait::async_trait;
 use browserd_api::browser::{LocationRequest, Viewport};
 use browserd_api::profiles::ProfileInUse;
 use browserd_api::proxies::{ProxyProtocol, Upstream};
-use browserd_api::{ApiError, ErrorCode, ProxyId};
+use browserd_api::{ApiError, ErrorCode, ProfileId, ProxyId, Timestamp};
 use browserd_fleet::{
     ChangeServices, LiveSession, ProfileChoice, ProxyChoice, SessionView, StepError,
 };
 use browserd_protocol::Route;
-use browserd_store::ProfileRow;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -86,17 +85,22 @@ impl ChangeServices for Services {
         }
     }
 
-    async fn profile(&self, _: &ProfileChoice, _: &SessionView) -> Result<ProfileRow, ApiError> {
-        Err(refusal())
+    async fn profile(
+        &self,
+        choice: &ProfileChoice,
+        _: &SessionView,
+    ) -> Result<ProfileId, ApiError> {
+        choice.id_or_name.parse().map_err(|_| refusal())
     }
 
     async fn load_profile(
         &self,
         _: &LiveSession,
-        _: ProfileRow,
-        _: bool,
+        id: &ProfileId,
+        save_changes: bool,
     ) -> Result<ProfileInUse, StepError> {
-        Err(StepError { refusal: refusal(), maybe_done: false })
+        let (id, created_at) = (id.clone(), Timestamp::now());
+        Ok(ProfileInUse { id, name: None, created_at, save_changes, save_error: None })
     }
 
     async fn resize(&self, _: &LiveSession, viewport: Viewport) -> Result<(), StepError> {

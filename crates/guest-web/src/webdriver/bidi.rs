@@ -5,17 +5,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use browserd_api::ErrorCode;
+use browserd_guest_http::websocket;
 use browserd_rest::{Error, Result};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
-use http::{HeaderValue, Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -26,7 +22,6 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
@@ -48,22 +43,13 @@ pub(super) async fn upgrade(
     path: &str,
     mut request: Request,
 ) -> Result<Response> {
-    let bad = |message: &str| Error::new(ErrorCode::BadRequest, message);
-    if request.method() != Method::GET {
-        return Err(bad("a WebSocket upgrade is a GET request"));
-    }
     if !is_session_path(path) {
         return Err(Error::new(
             ErrorCode::NotFound,
             format!("/webdriver{path} takes no WebSocket; /webdriver/session does"),
         ));
     }
-    if request.headers().get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(bad("Sec-WebSocket-Version must be 13"));
-    }
-    let key = request.headers().get(SEC_WEBSOCKET_KEY);
-    let accept =
-        derive_accept_key(key.ok_or_else(|| bad("Sec-WebSocket-Key is missing"))?.as_bytes());
+    let response = websocket::accept(&request)?;
     let url = PublicUrl::of(request.headers());
 
     let port = webdriver.driver.port().await.map_err(|error| no_driver(&error))?;
@@ -79,13 +65,6 @@ pub(super) async fn upgrade(
         let near = WebSocketStream::from_raw_socket(near, Role::Server, Some(config())).await;
         Bridge { webdriver, url, creating: Arc::default() }.run(near, far).await;
     });
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    let accept = HeaderValue::from_str(&accept).map_err(Error::internal)?;
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     Ok(response)
 }
 

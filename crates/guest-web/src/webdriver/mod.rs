@@ -26,10 +26,10 @@ use axum::response::Response;
 use axum::routing::any;
 use browserd_api::ErrorCode;
 use browserd_guest_browser::Browser;
+use browserd_guest_http::websocket;
 use browserd_guest_session::Session;
 use browserd_rest::{Error, Result};
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 
 use driver::Driver;
 
@@ -55,7 +55,7 @@ pub fn router(session: Arc<Session>, browser: Browser) -> Router {
 
 async fn handle(State(webdriver): State<WebDriver>, request: Request) -> Result<Response> {
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default().to_owned();
-    if wants_websocket(request.headers()) {
+    if websocket::asks(request.headers()) {
         return bidi::upgrade(webdriver, &path, request).await;
     }
     if path == "/session" && request.method() == Method::GET {
@@ -66,16 +66,4 @@ async fn handle(State(webdriver): State<WebDriver>, request: Request) -> Result<
         ));
     }
     classic::forward(&webdriver, &path, request).await
-}
-
-fn wants_websocket(headers: &HeaderMap) -> bool {
-    let has = |name: HeaderName, token: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|part| part.trim().eq_ignore_ascii_case(token))
-    };
-    has(UPGRADE, "websocket") && has(CONNECTION, "upgrade")
 }

@@ -49,9 +49,12 @@ pub(crate) async fn create(
 ) -> Result<Response> {
     let BrowserDefaults { region, headless_shell, .. } = browsers.defaults;
     let defaults = Defaults { region, headless_shell };
-    let (Creation { mut new, proxy, profile }, unknown) = validate::create(body, &defaults)?;
-    if let Some(choice) = &profile {
-        kept(browsers.profiles.as_ref())?.take(sessions.project(), choice).await?;
+    let (Creation { mut new, proxy, mut profile }, unknown) = validate::create(body, &defaults)?;
+    if let Some(choice) = &mut profile {
+        let profiles = kept(browsers.profiles.as_ref())?;
+        // By its id from now on: it may get another name while the session starts.
+        choice.id_or_name =
+            profiles.take(sessions.project(), &choice.id_or_name).await?.to_string();
     }
     // What it opens is to see the profile.
     let start_url = profile.as_ref().and_then(|_| new.config.start_url.take());

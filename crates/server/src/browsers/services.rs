@@ -6,13 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use browserd_api::browser::{Location, LocationRequest, Viewport};
 use browserd_api::profiles::ProfileInUse;
-use browserd_api::{ApiError, ErrorCode, ProjectId, ProxyId};
+use browserd_api::{ApiError, ErrorCode, ProfileId, ProjectId, ProxyId};
 use browserd_fleet::{
     ChangeServices, LiveSession, ProfileChoice, ProxyChoice, SessionView, StepError,
 };
 use browserd_protocol::Route;
 use browserd_rest::Error;
-use browserd_store::{ProfileRow, ReplayRow};
+use browserd_store::ReplayRow;
 use serde_json::{Value, json};
 
 use super::validate::NO_PROFILE;
@@ -80,7 +80,7 @@ impl ChangeServices for Services {
         &self,
         choice: &ProfileChoice,
         session: &SessionView,
-    ) -> Result<ProfileRow, ApiError> {
+    ) -> Result<ProfileId, ApiError> {
         let why = match &session.config.profile {
             Some(_) => Some("the session has a profile already; create another session"),
             None if self.browsers.defaults.headless_shell && session.config.headless => {
@@ -90,14 +90,17 @@ impl ChangeServices for Services {
         };
         match why {
             Some(why) => Err(ApiError::field("profile", why)),
-            None => self.profiles()?.take(&self.project, choice).await.map_err(refusal),
+            None => {
+                let profiles = self.profiles()?;
+                profiles.take(&self.project, &choice.id_or_name).await.map_err(refusal)
+            }
         }
     }
 
     async fn load_profile(
         &self,
         session: &LiveSession,
-        profile: ProfileRow,
+        profile: &ProfileId,
         save_changes: bool,
     ) -> Result<ProfileInUse, StepError> {
         let _activity = session.activity();

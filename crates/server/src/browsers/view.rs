@@ -4,8 +4,8 @@ use browserd_api::Timestamp;
 use browserd_api::browser::{
     Browser, Location, LocationRequest, LocationSource, Usage, UsageStatus,
 };
-use browserd_api::profiles::Profile;
-use browserd_fleet::SessionView;
+use browserd_api::profiles::{Profile, ProfileInUse};
+use browserd_fleet::{SessionView, may_save_profile};
 use browserd_rest::Error;
 
 use super::{BrowserDefaults, Browsers};
@@ -46,6 +46,10 @@ pub(crate) fn show(
         tags: Some(session.tags.clone()).filter(|tags| !tags.is_empty()),
         start_url: config.start_url,
         profile_save_changes: config.profile.as_ref().map(|profile| profile.save_changes),
+        profile_save_error: config
+            .profile
+            .as_ref()
+            .and_then(|profile| save_error(profile, session)),
         profile: config.profile.map(|profile| Profile {
             id: profile.id,
             name: profile.name,
@@ -62,6 +66,15 @@ pub(crate) fn show(
         usage_status: Some(if ended.is_some() { UsageStatus::Ready } else { UsageStatus::Pending }),
         deletion_detail: ended.and_then(|(_, _, detail)| detail),
     })
+}
+
+/// Why a session's state was not saved into its profile.
+fn save_error(profile: &ProfileInUse, session: &SessionView) -> Option<String> {
+    let lost = session.ended.as_ref().filter(|(_, reason, _)| !may_save_profile(*reason));
+    match lost.filter(|_| profile.save_changes) {
+        Some(_) => Some("its browser could not be asked for it; see deletion_reason".to_owned()),
+        None => profile.save_error.clone(),
+    }
 }
 
 /// The location in force for what was asked.

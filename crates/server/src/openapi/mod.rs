@@ -70,6 +70,7 @@ pub(crate) fn empty(guest: &OpenApi) -> OpenApi {
                     tag("proxies", "Upstream proxies sessions go out through."),
                     tag("cdp", "Chrome DevTools Protocol of a session."),
                     tag("webdriver", "WebDriver BiDi of a session."),
+                    tag("auth", "Who asks, and what it may reach."),
                     tag("server", "The server itself, and documents about it. No key needed."),
                     tag(
                         UNBUILT,

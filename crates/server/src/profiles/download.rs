@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 use url::form_urlencoded;
 
-use super::{Profiles, kept, key};
+use super::{Profiles, kept};
 use crate::resource::Mine;
 use crate::resource::refusals::Find;
 
@@ -45,10 +45,11 @@ pub(crate) async fn download(
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let format = format(&query.unwrap_or_default())?;
-    let row = mine.find(&id_or_name).await?;
-    let Some(saved) = row.saved else { return Ok(StatusCode::ACCEPTED.into_response()) };
-    let reader =
-        kept(profiles.as_ref())?.read(&key(mine.project(), &row.id, &saved)?, saved.bytes).await?;
+    let id = mine.find(&id_or_name).await?.id;
+    let (row, archive) = kept(profiles.as_ref())?.open(mine.project(), &id).await?;
+    let (Some(reader), Some(saved)) = (archive, row.saved) else {
+        return Ok(StatusCode::ACCEPTED.into_response());
+    };
     let (body, kind, extension) = match format {
         ProfileFormat::TarZst => {
             let stream = ReaderStream::with_capacity(reader, PIECE);

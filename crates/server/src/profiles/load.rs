@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use browserd_api::profiles::ProfileInUse;
-use browserd_api::{ErrorCode, ProjectId, Timestamp};
-use browserd_fleet::{LiveSession, ProfileChoice, StepError};
+use browserd_api::{ErrorCode, ProfileId, ProjectId, Timestamp};
+use browserd_fleet::{LiveSession, StepError};
 use browserd_rest::Error;
 use browserd_store::ProfileRow;
 use tokio_util::io::ReaderStream;
 
-use super::{Profiles, key};
+use super::Profiles;
 use crate::relay::Call;
 use crate::resource::Mine;
 
@@ -19,46 +19,47 @@ const PIECE: usize = 128 << 10;
 const LOADED_WITHIN: Duration = Duration::from_secs(300);
 
 impl Profiles {
-    /// The profile that a session of a project asks for, as it is once nobody is saving it any more.
+    /// The profile that a session of a project asks for, once those that are saving it have done so. Only
+    /// which one it is: what is saved of it may change until it is loaded.
     pub(crate) async fn take(
         &self,
         project: &ProjectId,
-        choice: &ProfileChoice,
-    ) -> Result<ProfileRow, Error> {
-        let mine = Mine::<Self>::of(self.store(), project);
-        let id = mine.find(&choice.id_or_name).await?.id;
+        id_or_name: &str,
+    ) -> Result<ProfileId, Error> {
+        let id = Mine::<Self>::of(self.store(), project).find(id_or_name).await?.id;
         if !self.settled(&id).await {
             return Err(Error::new(
                 ErrorCode::Conflict,
                 "another session is still saving this profile; try again in a moment",
             ));
         }
-        mine.find(id.as_str()).await
+        Ok(id)
     }
 
-    /// Puts what is saved of a profile into a running browser; answers with what is to be recorded of it.
+    /// Puts what is saved of a profile now into a running browser; answers with what is to be recorded
+    /// of it.
     pub(crate) async fn load(
         &self,
         session: &LiveSession,
-        row: ProfileRow,
+        id: &ProfileId,
         save_changes: bool,
     ) -> Result<ProfileInUse, StepError> {
-        if let Some(saved) = &row.saved {
-            let key = || key(session.project(), &row.id, saved);
-            let reader = async { self.read(&key()?, saved.bytes).await };
-            let unread = |Error(refusal)| StepError { refusal, maybe_done: false };
-            let archive = ReaderStream::with_capacity(reader.await.map_err(unread)?, PIECE);
+        let opened = self.open(session.project(), id).await;
+        let unread = |Error(refusal)| StepError { refusal, maybe_done: false };
+        let (row, archive) = opened.map_err(unread)?;
+        if let (Some(archive), Some(saved)) = (archive, &row.saved) {
             let call = Call::put("/internal/profile", LOADED_WITHIN);
+            let archive = ReaderStream::with_capacity(archive, PIECE);
             let call = call.stream("application/zstd", saved.bytes, archive);
             if let Err(error) = self.guests().call(session, call).await {
                 return Err(error.step(session).await);
             }
         }
-        // One that is deleted meanwhile was there when it was asked for.
+        // One that is deleted meanwhile was there when it was loaded.
         let store = self.store();
         let rows = store.rows::<ProfileRow>(session.project());
-        let _ = rows.used(&row.id, Timestamp::now()).await;
+        let _ = rows.used(id, Timestamp::now()).await;
         let ProfileRow { id, name, created_at, .. } = row;
-        Ok(ProfileInUse { id, name, created_at, save_changes })
+        Ok(ProfileInUse { id, name, created_at, save_changes, save_error: None })
     }
 }

@@ -11,6 +11,7 @@
 //!  start of a server ──blobs that no row has──▶ gone
 //! ```
 
+mod archive;
 mod create;
 mod delete;
 mod download;
@@ -20,6 +21,7 @@ mod get;
 mod list;
 mod load;
 mod save;
+mod saving;
 mod sweep;
 mod update;
 pub(crate) mod validate;

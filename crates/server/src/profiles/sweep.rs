@@ -8,39 +8,40 @@ use browserd_store::{BlobKey, ProfileRow, StoreError};
 use super::key;
 use super::save::Profiles;
 
-/// Why archives were not looked through.
-#[derive(Debug, thiserror::Error)]
-enum SweepError {
-    #[error("archives are not listed: {0}")]
-    Blobs(#[from] io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Profiles {
     /// Removes the archives that no profile has. One that is just being saved is among them, so this
     /// comes before the first session.
     pub(crate) async fn sweep(&self) {
         if let Err(error) = self.remove_strays().await {
-            tracing::error!(%error, "archives that no profile has may be left");
+            tracing::error!(%error, "could not list the archives of profiles; some that no profile has may be left until the next start");
         }
     }
 
-    async fn remove_strays(&self) -> Result<(), SweepError> {
+    async fn remove_strays(&self) -> io::Result<()> {
         for archive in self.blobs().keys(BlobKey::PROJECTS).await? {
-            if archive.is_profile() && !self.is_kept(&archive).await? {
-                tracing::info!(
-                    key = archive.as_str(),
-                    "no profile has this archive; it is removed"
-                );
-                self.remove(&archive).await;
+            if !archive.is_profile() {
+                continue;
+            }
+            match self.is_kept(&archive).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::info!(
+                        key = archive.as_str(),
+                        "no profile has this archive; it is removed"
+                    );
+                    self.remove(&archive).await;
+                }
+                // One row that cannot be read says nothing of the other archives.
+                Err(error) => {
+                    tracing::error!(key = archive.as_str(), %error, "it is not known whether a profile has this archive; it stays");
+                }
             }
         }
         Ok(())
     }
 
     /// Whether a profile has this archive.
-    async fn is_kept(&self, archive: &BlobKey) -> Result<bool, StoreError> {
+    pub(super) async fn is_kept(&self, archive: &BlobKey) -> Result<bool, StoreError> {
         let Some((project, id)) = archive.profile_id() else { return Ok(false) };
         let row = self.store().rows::<ProfileRow>(&project).by_id(&id).await?;
         let saved = row.and_then(|row| row.saved);

@@ -1,6 +1,7 @@
 //! Following a recording to its end, whatever ends first.
 
 use std::io;
+use std::time::Duration;
 
 use browserd_api::replays::ReplayEndReason;
 use browserd_api::{ProjectId, Timestamp};
@@ -11,6 +12,9 @@ use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 
 use super::{Inner, Recordings, Replays, guest};
+
+/// How often a recording for which there was no room is tried to be kept.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 impl Replays {
     /// Follows a recording in a task of its own.
@@ -31,7 +35,7 @@ impl Replays {
         // Nothing would be recorded of a session that is suspended.
         let wake_lock = session.wake_lock();
         if let Ok(said) = guest::end(&self.0.guests, session, &row.id).await {
-            match self.fetch(recordings, session, row).await {
+            match self.fetch_when_it_fits(recordings, session, row).await {
                 Ok(size_bytes) => {
                     self.record(session.project(), row, ended_as(&said, size_bytes)).await;
                     guest::delete(&self.0.guests, session, &row.id).await;
@@ -56,6 +60,32 @@ impl Replays {
             None => ReplayEnd { finished_at, reason: ReplayEndReason::SessionEnded, size_bytes },
         };
         self.record(session.project(), row, end).await;
+    }
+
+    /// Fetches the file; where the disk has no room for it now, as soon as it has.
+    async fn fetch_when_it_fits(
+        &self,
+        recordings: &Recordings,
+        session: &LiveSession,
+        row: &ReplayRow,
+    ) -> io::Result<u64> {
+        let mut is_told = false;
+        loop {
+            match self.fetch(recordings, session, row).await {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    if !is_told {
+                        is_told = true;
+                        tracing::warn!(replay = %row.id, %error, "a recording stays in its session until there is room for it");
+                    }
+                }
+                other => return other,
+            }
+            // The session's own file can be kept without room once it is over.
+            tokio::select! {
+                () = tokio::time::sleep(TRY_AGAIN) => {}
+                _ = session.wait_end() => return Err(io::Error::other("the session has ended")),
+            }
+        }
     }
 
     async fn fetch(

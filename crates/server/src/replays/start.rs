@@ -26,7 +26,7 @@ use crate::wire::log::AboutSession;
 
 refusals! {
     /// Having the guest begin with a recording.
-    pub(super) StartRecording: TooManyReplays, NotImplemented, UpstreamUnavailable, Internal;
+    pub(super) StartRecording: TooManyReplays, NotImplemented, InsufficientStorage, UpstreamUnavailable, Internal;
 }
 
 /// Start a recording
@@ -38,8 +38,8 @@ refusals! {
 ///
 /// The recording keeps the size that the screen has at its start, made even; should the screen's size
 /// change, what it shows is fitted into that. It goes on when Chromium restarts. It ends when it is
-/// stopped, at `max_duration_in_seconds`, at the size this server allows (2 GiB by default) or with
-/// the session, and stays after that.
+/// stopped, at `max_duration_in_seconds`, at the size this server allows (2 GiB by default), when the
+/// session's disk or the host's is full, or with the session, and stays after that.
 ///
 /// With `record_audio` it has what the browser plays as AAC. A page that was playing something before
 /// the session's first recording with sound may have to start it again to be heard.

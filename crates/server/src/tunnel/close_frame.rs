@@ -35,9 +35,10 @@ impl CloseFrame {
             EndReason::OutOfMemory => {
                 (INTERNAL_ERROR, "out_of_memory: the browser session ran out of memory")
             }
-            EndReason::DiskFull => {
-                (INTERNAL_ERROR, "disk_full: the browser session wrote past its disk limit")
-            }
+            EndReason::DiskFull => (
+                INTERNAL_ERROR,
+                "disk_full: the browser session wrote past its disk limit, or past what the host can spare",
+            ),
             EndReason::FailedToStart => {
                 (INTERNAL_ERROR, "failed_to_start: the browser session did not start")
             }

@@ -55,7 +55,8 @@ impl WebSocketRequest {
     /// Reads it off a request; refuses with 426 what is no WebSocket handshake.
     pub(crate) fn read(method: &Method, headers: &HeaderMap) -> Result<Self, Error> {
         let version = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|v| v == "13");
-        let key = headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(|key| key.len() == 24);
+        // Any key will do, as it does for Chromium: there are clients (go-rod) that send a fixed word.
+        let key = headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(|key| !key.is_empty());
         if method != Method::GET || !asks(headers) || !version || !key {
             return Err(Error::new(
                 ErrorCode::UpgradeRequired,
@@ -173,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    fn request() -> WebSocketRequest {
+    fn handshake() -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("WebSocket"));
@@ -189,7 +190,22 @@ mod tests {
         headers.insert(header::ORIGIN, HeaderValue::from_static("https://evil.example"));
         headers.insert(header::COOKIE, HeaderValue::from_static("a=b"));
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer sk_1"));
-        WebSocketRequest::read(&Method::GET, &headers).unwrap()
+        headers
+    }
+
+    fn request() -> WebSocketRequest {
+        WebSocketRequest::read(&Method::GET, &handshake()).unwrap()
+    }
+
+    #[test]
+    fn any_key_is_taken_and_goes_inside() {
+        for key in ["nil", "x", "not base64!", &"k".repeat(300)] {
+            let mut headers = handshake();
+            headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_str(key).unwrap());
+            let request = WebSocketRequest::read(&Method::GET, &headers).unwrap();
+            let head = String::from_utf8(request.bytes("127.0.0.1:9222", "/")).unwrap();
+            assert!(head.contains(&format!("sec-websocket-key: {key}\r\n")), "{head}");
+        }
     }
 
     #[test]
@@ -207,6 +223,10 @@ mod tests {
     #[test]
     fn what_is_no_handshake_needs_an_upgrade() {
         let error = WebSocketRequest::read(&Method::GET, &HeaderMap::new()).unwrap_err();
+        assert_eq!(error.0.code(), ErrorCode::UpgradeRequired);
+        let mut empty = handshake();
+        empty.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(""));
+        let error = WebSocketRequest::read(&Method::GET, &empty).unwrap_err();
         assert_eq!(error.0.code(), ErrorCode::UpgradeRequired);
     }
 

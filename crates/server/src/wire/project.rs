@@ -45,6 +45,12 @@ pub(super) fn unknown(headers: &HeaderMap, own: &ProjectId) -> Option<&'static s
     })
 }
 
+/// Whether a request that may pass ([`require_own`]) names its project.
+pub(crate) fn is_named(headers: &HeaderMap) -> bool {
+    let mut values = HEADERS.into_iter().flat_map(|name| headers.get_all(name));
+    values.any(|value| !value.as_bytes().trim_ascii().is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -57,7 +63,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert_eq!(unknown(&headers, &default), None);
         assert_eq!(unknown(&headers, &other), None);
+        assert!(!is_named(&headers));
+        headers.insert("x-kernel-project", HeaderValue::from_static(" "));
+        assert!(!is_named(&headers));
         headers.insert("x-kernel-project", HeaderValue::from_static("Default"));
+        assert!(is_named(&headers));
         assert_eq!(unknown(&headers, &default), None);
         assert_eq!(unknown(&headers, &other), Some("x-kernel-project"));
         let id = HeaderValue::from_str(other.as_str()).unwrap();

@@ -60,7 +60,15 @@ impl Client {
 
     /// Sends a request and waits for the head of the answer.
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Incoming> {
-        self.http.request(request).await.unwrap()
+        self.try_send(request).await.unwrap()
+    }
+
+    /// The same where the connection may be cut before.
+    pub(crate) async fn try_send(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+        self.http.request(request).await
     }
 
     /// Sends a request and waits for all of the answer.

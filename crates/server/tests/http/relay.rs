@@ -223,8 +223,10 @@ async fn a_file_the_guest_offers_is_sent_from_here() {
         .header("authorization", format!("Bearer {KEY}"))
         .body(Body::empty())
         .unwrap();
-    let broken = fixture.client.send(request).await;
-    assert!(broken.into_body().collect().await.is_err());
+    // The connection is cut, perhaps before the head is out.
+    if let Ok(broken) = fixture.client.try_send(request).await {
+        assert!(broken.into_body().collect().await.is_err());
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,12 @@ const UNFINISHED: &str = ".unfinished";
 pub struct DiskBlobs {
     folder: PathBuf,
     next: Arc<AtomicU64>,
+    /// Bytes of the filesystem that are kept free.
+    kept_free: u64,
 }
+
+/// Bytes that are written before it is looked again whether they fit.
+const PIECE: usize = 256 << 10;
 
 impl DiskBlobs {
     /// Opens the folder, makes it (mode 0700) if it is not there, and clears away what an earlier
@@ -37,7 +42,32 @@ impl DiskBlobs {
             std::fs::remove_file(left?.path())?;
         }
         move_below_projects(&folder)?;
-        Ok(Self { folder, next: Arc::default() })
+        Ok(Self { folder, next: Arc::default(), kept_free: 0 })
+    }
+
+    /// The same, but what would leave less than `bytes` free on the filesystem is refused
+    /// (`StorageFull`).
+    #[must_use]
+    pub fn keep_free(self, bytes: u64) -> Self {
+        Self { kept_free: bytes, ..self }
+    }
+
+    /// Whether so much more fits.
+    fn room_for(&self, bytes: u64) -> io::Result<()> {
+        if self.kept_free == 0 {
+            return Ok(());
+        }
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if available.saturating_sub(bytes) >= self.kept_free {
+            return Ok(());
+        }
+        let why = format!(
+            "{} has {available} bytes left, {bytes} are needed and {} are kept free",
+            self.folder.display(),
+            self.kept_free
+        );
+        Err(io::Error::new(io::ErrorKind::StorageFull, why))
     }
 
     fn path(&self, key: &BlobKey) -> PathBuf {
@@ -115,8 +145,12 @@ fn regular_size(file: &File, limit: u64) -> io::Result<u64> {
 }
 
 /// Makes `to` a file with the content of an open one, for this user only: another name of the same file,
-/// or else a copy.
-fn link_or_copy(mut file: &File, to: &Path) -> io::Result<()> {
+/// or else a copy, if there is room for it.
+fn link_or_copy(
+    mut file: &File,
+    to: &Path,
+    room: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     let own = || -> io::Result<()> {
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
         if rustix::process::geteuid().is_root() {
@@ -129,6 +163,7 @@ fn link_or_copy(mut file: &File, to: &Path) -> io::Result<()> {
     if own().is_ok() {
         return file.sync_all();
     }
+    room()?;
     let mut options = File::options();
     let mut copy = options.write(true).create_new(true).mode(0o600).open(to)?;
     io::copy(&mut file, &mut copy)?;
@@ -146,9 +181,19 @@ impl Blobs for DiskBlobs {
         let unfinished = Unfinished(self.unfinished());
         let mut options = tokio::fs::OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o600).open(&unfinished.0).await?;
-        let size = tokio::io::copy(&mut from.take(limit.saturating_add(1)), &mut file).await?;
-        if size > limit {
-            return Err(io::ErrorKind::FileTooLarge.into());
+        let mut from = from.take(limit.saturating_add(1));
+        let (mut piece, mut size) = (vec![0; PIECE], 0);
+        loop {
+            let read = from.read(&mut piece).await?;
+            if read == 0 {
+                break;
+            }
+            size += read as u64;
+            if size > limit {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.room_for(read as u64)?;
+            file.write_all(&piece[..read]).await?;
         }
         file.flush().await?;
         file.sync_all().await?;
@@ -162,7 +207,7 @@ impl Blobs for DiskBlobs {
         blocking(move || {
             let size = regular_size(&file, limit)?;
             let unfinished = Unfinished(blobs.unfinished());
-            link_or_copy(&file, &unfinished.0)?;
+            link_or_copy(&file, &unfinished.0, || blobs.room_for(size))?;
             blobs.name(&unfinished.0, &key)?;
             Ok(size)
         })
@@ -264,6 +309,29 @@ mod tests {
         let folder = File::open(folder.path()).unwrap();
         blobs.put_file(&key, folder, 1 << 20).await.unwrap_err();
         assert_eq!(blobs.size(&key).await.unwrap(), Some(4), "what was there stays");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_free_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("blobs");
+        let (key, film) = (BlobKey::new("x").unwrap(), folder.path().join("film"));
+        let roomy = DiskBlobs::open(path.clone()).unwrap().keep_free(1);
+        roomy.put(&key, &mut &b"before"[..], 100).await.unwrap();
+        let full = DiskBlobs::open(path.clone()).unwrap().keep_free(u64::MAX);
+        let refused = full.put(&key, &mut &b"after"[..], 100).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull, "{refused}");
+        assert_eq!(std::fs::read(path.join("x")).unwrap(), b"before", "what was there stays");
+        assert_eq!(std::fs::read_dir(path.join(UNFINISHED)).unwrap().count(), 0);
+        // Another name takes nothing; a copy of what has none does.
+        std::fs::write(&film, "film").unwrap();
+        full.put_file(&key, File::open(&film).unwrap(), 100).await.unwrap();
+        let nameless = File::open(&film).unwrap();
+        std::fs::remove_file(&film).unwrap();
+        std::fs::remove_file(path.join("x")).unwrap();
+        let refused = full.put_file(&key, nameless, 100).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull, "{refused}");
+        assert_eq!(full.size(&key).await.unwrap(), None);
     }
 
     #[tokio::test]

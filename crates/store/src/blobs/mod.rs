@@ -42,7 +42,7 @@ pub trait Blobs: Send + Sync + 'static {
     async fn size(&self, key: &BlobKey) -> io::Result<Option<u64>>;
 
     /// Reads `length` bytes from `start` on; what lies beyond the end is left out. None: there is no
-    /// such blob.
+    /// such blob. What is open is read to its end, even if the blob is replaced or deleted meanwhile.
     async fn read(&self, key: &BlobKey, start: u64, length: u64) -> io::Result<Option<BlobReader>>;
 
     /// The keys of all blobs below a folder, in no order; none where there is no such folder.

@@ -5,7 +5,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::{BlobKey, Blobs};
+use crate::{BlobKey, BlobReader, Blobs};
 
 /// Runs every check of [`Blobs`] against a store that is empty.
 ///
@@ -31,8 +31,14 @@ pub async fn check_blobs(blobs: &dyn Blobs) {
     let mut broken = tokio::io::AsyncReadExt::chain(&b"half"[..], Broken);
     blobs.put(&a, &mut broken, 100).await.expect_err("it broke off");
     assert_eq!(read(blobs, &a, 0, 100).await, "0123456789", "what was there stays");
+    let opened = async || blobs.read(&a, 0, 100).await.expect("it answers").expect("it is there");
+    let before = opened().await;
     blobs.put(&a, &mut &b"new"[..], 10).await.expect("it replaces");
     assert_eq!(read(blobs, &a, 0, 100).await, "new");
+    let deleted = opened().await;
+    blobs.delete(&a).await.expect("it goes");
+    assert_eq!(all(before).await, "0123456789", "what was opened is read to its end");
+    assert_eq!(all(deleted).await, "new");
 
     let folder = std::env::temp_dir().join(format!("browserd-blobs-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -62,8 +68,10 @@ pub async fn check_blobs(blobs: &dyn Blobs) {
 }
 
 async fn read(blobs: &dyn Blobs, key: &BlobKey, start: u64, length: u64) -> String {
-    let mut reader =
-        blobs.read(key, start, length).await.expect("it answers").expect("it is there");
+    all(blobs.read(key, start, length).await.expect("it answers").expect("it is there")).await
+}
+
+async fn all(mut reader: BlobReader) -> String {
     let mut text = String::new();
     reader.read_to_string(&mut text).await.expect("it reads");
     text

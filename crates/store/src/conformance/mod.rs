@@ -58,6 +58,7 @@ where
     sessions::what_is_not_there_is_none(&*empty().await).await;
     sessions::an_update_changes_what_it_names(&*empty().await).await;
     sessions::settings_change_one_by_one(&*empty().await).await;
+    sessions::why_a_profile_was_not_saved_is_recorded(&*empty().await).await;
     sessions::the_first_end_stands(&*empty().await).await;
     sessions::all_running_sessions_end(&*empty().await).await;
     names::a_name_has_one_running_holder(&*empty().await).await;

@@ -106,7 +106,27 @@ pub(super) async fn an_update_changes_what_it_names(store: &dyn Store) {
 
 fn in_use() -> ProfileInUse {
     let name = Some("shop-1".to_owned());
-    ProfileInUse { id: ProfileId::generate(), name, created_at: at(1), save_changes: true }
+    let id = ProfileId::generate();
+    ProfileInUse { id, name, created_at: at(1), save_changes: true, save_error: None }
+}
+
+pub(super) async fn why_a_profile_was_not_saved_is_recorded(store: &dyn Store) {
+    let (mut row, plain) = (running(1), running(2));
+    row.config.profile = Some(in_use());
+    for row in [&row, &plain] {
+        insert(store, row).await;
+        sessions(store).end(&row.id, at(5), EndReason::Deleted, None).await.expect("it runs");
+        // Also after the end, which stays what it was.
+        sessions(store).profile_not_saved(&row.id, "the disk is full").await.expect("it is there");
+    }
+    row.ended = Some((at(5), EndReason::Deleted, None));
+    if let Some(profile) = &mut row.config.profile {
+        profile.save_error = Some("the disk is full".to_owned());
+    }
+    assert_eq!(read(store, &row.id).await, row);
+    assert_eq!(read(store, &plain.id).await.config.profile, None, "it had none");
+    let nobody = sessions(store).profile_not_saved(&running(3).id, "x").await;
+    assert!(matches!(nobody, Err(StoreError::NotFound)), "{nobody:?}");
 }
 
 pub(super) async fn settings_change_one_by_one(store: &dyn Store) {

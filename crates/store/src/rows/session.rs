@@ -188,6 +188,19 @@ impl Rows<'_, SessionRow> {
     }
 }
 
+impl Rows<'_, SessionRow> {
+    /// Records why the state of a session was not saved into its profile.
+    pub async fn profile_not_saved(&self, id: &SessionId, why: &str) -> Result<(), StoreError> {
+        self.update(id, |row| {
+            if let Some(profile) = &mut row.config.profile {
+                profile.save_error = Some(why.to_owned());
+            }
+        })
+        .await?;
+        Ok(())
+    }
+}
+
 impl Everywhere<'_, SessionRow> {
     /// Ends every row that has not ended; answers how many.
     pub async fn end_all(

@@ -57,6 +57,39 @@ pub(super) fn disk(facts: &Facts) -> Check {
     }
 }
 
+/// What is kept free, and by whom.
+pub(super) fn reserve(facts: &Facts) -> Check {
+    const NAME: &str = "disk reserve";
+    let Some(reserve) = facts.disk.reserve else {
+        return Check::warn(
+            NAME,
+            "none: sessions may write until the host has nothing left",
+            "set --disk-reserve-mib to what the server and the host are to keep",
+        );
+    };
+    let kept = size(reserve.bytes());
+    match facts.disk.free {
+        Ok(free) if free < reserve.with_margin() => Check::warn(
+            NAME,
+            format!(
+                "{kept} are kept free, and {} with the margin above them are not there: no session \
+                 is made and nothing is written for clients",
+                size(reserve.with_margin())
+            ),
+            "free some space, choose another place with --state-dir, or lower --disk-reserve-mib",
+        ),
+        _ => Check::ok(
+            NAME,
+            format!(
+                "{kept} are kept free for the server and the host, watched by the server: with less \
+                 than {} left, writes through the API are refused and the sessions that write most \
+                 are stopped",
+                size(reserve.with_margin())
+            ),
+        ),
+    }
+}
+
 /// Merging of equal pages; nothing to check where it was not asked for.
 pub(super) fn merging(facts: &Facts) -> Option<Check> {
     const NAME: &str = "ksm";

@@ -61,8 +61,9 @@ pub(super) fn session_disk(facts: &Facts) -> Check {
         limit => Check::ok(
             NAME,
             format!(
-                "{} MiB ({:.1} GiB) each, counted by the session's shim every few seconds: what \
-                 writes on is killed when it is seen, and may be over the limit until then",
+                "{} MiB ({:.1} GiB) each, counted by the session's shim every few seconds, not kept by \
+                 a quota of the file system: what writes on is killed when it is seen, and may be over \
+                 the limit until then",
                 limit >> 20,
                 limit as f64 / (1u64 << 30) as f64,
             ),

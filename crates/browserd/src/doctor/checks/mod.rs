@@ -31,6 +31,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Check> {
         limits::cgroups(facts),
         host::identity(facts),
         host::disk(facts),
+        host::reserve(facts),
         limits::session_disk(facts),
         host::memory(facts),
     ]);

@@ -1,6 +1,7 @@
 //! Programs and files sessions need.
 
 use super::{Check, Distribution, Facts};
+use crate::doctor::fonts::Fonts;
 use crate::programs::Trouble;
 
 const CHROMIUM: [&str; 3] = ["chromium", "chromium", "chromium"];
@@ -17,6 +18,12 @@ const NODE: [&str; 3] = ["nodejs", "nodejs", "nodejs"];
 const NODE_LEAST: u32 = 18;
 const FONTS: [&str; 3] =
     ["fonts-liberation fonts-noto-color-emoji", "liberation-fonts-all", "ttf-liberation"];
+/// Fonts for the scripts that those above do not have.
+const SCRIPTS: [&str; 3] = [
+    "fonts-noto-core fonts-noto-cjk",
+    "google-noto-fonts-all google-noto-cjk-fonts",
+    "noto-fonts noto-fonts-cjk",
+];
 
 /// What is wrong, in words that fit behind the program's name.
 fn words(trouble: &Trouble) -> String {
@@ -259,13 +266,22 @@ fn major(version: &str) -> Option<u32> {
 
 pub(super) fn fonts(facts: &Facts) -> Check {
     const NAME: &str = "fonts";
-    match facts.fonts {
-        0 => Check::fail(
+    let Fonts { count, without } = &facts.fonts;
+    match (count, &without[..]) {
+        (0, _) => Check::fail(
             NAME,
             "no TrueType or OpenType font below /usr/share/fonts: pages would have no text",
             facts.install("some fonts", FONTS),
         ),
-        count => Check::ok(NAME, format!("{count} scalable fonts")),
+        (count, []) => Check::ok(NAME, format!("{count} scalable fonts")),
+        (count, without) => Check::warn(
+            NAME,
+            format!(
+                "{count} scalable fonts, none of them with letters of {}: pages show boxes in their place",
+                without.join(", ")
+            ),
+            facts.install("fonts for all scripts", SCRIPTS),
+        ),
     }
 }
 

@@ -70,6 +70,7 @@ pub(crate) fn spec(config: SessionConfig) -> GuestSpec {
         has_cgroup: false,
         watch_memory: None,
         disk_limit: 0,
+        disk_reserve: 0,
         log: String::new(),
     }
 }

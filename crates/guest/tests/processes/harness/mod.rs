@@ -109,6 +109,7 @@ impl TestGuest {
             has_cgroup: cgroup.is_some(),
             watch_memory: None,
             disk_limit: 0,
+            disk_reserve: 0,
             log: "info".into(),
         };
         let setup = Setup { dir: dir.path().into(), cgroup: cgroup.clone(), small, spec };
