@@ -15,7 +15,7 @@ import pytest
 from kernel import Kernel
 
 from harness import sessions
-from harness.cdp import Cdp
+from harness.cdp import Cdp, new_page
 from harness.deadline import eventually
 from harness.server import Server
 from harness.site import Site
@@ -201,13 +201,12 @@ def test_nothing_is_downloaded_opened_or_rendered(kernel: Kernel, browser: Any, 
 
 def test_a_client_stays_undisturbed(kernel: Kernel, browser: Any, site: Site) -> None:
     with Cdp(browser.cdp_ws_url) as cdp:
-        page = cdp.call("Target.createTarget", url=site.url("/hello"))["targetId"]
-        session = cdp.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
-        cdp.call("Runtime.evaluate", session, expression="window.mark = 1")
+        page = new_page(cdp)
+        assert page.goto(site.url("/hello")) is None
+        page.evaluate("window.mark = 1")
         assert kernel.browsers.curl(browser.session_id, url=site.url("/hello")).status == 200
-        value = cdp.call("Runtime.evaluate", session, expression="[window.mark, document.visibilityState].join()")
-        assert value["result"]["value"].startswith("1,")
-        cdp.call("Target.closeTarget", targetId=page)
+        assert page.evaluate("window.mark") == 1
+        cdp.call("Target.closeTarget", targetId=page.target)
 
 
 def test_many_at_once(kernel: Kernel, headless: Any, site: Site) -> None:

@@ -144,7 +144,12 @@ def test_a_save_on_a_full_disk_is_told(site: Site, folder: pathlib.Path) -> None
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "small", small], check=True)
         try:
             (folder / "blobs").symlink_to(small)
-            with serving(private_hosts=[site.authority], state_dir=folder) as server, sessions.client(server.base_url, KEY) as kernel:
+            # Smaller than what is kept free on a disk, and it is to be full.
+            reserve = {"BROWSERD_DISK_RESERVE_MIB": "0"}
+            with (
+                serving(private_hosts=[site.authority], state_dir=folder, extra_env=reserve) as server,
+                sessions.client(server.base_url, KEY) as kernel,
+            ):
                 profile = kernel.profiles.create(name="full")
                 saved(kernel, site, profile, "before")
                 before = kernel.profiles.retrieve(profile.id)
@@ -184,6 +189,8 @@ def test_why_nothing_was_saved_of_a_crash_is_told(kernel: Kernel, server: Server
     said = save_error(kernel, session.session_id)
     assert said is not None and "deletion_reason" in said
     assert kernel.profiles.retrieve(profile.id).updated_at is None
+    # Whose guest has lost its parent, and waits for the host's first process to hear of its end.
+    eventually(lambda: not leaks.left_over([session.session_id], server.state_dir), "nothing of the session is left")
 
 
 def test_what_a_killed_save_left_is_swept(site: Site, folder: pathlib.Path) -> None:
