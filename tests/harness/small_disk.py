@@ -11,6 +11,8 @@ from typing import Iterator
 
 import pytest
 
+from .deadline import eventually
+
 
 class SmallDisk:
     """ext4 in a sparse file. `filler` takes its room without anything being written."""
@@ -64,6 +66,7 @@ def small_disk(size: int, root_blocks: bool) -> Iterator[SmallDisk]:
             yield SmallDisk(folder)
         finally:
             _run("umount", str(folder))
-        assert _run("losetup", "-j", str(image)) == ""
+        # The kernel lets go of it when it comes to that.
+        eventually(lambda: _run("losetup", "-j", str(image)) == "", "the loop device is let go")
     finally:
         shutil.rmtree(base)
