@@ -62,7 +62,7 @@ async fn watch(
     unwatched: &CancellationToken,
 ) -> Result<(), CdpError> {
     let mut events = cdp.events();
-    let mut view = View { cdp, shown: None, pacing: Pacing::default() };
+    let mut view = View { cdp, shown: None, pacing: Pacing::default(), newest: 0.0 };
     let mut pages = Pages::discover(cdp, open_order).await?;
     let mut choose = true;
     let outcome = loop {
@@ -122,6 +122,8 @@ struct View<'a> {
     /// The page's target and the session on it.
     shown: Option<(String, SessionId)>,
     pacing: Pacing,
+    /// When the newest picture of this session was taken, seconds since 1970.
+    newest: f64,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +132,14 @@ pub(super) struct Picture<'a> {
     #[serde(borrow)]
     pub(super) data: std::borrow::Cow<'a, str>,
     session_id: i64,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    /// When it was taken, seconds since 1970.
+    timestamp: Option<f64>,
 }
 
 impl View<'_> {
@@ -162,7 +172,7 @@ impl View<'_> {
     async fn start(&mut self) -> Result<(), CdpError> {
         let Some((_, session)) = &self.shown else { return Ok(()) };
         let params = json!({ "format": "jpeg", "quality": QUALITY, "everyNthFrame": 1 });
-        self.pacing = Pacing::default();
+        (self.pacing, self.newest) = (Pacing::default(), 0.0);
         self.cdp.call_raw(Some(session), "Page.startScreencast", params).await?;
         Ok(())
     }
@@ -211,6 +221,12 @@ impl View<'_> {
                 {
                     tracing::debug!(%error, "the page in front");
                 }
+                // Chromium packs several at once, and sends each when it is ready: one may overtake another.
+                let taken = picture.metadata.timestamp.unwrap_or(self.newest);
+                if taken < self.newest {
+                    return false;
+                }
+                self.newest = taken;
                 let Ok(jpeg) = STANDARD.decode_to_vec(picture.data.as_bytes()) else {
                     return false;
                 };

@@ -152,7 +152,7 @@ impl Settings {
     }
 
     /// What the URLs we hand out begin with, given the address the listener got (the port may have
-    /// been left to the kernel). A wildcard address stands for this machine; [`resolve`] takes one only with
+    /// been left to the kernel). A wildcard address stands for this machine; [`resolve()`] takes one only with
     /// a URL.
     pub(crate) fn public_url(&self, bound: SocketAddr) -> Url {
         if let Some(url) = &self.public_url {
