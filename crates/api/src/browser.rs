@@ -185,6 +185,18 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// All reasons, for documents and tests.
+    pub const ALL: &'static [EndReason] = &[
+        Self::Deleted,
+        Self::TimedOut,
+        Self::Crashed,
+        Self::OutOfMemory,
+        Self::DiskFull,
+        Self::FailedToStart,
+        Self::ServerShutdown,
+        Self::HostLost,
+    ];
+
     /// The wire form, as in `deletion_reason` of a session.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -312,16 +324,7 @@ mod tests {
 
     #[test]
     fn reasons_are_spelled_one_way() {
-        for reason in [
-            EndReason::Deleted,
-            EndReason::TimedOut,
-            EndReason::Crashed,
-            EndReason::OutOfMemory,
-            EndReason::DiskFull,
-            EndReason::FailedToStart,
-            EndReason::ServerShutdown,
-            EndReason::HostLost,
-        ] {
+        for reason in EndReason::ALL {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }
     }

@@ -87,15 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn reasons() -> impl Strategy<Value = EndReason> {
-        prop::sample::select(vec![
-            EndReason::Deleted,
-            EndReason::TimedOut,
-            EndReason::Crashed,
-            EndReason::OutOfMemory,
-            EndReason::DiskFull,
-            EndReason::FailedToStart,
-            EndReason::ServerShutdown,
-        ])
+        prop::sample::select(EndReason::ALL)
     }
 
     fn events() -> impl Strategy<Value = Event> {

@@ -78,19 +78,10 @@ mod tests {
 
     #[test]
     fn frames_are_whole_control_frames() {
-        let reasons = [
-            EndReason::Deleted,
-            EndReason::TimedOut,
-            EndReason::Crashed,
-            EndReason::OutOfMemory,
-            EndReason::DiskFull,
-            EndReason::FailedToStart,
-            EndReason::ServerShutdown,
-            EndReason::HostLost,
-        ];
-        let all = reasons
+        let all = EndReason::ALL
+            .iter()
+            .copied()
             .map(CloseFrame::session_ended)
-            .into_iter()
             .chain([Kind::Cdp, Kind::Guest].map(CloseFrame::inside_lost));
         for frame in all {
             assert!(frame.reason.len() <= 123, "{}", frame.reason);
