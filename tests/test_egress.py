@@ -11,7 +11,7 @@ from harness import sessions
 from harness.cdp import Cdp, new_page
 from harness.deadline import eventually
 from harness.server import serving
-from harness.sessions import AS_ROOT, python, sh
+from harness.sessions import python, sh
 from harness.site import Site
 
 
@@ -100,35 +100,6 @@ def test_gateway_hides_nothing_but_itself(kernel: Kernel, headless: Any, site: S
     headers = json.loads(body)["headers"]
     assert headers["x-mine"] == "1"
     assert not {"proxy-connection", "proxy-authorization", "via", "x-forwarded-for", "forwarded"} & headers.keys(), headers
-
-
-@AS_ROOT
-def test_nothing_leaves_but_through_the_gateway(kernel: Kernel, headless: Any, site: Site, as_root: bool) -> None:
-    script = f"""
-import json, socket
-out = {{}}
-for name, kind, address in (('tcp', socket.SOCK_STREAM, ({site.host!r}, {site.port})), ('tcp-public', socket.SOCK_STREAM, ('1.1.1.1', 443)),
-                            ('udp', socket.SOCK_DGRAM, ('8.8.8.8', 53)), ('udp-host', socket.SOCK_DGRAM, ({site.host!r}, 9))):
-    s = socket.socket(socket.AF_INET, kind); s.settimeout(5)
-    try: s.connect(address); s.send(b'x'); out[name] = 'left'
-    except OSError as error: out[name] = error.strerror or type(error).__name__
-for family, address in ((socket.AF_INET6, ('2606:4700::1111', 443)),):
-    s = socket.socket(family, socket.SOCK_STREAM); s.settimeout(5)
-    try: s.connect(address); out['tcp6'] = 'left'
-    except OSError as error: out['tcp6'] = error.strerror or type(error).__name__
-for kind in ('SOCK_RAW',):
-    try: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP); out['raw'] = 'left'
-    except OSError as error: out['raw'] = error.strerror
-try: socket.socket(socket.AF_PACKET, socket.SOCK_RAW); out['packet'] = 'left'
-except OSError as error: out['packet'] = error.strerror
-try: socket.getaddrinfo('example.com', 80); out['dns'] = 'left'
-except OSError as error: out['dns'] = 'none'
-out['interfaces'] = sorted(line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:])
-print(json.dumps(out))
-"""
-    seen = python(kernel, headless.session_id, script, as_root=as_root)
-    assert seen.pop("interfaces") == ["lo"]
-    assert "left" not in seen.values(), seen
 
 
 def test_chromium_goes_through_the_gateway(headless: Any, site: Site, forbidden_site: Site) -> None:

@@ -64,6 +64,13 @@ def test_exec(client: Kernel, browser: Any) -> None:
     assert ran.out.split() == ["kernel", "/home/kernel", "/home/kernel", "written"]
 
 
+def test_any_program_has_a_network(client: Kernel, browser: Any, site: Site) -> None:
+    direct = "curl -sS --noproxy '*' --max-time 20 -o /dev/null -w '%{http_code}\\n'"
+    ran = sh(client, browser.session_id, f"{direct} {site.url('/hello')}; {direct} http://10.1.2.3/; cut -d: -f1 /proc/net/dev | tail -n +3")
+    status, refused, *interfaces = ran.out.split()
+    assert (status, refused, sorted(interfaces)) == ("200", "000", ["eth0", "lo"]), ran
+
+
 def test_as_root_works_or_is_refused_in_words(client: Kernel, browser: Any) -> None:
     try:
         assert sh(client, browser.session_id, "id -u", as_root=True).out.strip() == "0"

@@ -55,16 +55,17 @@ class Cdp:
 
     def event(
         self,
-        method: str,
+        method: str | tuple[str, ...],
         session: str | None = None,
         accept: Callable[[dict[str, Any]], bool] = lambda _: True,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Parameters of the next event of this kind, from those kept or still to come."""
+        """Parameters of the next event of this kind, or of one of these, from those kept or still to come."""
+        methods = (method,) if isinstance(method, str) else method
 
         def wanted(message: dict[str, Any]) -> bool:
             return (
-                message.get("method") == method
+                message.get("method") in methods
                 and (session is None or message.get("sessionId") == session)
                 and accept(message["params"])
             )

@@ -38,6 +38,9 @@ pub(crate) struct DoctorArgs {
     /// with this
     #[arg(long, hide = true)]
     pub(crate) probe_userns: bool,
+    /// Tries to set up a session's network and says how it went; `doctor` starts itself with this.
+    #[arg(long, hide = true)]
+    pub(crate) probe_network: bool,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }

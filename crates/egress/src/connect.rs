@@ -77,7 +77,7 @@ fn may_be_own(ip: IpAddr, source: io::Result<IpAddr>) -> bool {
 
 /// Notices a vanished peer within about three minutes, and keeps address translation on the way
 /// from forgetting quiet tunnels.
-fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;

@@ -32,20 +32,25 @@ use crate::destination::Destination;
 use crate::forward::{self, Driver, Failure, Upstream};
 use crate::gateway::Shared;
 use crate::limits::Limits;
+use crate::odd_answer::OddAnswer;
 use crate::proxy::Purpose;
 use crate::refusal::{Malformed, Refusal};
 use crate::stream::Stream;
+use crate::tape::Taped;
 use crate::tunnel;
 
 /// How often a connection is opened whose route changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
+/// Most headers of a request.
+const HEADERS: usize = 512;
+
 /// What a client is answered: an origin's answer or one of ours.
 type Answer = Response<Either<Incoming, Full<Bytes>>>;
 
-/// Ends the client's connection without an answer.
+/// Ends the client's connection as one that HTTP is spoken over, without an answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the origin's connection broke")]
+#[error("there is no answer that could be passed on in order")]
 struct HangUp;
 
 /// What the connection becomes once its last answer is written.
@@ -77,6 +82,8 @@ struct State {
     /// A connection to an origin kept for the next request.
     kept: Option<Upstream>,
     tunnel: Option<Tunnel>,
+    /// What is passed on as it came once the client's connection is freed.
+    odd_answer: Option<OddAnswer>,
 }
 
 /// One client's connection.
@@ -87,20 +94,9 @@ pub(crate) struct Client {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
-    let mut policies = shared.policy.subscribe();
-    let client = Arc::new(Client { shared, state: Mutex::default() });
-    tokio::select! {
-        () = client.run(stream) => {}
-        () = async {
-            while policies.changed().await.is_ok() {
-                if !client.still_allowed() {
-                    return;
-                }
-            }
-            // The gateway is gone; whoever drops this task ends it.
-            std::future::pending::<()>().await;
-        } => debug!("egress connection cut: the policy changed"),
-    }
+    let client = Arc::new(Client::new(shared));
+    let running = client.run(stream);
+    client.while_allowed(running).await;
 }
 
 /// Answers one request with 503 and closes.
@@ -127,6 +123,7 @@ fn http(limits: &Limits) -> http1::Builder {
         .header_read_timeout(limits.head_read)
         .max_buf_size(limits.head)
         .max_header_size(limits.head)
+        .max_headers(HEADERS)
         .preserve_header_case(true)
         // What an origin leaves out is left out.
         .auto_date_header(false);
@@ -134,20 +131,51 @@ fn http(limits: &Limits) -> http1::Builder {
 }
 
 impl Client {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, state: Mutex::default() }
+    }
+
+    /// Does it until the policy no longer allows where this connection goes.
+    pub(crate) async fn while_allowed(&self, running: impl Future<Output = ()>) {
+        let mut policies = self.shared.policy.subscribe();
+        tokio::select! {
+            () = running => {}
+            () = async {
+                while policies.changed().await.is_ok() {
+                    if !self.still_allowed() {
+                        return;
+                    }
+                }
+                // The gateway is gone; whoever drops this task ends it.
+                std::future::pending::<()>().await;
+            } => debug!("egress connection cut: the policy changed"),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     async fn run(self: &Arc<Self>, stream: TcpStream) {
         stream.set_nodelay(true).ok();
+        let stream = Taped::new(stream);
         let service = service_fn(move |request| {
             let client = Arc::clone(self);
             async move { client.answer(request).await }
         });
         let connection =
-            http(self.limits()).serve_connection(TokioIo::new(stream), service).with_upgrades();
-        if let Err(error) = Box::pin(connection).await {
+            http(self.limits()).serve_connection(TokioIo::new(stream.clone()), service);
+        if let Err(error) = Box::pin(connection.with_upgrades()).await {
             debug!(%error, "egress connection ended");
         }
-        let tunnel = self.state.lock().tunnel.take();
+        let (tunnel, odd_answer) = {
+            let mut state = self.state.lock();
+            (state.tunnel.take(), state.odd_answer.take())
+        };
         if let Some(tunnel) = tunnel {
             self.relay(tunnel).await;
+        } else if let (Some(answer), Some((client, _))) = (odd_answer, stream.take()) {
+            answer.pass_on(client).await;
         }
     }
 
@@ -156,6 +184,10 @@ impl Client {
         let refusal = match Box::pin(self.decide(request)).await {
             Ok(answer) => return Ok(answer),
             Err(Failure::Broken) => return Err(HangUp),
+            Err(Failure::Odd(answer)) => {
+                self.state.lock().odd_answer = Some(answer);
+                return Err(HangUp);
+            }
             Err(Failure::Refused(refusal)) => refusal,
         };
         self.shared.log.note(&refusal);
@@ -229,12 +261,25 @@ impl Client {
         let (client, upstream, upstream_early) = match tunnel {
             Tunnel::Connected { client, upstream, early } => (client, upstream, early),
             Tunnel::Upgraded { client, upstream, driver } => {
-                let Some((stream, early)) = socket::<Stream>(upstream).await else { return };
+                let Some((stream, early)) = socket::<Taped<Stream>>(upstream).await else { return };
+                let Some((stream, _)) = stream.take() else { return };
                 drop(driver);
                 (client, stream, early)
             }
         };
-        let Some((client, client_early)) = socket::<TcpStream>(client).await else { return };
+        let Some((client, client_early)) = socket::<Taped<TcpStream>>(client).await else { return };
+        let Some((client, _)) = client.take() else { return };
+        self.pass_on(client, client_early, upstream, upstream_early).await;
+    }
+
+    /// Passes bytes on both ways; those that came `early` first.
+    pub(crate) async fn pass_on(
+        &self,
+        client: TcpStream,
+        client_early: Bytes,
+        upstream: Stream,
+        upstream_early: Bytes,
+    ) {
         let half_closed = self.limits().half_closed;
         let held = &self.shared.held;
         tunnel::relay(client, client_early, upstream, upstream_early, half_closed, held).await;

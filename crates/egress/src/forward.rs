@@ -4,7 +4,8 @@
 //!  client request ─ check, rewrite ─▶ kept connection to the same origin, if it still stands
 //!                                   └▶ new connection (name looked up, address checked)
 //!       ◀─ 101: both sides become a tunnel ─┤
-//!       ◀─ answer, body streamed ───────────┘  the connection is kept for the next request
+//!       ◀─ answer, body streamed ───────────┤  the connection is kept for the next request
+//!       ◀─ odd answer, as it came ──────────┘  and nothing else over either connection
 //! ```
 
 use std::pin::Pin;
@@ -26,14 +27,18 @@ use crate::connect::Opened;
 use crate::connection::{Client, Tunnel};
 use crate::destination::Destination;
 use crate::headers::{self, Framing};
+use crate::odd_answer::{self, OddAnswer};
 use crate::proxy::{self, Proxy, Purpose};
 use crate::refusal::{Malformed, Refusal, Stage};
+use crate::stream::Stream;
+use crate::tape::Taped;
 
 /// How long a kept connection may take to become free after its last answer has been passed on. It
 /// is only bookkeeping inside the process; when it is not done by then, something is unfinished.
 const FREE_AGAIN: Duration = Duration::from_millis(100);
 
-/// Largest head of an answer, and most that is read ahead of a slow client, bytes.
+/// Largest head of an answer that is read here, and most that is read ahead of a slow client, bytes. A larger one
+/// is passed on as it came.
 const ANSWER_HEAD: usize = 32 * 1024;
 
 /// An open connection to an origin.
@@ -43,6 +48,16 @@ pub(crate) struct Upstream {
     forwarder: Option<Arc<Proxy>>,
     sender: SendRequest<Watched>,
     driver: Driver,
+    stream: Taped<Stream>,
+}
+
+impl Upstream {
+    /// What came that is no proper answer; none: it may not be passed on.
+    async fn odd_answer(self, limit: Duration) -> Option<OddAnswer> {
+        let (stream, read) = self.stream.take()?;
+        drop(self.driver);
+        timeout(limit, OddAnswer::read(stream, read)).await.ok().flatten()
+    }
 }
 
 /// The task that moves a connection's bytes; ends with this value.
@@ -70,6 +85,8 @@ pub(crate) enum Failure {
     /// The kept connection broke while the request was on it. The client sees its own connection
     /// close, as it would without a proxy, and knows whether to repeat the request.
     Broken,
+    /// The answer is passed on as it came, over the client's bare connection.
+    Odd(OddAnswer),
 }
 
 impl From<Refusal> for Failure {
@@ -94,13 +111,14 @@ pub(crate) async fn forward(
     headers::for_origin(request.headers_mut(), &dest, framing, wanted.as_ref());
     let path = path_of(request.uri());
     *request.version_mut() = Version::HTTP_11;
-    let last_byte = Arc::new(Mutex::new(Instant::now()));
-    let request = request.map(|inner| Watched { inner, last_byte: Arc::clone(&last_byte) });
+    let progress = Arc::new(Mutex::new(Progress::default()));
+    progress.lock().is_whole = request.body().is_end_stream();
+    let request = request.map(|inner| Watched { inner, progress: Arc::clone(&progress) });
 
     // Whoever gives up plain HTTP goes on over the same connection, which must lead to the origin then.
     let purpose = if wanted.is_some() { Purpose::Tunnel } else { Purpose::Requests };
     let target = Target { dest: &dest, path, purpose };
-    let (mut response, upstream) = exchange(client, request, &target, &last_byte).await?;
+    let (mut response, upstream) = exchange(client, request, &target, &progress).await?;
     if upstream.forwarder.is_some()
         && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
     {
@@ -121,8 +139,13 @@ pub(crate) async fn forward(
         });
         return Ok(response);
     }
-    if headers::framing(response.headers()).is_err() {
-        return Err(Refusal::Answer(dest).into());
+    let is_odd = match headers::framing(response.headers()) {
+        Ok(Framing::Chunked) => upstream.stream.forget_unless(odd_answer::has_odd_chunks),
+        Ok(Framing::Plain) => upstream.stream.forget_unless(|_| false),
+        Err(_) => true,
+    };
+    if is_odd {
+        return Err(odd_or_refused(client, upstream, &dest, &progress).await);
     }
     headers::for_client(response.headers_mut(), None);
     client.keep(upstream);
@@ -134,28 +157,43 @@ async fn exchange(
     client: &Client,
     mut request: Request<Watched>,
     target: &Target<'_>,
-    last_byte: &Mutex<Instant>,
+    progress: &Mutex<Progress>,
 ) -> Result<(Response<Incoming>, Upstream), Failure> {
     let dest = target.dest;
     if let Some(mut kept) = reuse(client, target).await {
         target.write(&mut request, &kept);
-        match send(client, &mut kept, request, last_byte).await {
+        match send(client, &mut kept, request, progress).await {
             Ok(response) => return Ok((response, kept)),
             Err(Unsent::Returned(again)) => request = *again,
             Err(Unsent::TimedOut) => {
                 return Err(Refusal::Timeout(dest.clone(), Stage::Answer).into());
             }
+            Err(Unsent::Odd) => return Err(odd_or_refused(client, kept, dest, progress).await),
             Err(Unsent::Lost) => return Err(Failure::Broken),
         }
     }
     let opened = client.connect(dest, target.purpose).await?;
     let mut fresh = handshake(opened, dest).await?;
     target.write(&mut request, &fresh);
-    match send(client, &mut fresh, request, last_byte).await {
+    match send(client, &mut fresh, request, progress).await {
         Ok(response) => Ok((response, fresh)),
         Err(Unsent::TimedOut) => Err(Refusal::Timeout(dest.clone(), Stage::Answer).into()),
-        Err(Unsent::Returned(_) | Unsent::Lost) => Err(Refusal::Answer(dest.clone()).into()),
+        Err(Unsent::Odd | Unsent::Lost) => Err(odd_or_refused(client, fresh, dest, progress).await),
+        Err(Unsent::Returned(_)) => Err(Refusal::Answer(dest.clone()).into()),
     }
+}
+
+/// What becomes of an answer that is no proper one. While the request is not sent as a whole it cannot be passed
+/// on: nobody would send the rest.
+async fn odd_or_refused(
+    client: &Client,
+    upstream: Upstream,
+    dest: &Destination,
+    progress: &Mutex<Progress>,
+) -> Failure {
+    let is_whole = progress.lock().is_whole;
+    let odd = if is_whole { upstream.odd_answer(client.limits().answer).await } else { None };
+    odd.map_or_else(|| Refusal::Answer(dest.clone()).into(), Failure::Odd)
 }
 
 /// The kept connection, if it goes where this request goes, still may, and is free.
@@ -175,15 +213,16 @@ async fn handshake(opened: Opened, dest: &Destination) -> Result<Upstream, Refus
     if !early.is_empty() {
         return Err(Refusal::Answer(dest.clone()));
     }
+    let stream = Taped::new(stream);
     let (sender, connection) = Builder::new()
         .max_buf_size(ANSWER_HEAD)
         .max_header_size(ANSWER_HEAD)
         .preserve_header_case(true)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(stream.clone()))
         .await
         .map_err(|_| Refusal::Answer(dest.clone()))?;
     let driver = Driver::of(connection.with_upgrades());
-    Ok(Upstream { dest: dest.clone(), forwarder, sender, driver })
+    Ok(Upstream { dest: dest.clone(), forwarder, sender, driver, stream })
 }
 
 /// Why a request has no answer.
@@ -192,6 +231,8 @@ enum Unsent {
     Returned(Box<Request<Watched>>),
     /// It was sent, at least in part, and the connection broke.
     Lost,
+    /// The answer cannot be read.
+    Odd,
     TimedOut,
 }
 
@@ -201,22 +242,24 @@ async fn send(
     client: &Client,
     upstream: &mut Upstream,
     request: Request<Watched>,
-    last_byte: &Mutex<Instant>,
+    progress: &Mutex<Progress>,
 ) -> Result<Response<Incoming>, Unsent> {
-    *last_byte.lock() = Instant::now();
+    progress.lock().last_byte = Instant::now();
+    upstream.stream.record();
     let mut answer = std::pin::pin!(upstream.sender.try_send_request(request));
     loop {
-        let deadline = *last_byte.lock() + client.limits().answer;
+        let deadline = progress.lock().last_byte + client.limits().answer;
         tokio::select! {
             biased;
             answered = &mut answer => {
                 return answered.map_err(|mut e| match e.take_message() {
                     Some(request) => Unsent::Returned(Box::new(request)),
+                    None if e.error().is_parse() => Unsent::Odd,
                     None => Unsent::Lost,
                 });
             }
             () = sleep_until(deadline) => {
-                if *last_byte.lock() + client.limits().answer <= Instant::now() {
+                if progress.lock().last_byte + client.limits().answer <= Instant::now() {
                     return Err(Unsent::TimedOut);
                 }
             }
@@ -256,10 +299,22 @@ fn path_of(uri: &Uri) -> PathAndQuery {
     PathAndQuery::try_from(path).unwrap_or(PathAndQuery::from_static("/"))
 }
 
-/// A request body that notes when it last moved.
+/// How far the body of a request has come.
+struct Progress {
+    last_byte: Instant,
+    is_whole: bool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { last_byte: Instant::now(), is_whole: false }
+    }
+}
+
+/// A request body that notes how far it has come.
 pub(crate) struct Watched {
     inner: Incoming,
-    last_byte: Arc<Mutex<Instant>>,
+    progress: Arc<Mutex<Progress>>,
 }
 
 impl Body for Watched {
@@ -271,8 +326,9 @@ impl Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if polled.is_ready() {
-            *self.last_byte.lock() = Instant::now();
+        if let Poll::Ready(frame) = &polled {
+            let is_whole = frame.is_none() || self.inner.is_end_stream();
+            *self.progress.lock() = Progress { last_byte: Instant::now(), is_whole };
         }
         polled
     }

@@ -18,6 +18,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All of them.
 pub const TARGETS: &[Target] = &[
     ("egress_address", verdicts::address),
+    ("egress_dns", gateway::dns),
     ("egress_gateway", gateway::gateway),
     ("egress_headers", verdicts::headers),
     ("egress_proxy", proxy::answers),

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use browserd_protocol::{EgressPolicy, Route};
 use rustix::net::sockopt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 use tracing::warn;
 
-use crate::connect::{Connector, Dialer, HostDialer};
+use crate::connect::{Connector, Dialer, HostDialer, keep_alive};
 use crate::connection;
 use crate::limits::Limits;
+use crate::names::Names;
 use crate::policy::{Policy, PolicyError};
 use crate::proxy::ProxyError;
+use crate::redirected;
 use crate::refusal_log::RefusalLog;
 use crate::resolve::{Resolver, SystemResolver};
 use crate::tunnel::Held;
@@ -25,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) policy: watch::Sender<Arc<Policy>>,
     pub(crate) log: RefusalLog,
     pub(crate) held: Held,
+    pub(crate) names: Names,
     connections: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
 }
@@ -32,7 +35,7 @@ pub(crate) struct Shared {
 /// A session's egress gateway. Clones share policy and limits.
 #[derive(Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Gateway {
@@ -65,6 +68,7 @@ impl Gateway {
             policy: watch::Sender::new(policy),
             log: RefusalLog::new(),
             held: Held::new(limits.held_bytes),
+            names: Names::default(),
             connections: Arc::new(Semaphore::new(limits.connections)),
             turned_away: Arc::new(Semaphore::new(limits.turned_away)),
         };
@@ -93,9 +97,27 @@ impl Gateway {
         Ok(())
     }
 
-    /// Serves clients of `listener` for as long as the future is polled. Dropping it closes every
-    /// connection it accepted.
+    /// Serves clients of `listener`, who speak to a proxy, for as long as the future is polled. Dropping
+    /// it closes every connection it accepted.
     pub async fn serve(&self, listener: TcpListener) {
+        self.accept(listener, connection::serve, connection::turn_away).await;
+    }
+
+    /// Serves connections that were redirected to `listener` and do not know of it, in the same way.
+    pub async fn serve_redirected(&self, listener: TcpListener) {
+        self.accept(listener, redirected::serve, redirected::turn_away).await;
+    }
+
+    /// Has each connection served, and those that are too many turned away.
+    async fn accept<Served, Refused>(
+        &self,
+        listener: TcpListener,
+        serve: fn(Arc<Shared>, TcpStream) -> Served,
+        turn_away: fn(Arc<Shared>, TcpStream) -> Refused,
+    ) where
+        Served: Future<Output = ()> + Send + 'static,
+        Refused: Future<Output = ()> + Send + 'static,
+    {
         if let Err(error) = bound_buffers(&listener, self.shared.connector.limits.socket_buffer) {
             warn!(
                 %error,
@@ -130,18 +152,20 @@ impl Gateway {
                 }
             };
             backoff = Backoff::default();
+            // A client that is gone altogether is not one that only ended its own direction.
+            keep_alive(&stream).ok();
             let shared = Arc::clone(&self.shared);
             match Arc::clone(&self.shared.connections).try_acquire_owned() {
                 Ok(taken) => {
                     drop(permit);
                     clients.spawn(async move {
-                        connection::serve(shared, stream).await;
+                        serve(shared, stream).await;
                         drop(taken);
                     });
                 }
                 Err(_) => {
                     clients.spawn(async move {
-                        connection::turn_away(shared, stream).await;
+                        turn_away(shared, stream).await;
                         drop(permit);
                     });
                 }

@@ -20,6 +20,7 @@
 mod connect;
 mod connection;
 pub mod destination;
+mod dns;
 mod forward;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -27,14 +28,18 @@ pub mod fuzzing;
 mod gateway;
 mod headers;
 mod limits;
+mod names;
+mod odd_answer;
 pub mod policy;
 mod probe;
 mod proxy;
 pub mod ranges;
+mod redirected;
 pub mod refusal;
 mod refusal_log;
 mod resolve;
 mod stream;
+mod tape;
 mod tunnel;
 
 pub use connect::{Dialer, HostDialer};

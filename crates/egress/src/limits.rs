@@ -39,7 +39,7 @@ impl Default for Limits {
         Self {
             connections: 256,
             turned_away: 16,
-            head: 64 * 1024,
+            head: 256 * 1024,
             head_read: Duration::from_secs(30),
             resolve: Duration::from_secs(10),
             connect_address: Duration::from_secs(10),

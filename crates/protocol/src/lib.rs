@@ -48,8 +48,23 @@ pub const LINE_LIMIT: usize = 64 * 1024;
 
 /// Fixed places inside a session.
 pub mod inside {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
     /// Where the gateway listens, inside the session's network namespace.
+    pub const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3128);
+    /// The same as programs are told.
     pub const PROXY_ADDR: &str = "127.0.0.1:3128";
+    /// Where connections to elsewhere and DNS questions are redirected to, for the gateway as well.
+    pub const REDIRECTED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3129);
+    /// The network the session seems to be in, the names of which are the gateway's to give. Set aside for
+    /// measurements (RFC 2544), so that nothing anybody wants to reach is hidden behind it.
+    pub const NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(198, 18, 0, 0), 15);
+    /// Its router, which answers DNS questions.
+    pub const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+    /// The session's own address.
+    pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+    /// The session's host name.
+    pub const HOST_NAME: &str = "browser";
     /// The browser user's name.
     pub const USER: &str = "kernel";
     /// Its uid and gid.

@@ -18,6 +18,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod leaf;
+pub mod network;
 mod plain;
 pub mod proc;
 mod root;

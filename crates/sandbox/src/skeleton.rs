@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -131,18 +132,19 @@ const PAM: [(&str, &str); 6] = [
     ),
 ];
 
-const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
-const NSSWITCH: &str =
-    "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n";
-const RESOLV: &str =
-    "# Names are resolved by the gateway at 127.0.0.1:3128; there is no DNS inside.\n";
+const HOSTS: &str = "\
+127.0.0.1\tlocalhost
+127.0.1.1\tbrowser
+::1\tlocalhost ip6-localhost ip6-loopback
+";
+const NSSWITCH: &str = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n";
 
-/// Builds a skeleton in `folder`, which must not exist yet.
-pub fn build(folder: &Path) -> Result<(), WallError> {
-    build_from(Path::new("/"), folder)
+/// Builds a skeleton in `folder`, which must not exist yet. `resolver` answers DNS questions inside.
+pub fn build(folder: &Path, resolver: Ipv4Addr) -> Result<(), WallError> {
+    build_from(Path::new("/"), folder, resolver)
 }
 
-fn build_from(host: &Path, folder: &Path) -> Result<(), WallError> {
+fn build_from(host: &Path, folder: &Path, resolver: Ipv4Addr) -> Result<(), WallError> {
     make_folder(folder, 0o755)?;
     for (name, mode) in FOLDERS {
         make_folder(&folder.join(name), *mode)?;
@@ -176,7 +178,7 @@ fn build_from(host: &Path, folder: &Path) -> Result<(), WallError> {
         ("etc/group", GROUP, 0o644),
         ("etc/hosts", HOSTS, 0o644),
         ("etc/nsswitch.conf", NSSWITCH, 0o644),
-        ("etc/resolv.conf", RESOLV, 0o644),
+        ("etc/resolv.conf", &format!("nameserver {resolver}\n"), 0o644),
     ]) {
         let path = folder.join(name);
         fs::write(&path, text).step(format!("write {name}"))?;
@@ -321,7 +323,7 @@ mod tests {
         symlink("usr/bin", host.path().join("bin")).unwrap();
 
         let built = host.path().join("built");
-        build_from(host.path(), &built).unwrap();
+        build_from(host.path(), &built, Ipv4Addr::LOCALHOST).unwrap();
 
         assert!(built.join("etc/services").exists());
         assert!(built.join("etc/ssl/certs/ca.pem").exists());

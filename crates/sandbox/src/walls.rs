@@ -4,11 +4,11 @@
 //!  shim                                   child (PID 1)
 //!  make user namespace, map ids
 //!  clone3 into the cgroup ───────────────▶
-//!  rootless: write the id maps ──go──────▶ loopback up, listen for the gateway
+//!  rootless: write the id maps ──go──────▶ network, listeners for the gateway in it
 //!  into the cgroups, both of them          host name, root::enter
 //!                          └──go─────────▶ cgroup namespace, into its leaf
 //!                                          enter the user namespace, become its ids
-//!  take the listener ◀──fd, or why not──── bound capabilities, no_new_privs, seccomp
+//!  take the listeners ◀─fds, or why not─── bound capabilities, no_new_privs, seccomp
 //!                                          exec /.browserd/guest
 //! ```
 
@@ -16,7 +16,6 @@ use std::ffi::CString;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -29,6 +28,7 @@ use rustix::process::{Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrli
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::Step;
+use crate::network::{self, Listeners, Network, Redirected};
 use crate::root::{self, Planted};
 use crate::sys::{self, Fork};
 use crate::uids::{self, Range};
@@ -126,8 +126,8 @@ pub struct Plan<'a> {
     pub descriptors: &'a [BorrowedFd<'a>],
     /// Its stderr.
     pub log: BorrowedFd<'a>,
-    /// Where the gateway listens inside.
-    pub gateway: SocketAddr,
+    /// Its network.
+    pub network: Network,
     /// Size of /dev/shm.
     pub shm_bytes: u64,
 }
@@ -139,8 +139,8 @@ pub struct Raised {
     pub pid: i32,
     /// The guest, safe from pid reuse.
     pub pidfd: OwnedFd,
-    /// Listens inside the session's network namespace.
-    pub gateway: TcpListener,
+    /// Listen inside the session's network namespace.
+    pub listeners: Listeners,
     /// Whether / and /usr are overlays.
     pub overlay: bool,
 }
@@ -205,14 +205,13 @@ fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
             Ok(never) => match never {},
             Err(error) => error,
         };
-        let code = error.source.raw_os_error().unwrap_or(libc::EIO);
-        let _ = (&theirs).write_all(format!("{code} {}", error.step).as_bytes());
+        let _ = (&theirs).write_all(untold(&error).as_bytes());
         std::process::exit(1);
     };
     drop(theirs);
     let outcome = introduce(plan, pid, userns.is_none(), &mut ours);
     match outcome {
-        Ok(gateway) => Ok(Raised { pid, pidfd, gateway, overlay }),
+        Ok(listeners) => Ok(Raised { pid, pidfd, listeners, overlay }),
         Err(error) => {
             let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
             let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
@@ -221,13 +220,13 @@ fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
     }
 }
 
-/// The parent's half: gives the child its ids where only we can, and takes the listener.
+/// The parent's half: gives the child its ids where only we can, and takes the listeners.
 fn introduce(
     plan: &Plan<'_>,
     pid: i32,
     map: bool,
     socket: &mut UnixStream,
-) -> Result<TcpListener, WallError> {
+) -> Result<Listeners, WallError> {
     if map {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         let inside = plan.identity.guest();
@@ -239,13 +238,19 @@ fn introduce(
     plan.cgroup.settle(pid, plan.is_shim)?;
     // A child that is gone by now has said why, which is read below.
     let _ = socket.write_all(b"g");
-    let listener = receive_listener(socket)?;
+    let listeners = receive_listeners(socket)?;
     // The other end closes at exec; anything before that is why it did not come to it.
     let mut why = String::new();
     socket.take(4096).read_to_string(&mut why).step("wait for the guest to start")?;
-    if why.is_empty() { Ok(listener) } else { Err(told(&why)) }
+    if why.is_empty() { Ok(listeners) } else { Err(told(&why)) }
 }
 
+/// An error in a form that can be sent.
+fn untold(error: &WallError) -> String {
+    format!("{} {}", error.source.raw_os_error().unwrap_or(libc::EIO), error.step)
+}
+
+/// What was sent.
 fn told(why: &str) -> WallError {
     let (code, step) = why.split_once(' ').unwrap_or(("5", why));
     WallError::new(step, io::Error::from_raw_os_error(code.parse().unwrap_or(libc::EIO)))
@@ -296,8 +301,7 @@ fn become_guest(
     limit_resources(plan)?;
     let to_init = plan.cgroup.way_to_init()?;
     let leaves = plan.cgroup.detached_folder()?;
-    sys::loopback_up().step("bring the loopback up")?;
-    let gateway = TcpListener::bind(plan.gateway).step("listen for the gateway")?;
+    let listeners = network::set_up(&plan.network)?;
     rustix::system::sethostname(plan.hostname.as_bytes()).step("set the host name")?;
     root::enter(&root::Plan {
         dir: plan.dir,
@@ -325,8 +329,7 @@ fn become_guest(
             .step("enter the user namespace")?;
         sys::become_ids(guest, guest).step("become the session's root")?;
     }
-    send_listener(socket, &gateway)?;
-    drop(gateway);
+    send_listeners(socket, listeners)?;
     sys::bound_capabilities(&KEPT_CAPABILITIES).step("bound capabilities")?;
     sys::parent_death_signal(libc::SIGKILL).step("bind to the shim's life")?;
     rustix::process::setsid().ok();
@@ -401,40 +404,56 @@ fn exec_guest(
     Err(WallError::new("start the guest", sys::exec(&program, &arguments, &environment)))
 }
 
-fn send_listener(socket: &UnixStream, listener: &TcpListener) -> Result<(), WallError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Most bytes that say why connections are not redirected.
+const WHY_LIMIT: usize = 512;
+
+/// Hands them over, and with the proxy's alone why it is alone.
+fn send_listeners(socket: &UnixStream, listeners: Listeners) -> Result<(), WallError> {
+    let (mut fds, mut why) = (vec![listeners.proxy.as_fd()], String::new());
+    match &listeners.redirected {
+        Ok(redirected) => fds.extend([redirected.connections.as_fd(), redirected.names.as_fd()]),
+        Err(error) => why = untold(error),
+    }
+    why.truncate(why.floor_char_boundary(WHY_LIMIT - 1));
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [listener.as_fd()];
     control.push(SendAncillaryMessage::ScmRights(&fds));
-    sendmsg(socket, &[IoSlice::new(b"l")], &mut control, SendFlags::empty())
-        .step("hand over the gateway's listener")?;
+    let parts = [IoSlice::new(b"l"), IoSlice::new(why.as_bytes())];
+    sendmsg(socket, &parts, &mut control, SendFlags::empty()).step("hand over the listeners")?;
     Ok(())
 }
 
-/// The listener, or what the child says went wrong before it got there.
-fn receive_listener(socket: &mut UnixStream) -> Result<TcpListener, WallError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// The listeners, or what the child says went wrong before it got there.
+fn receive_listeners(socket: &mut UnixStream) -> Result<Listeners, WallError> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut first = [0u8; 1];
-    let received = recvmsg(
-        &*socket,
-        &mut [IoSliceMut::new(&mut first)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )
-    .step("wait for the gateway's listener")?;
-    let fd = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    match fd {
-        Some(fd) => Ok(TcpListener::from(fd)),
-        None if received.bytes == 0 => Err(WallError::new(
-            "wait for the gateway's listener",
+    let mut said = [0u8; WHY_LIMIT];
+    let received =
+        recvmsg(&*socket, &mut [IoSliceMut::new(&mut said)], &mut control, RecvFlags::CMSG_CLOEXEC)
+            .step("wait for the listeners")?;
+    let mut fds = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten();
+    let said = said.get(..received.bytes).unwrap_or_default();
+    match (fds.next(), fds.next(), fds.next()) {
+        (Some(proxy), Some(connections), Some(names)) => Ok(Listeners {
+            proxy: proxy.into(),
+            redirected: Ok(Redirected { connections: connections.into(), names: names.into() }),
+        }),
+        (Some(proxy), ..) => {
+            let why = String::from_utf8_lossy(said.get(1..).unwrap_or_default());
+            Ok(Listeners { proxy: proxy.into(), redirected: Err(told(&why)) })
+        }
+        (None, ..) if said.is_empty() => Err(WallError::new(
+            "wait for the listeners",
             io::Error::new(io::ErrorKind::UnexpectedEof, "PID 1 died before it was ready"),
         )),
-        None => {
-            let mut why = String::from(char::from(first[0]));
+        (None, ..) => {
+            let mut why = String::from_utf8_lossy(said).into_owned();
             let _ = socket.take(4096).read_to_string(&mut why);
             Err(told(&why))
         }

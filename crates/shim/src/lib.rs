@@ -26,6 +26,8 @@ mod life;
 mod raise;
 mod to_guest;
 
+pub use raise::NETWORK;
+
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;

@@ -12,8 +12,9 @@ use browserd_protocol::{
     GENERATION, GuestCommand, GuestReport, LINE_LIMIT, SessionSpec, ShimCommand, ShimReport,
 };
 use browserd_sandbox::cgroup;
+use browserd_sandbox::network::{Listeners, Redirected};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -36,6 +37,37 @@ struct End {
     detail: String,
 }
 
+/// Has the gateway take what comes out of the session's network.
+fn serve_network(
+    gateway: &Gateway,
+    listeners: Listeners,
+    tasks: &mut JoinSet<()>,
+) -> io::Result<()> {
+    listeners.proxy.set_nonblocking(true)?;
+    let proxy = TcpListener::from_std(listeners.proxy)?;
+    let way_out = gateway.clone();
+    tasks.spawn(async move { way_out.serve(proxy).await });
+    let Redirected { connections, names } = match listeners.redirected {
+        Ok(redirected) => redirected,
+        Err(why) => {
+            tracing::warn!(
+                %why,
+                "programs in this session that do not use the proxy have no network; \
+                 browserd doctor tells what the kernel lacks"
+            );
+            return Ok(());
+        }
+    };
+    connections.set_nonblocking(true)?;
+    names.set_nonblocking(true)?;
+    let (connections, names) = (TcpListener::from_std(connections)?, UdpSocket::from_std(names)?);
+    let way_out = gateway.clone();
+    tasks.spawn(async move { way_out.serve_redirected(connections).await });
+    let way_out = gateway.clone();
+    tasks.spawn(async move { way_out.answer_names(names).await });
+    Ok(())
+}
+
 /// Runs the session to its end; nothing of it is left inside afterwards.
 pub(crate) async fn live(
     spec: &SessionSpec,
@@ -45,8 +77,8 @@ pub(crate) async fn live(
     let Session { raised, cgroup, walls, guest, guest_log, control: listener, _identity } = session;
     let gateway = Gateway::new(&spec.egress).map_err(io::Error::other)?;
     gateway.set_route(&spec.route).map_err(io::Error::other)?;
-    raised.gateway.set_nonblocking(true)?;
-    let inside = TcpListener::from_std(raised.gateway)?;
+    let mut others = JoinSet::new();
+    serve_network(&gateway, raised.listeners, &mut others)?;
     guest.set_nonblocking(true)?;
     let guest = UnixStream::from_std(guest)?;
     listener.set_nonblocking(true)?;
@@ -70,9 +102,6 @@ pub(crate) async fn live(
         control::talk(socket, hello(ready), reports.subscribe(), commands.clone(), peers.clone())
     };
     talks.spawn(talk(serve, false));
-    let mut others = JoinSet::new();
-    let way_out = gateway.clone();
-    others.spawn(async move { way_out.serve(inside).await });
     others.spawn(guest_log::relay(guest_log, reports.clone()));
 
     let (guest, to_guest) = guest.into_split();
@@ -273,6 +302,7 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use browserd_protocol::Walls;
+    use browserd_sandbox::WallError;
     use browserd_sandbox::cgroup::{Hierarchies, Limits};
     use browserd_sandbox::walls::{Identity, Raised};
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -305,7 +335,13 @@ mod tests {
             raised: Raised {
                 pid,
                 pidfd: pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap(),
-                gateway: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+                listeners: Listeners {
+                    proxy: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+                    redirected: Err(WallError {
+                        step: "redirect".into(),
+                        source: io::ErrorKind::Unsupported.into(),
+                    }),
+                },
                 overlay: false,
             },
             cgroup: cgroup::Session::create(&Hierarchies::default(), "", "", &limits, None)

@@ -14,9 +14,19 @@ use browserd_protocol::{
     inside,
 };
 use browserd_sandbox::cgroup::{self, Hierarchies, Limits};
+use browserd_sandbox::network::Network;
 use browserd_sandbox::walls::{self, Identity, Plan, PlantedFile, Raised};
 use browserd_sandbox::{WallError, proc, uids};
 use rustix::rand::GetRandomFlags;
+
+/// What the network of every session is like.
+pub const NETWORK: Network = Network {
+    proxy: SocketAddr::V4(inside::PROXY),
+    redirected: inside::REDIRECTED,
+    address: inside::ADDRESS,
+    prefix: inside::NETWORK.1,
+    router: inside::ROUTER,
+};
 
 /// Why the session did not come to be.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +144,7 @@ pub(crate) fn raise(
         identity: &identity,
         cgroup: &cgroup,
         is_shim: true,
-        hostname: "browser",
+        hostname: inside::HOST_NAME,
         user_uid: inside::UID,
         planted: &planted,
         user_folders: &inside::USER_FOLDERS,
@@ -148,10 +158,7 @@ pub(crate) fn raise(
         ],
         descriptors: &[guest_end.as_fd(), http.as_fd(), handoff.as_fd()],
         log: log_end.as_fd(),
-        gateway: inside::PROXY_ADDR
-            .parse::<SocketAddr>()
-            .map_err(io::Error::other)
-            .during("read the gateway's address")?,
+        network: NETWORK,
         shm_bytes: memory / 2,
     })?;
     write_ledger(spec, &places, Some(raised.pid))?;
@@ -207,7 +214,7 @@ fn planted(spec: &SessionSpec) -> Result<Vec<PlantedFile>, RaiseError> {
     // Time zone and language are planted by the guest, which can change them.
     Ok(vec![
         file("/etc/machine-id", machine_id.into_bytes()),
-        file("/etc/hostname", b"browser\n".to_vec()),
+        file("/etc/hostname", format!("{}\n", inside::HOST_NAME).into_bytes()),
         file(
             &format!("{}/{}", policy::MANAGED_DIR, policy::MANAGED_FILE),
             policy::merged(spec.config.chrome_policy.as_ref()),

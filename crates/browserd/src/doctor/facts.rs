@@ -78,6 +78,8 @@ pub(crate) struct Namespaces {
     pub(crate) apparmor_restricts: Option<bool>,
     /// What happened when an ordinary user tried, `Err` with the step and the error.
     pub(crate) tried: Result<(), String>,
+    /// What happened when a session's network was tried, likewise.
+    pub(crate) network: Result<(), String>,
 }
 
 /// Which control groups this process can make for sessions, as tried.

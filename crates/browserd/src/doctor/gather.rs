@@ -93,7 +93,8 @@ fn namespaces() -> Namespaces {
         most: knob("user/max_user_namespaces"),
         unprivileged_allowed: flag("kernel/unprivileged_userns_clone"),
         apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns"),
-        tried: probe::attempt(),
+        tried: probe::try_user_namespaces(),
+        network: probe::try_network(),
     }
 }
 

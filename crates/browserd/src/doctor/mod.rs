@@ -84,7 +84,10 @@ pub(crate) fn warnings(checks: &[Check]) -> impl Iterator<Item = &Check> {
 /// `browserd doctor`. Exits with 1 when a hard requirement is not met.
 pub(crate) fn run(args: DoctorArgs) -> Result<ExitCode> {
     if args.probe_userns {
-        return probe::run();
+        return probe::run(probe::user_namespaces);
+    }
+    if args.probe_network {
+        return probe::run(probe::network);
     }
     let settings = resolve(args.flags, &Environment::of_process(), &Host::this())?;
     let checks = examine(&settings);

@@ -46,6 +46,7 @@ fn good() -> Facts {
             unprivileged_allowed: Some(true),
             apparmor_restricts: None,
             tried: Ok(()),
+            network: Ok(()),
         },
         cgroups: Cgroups { v2_mounted: true, tried: Ok(trial(true, true, &[])) },
         disk: Disk {
@@ -261,6 +262,8 @@ fn kernels() {
         let facts = but(|f| f.kernel.release = release.to_owned());
         assert_only(&facts, "kernel", level, release, "");
     }
+    let facts = but(|f| f.namespaces.network = Err("make a network interface: no".to_owned()));
+    assert_only(&facts, "network", Level::Warn, "offline", "modprobe -a bridge");
     let facts = but(|f| f.kernel.seccomp = false);
     assert_only(&facts, "seccomp", Level::Fail, "system calls", "");
     let facts = but(|f| f.kernel.ptrace_scope = Some(3));

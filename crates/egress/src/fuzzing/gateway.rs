@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use browserd_protocol::EgressPolicy;
 use parking_lot::Mutex;
+use simple_dns::rdata::RData;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -65,6 +66,24 @@ pub(super) fn gateway(data: &[u8]) {
             assert!(!name.eq_ignore_ascii_case(b"proxy-authorization") || body(data), "{heads:?}");
         }
         assert!(!find(&answered, b"forged"), "{}", String::from_utf8_lossy(&answered));
+    }
+}
+
+/// A datagram to where DNS questions come in: the answer is to what was asked, and every address in it stands
+/// for a name or is the session's own loopback.
+pub(super) fn dns(data: &[u8]) {
+    let dialer = Arc::new(Origin { at: SocketAddr::from(([127, 0, 0, 1], 9)) });
+    let gateway =
+        Gateway::with_parts(&EgressPolicy::default(), Arc::new(Names), dialer, Limits::default());
+    let shared = gateway.unwrap().shared;
+    let Some(answer) = block_on(crate::dns::answer(&shared, data)) else { return };
+    assert_eq!(answer.get(..2), data.get(..2));
+    let answer = simple_dns::Packet::parse(&answer).expect("an answer can be read");
+    assert!(answer.has_flags(simple_dns::PacketFlag::RESPONSE) && answer.questions.len() == 1);
+    for record in answer.answers {
+        let RData::A(ip) = record.rdata else { continue };
+        let ip = Ipv4Addr::from(ip.address);
+        assert!(ip == Ipv4Addr::LOCALHOST || shared.names.of(ip).is_some(), "{ip}");
     }
 }
 

@@ -26,7 +26,7 @@ async fn a_slow_head_is_cut() {
 async fn a_huge_head_is_refused() {
     let stage = Stage::new(&[]).await;
     let mut client = stage.client().await;
-    let huge = format!("GET http://a.test/ HTTP/1.1\r\nX-Huge: {}\r\n\r\n", "x".repeat(80 * 1024));
+    let huge = format!("GET http://a.test/ HTTP/1.1\r\nX-Huge: {}\r\n\r\n", "x".repeat(300 * 1024));
     // The gateway may close before it has read everything.
     client.stream.write_all(huge.as_bytes()).await.ok();
     let answer = client.rest().await;

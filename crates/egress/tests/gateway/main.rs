@@ -4,6 +4,7 @@
 mod connect;
 mod forward;
 mod hostile;
+mod odd;
 mod policy;
 mod proxy;
 mod stage;

@@ -101,7 +101,7 @@ impl LocalRuntime {
         if skeleton.exists() {
             remove(&skeleton)?;
         }
-        skeleton::build(&skeleton)?;
+        skeleton::build(&skeleton, browserd_protocol::inside::ROUTER)?;
         let mut hierarchies = Hierarchies::detect();
         let cgroup_parent = cgroup_name(&config.state_dir);
         cgroup::prepare_parent(&mut hierarchies, &cgroup_parent)?;

@@ -221,11 +221,23 @@ pub(crate) fn harness() -> i32 {
             );
             assert!(text.contains("hostname: Read-only file system"), "{text}");
         }),
-        ("only_a_loopback", || {
+        ("a_network_that_leads_to_the_gateway_alone", || {
             let text = scene(
-                "cat /proc/net/dev | tail -n +3 | cut -d: -f1; (exec 3<>/dev/tcp/127.0.0.1/3128) && echo gateway",
+                "open() { (exec 3<>/dev/$1) 2>/dev/null && echo open || echo refused; }
+                 send() { (exec 3<>/dev/$1 && echo x >&3) 2>/dev/null && echo sent || echo unsent; }
+                 tail -n +3 /proc/net/dev | cut -d: -f1
+                 open tcp/127.0.0.1/3128; open tcp/192.0.2.1/80; open tcp/198.18.0.1/22
+                 open tcp/198.18.0.2/80; open tcp/127.0.0.1/80
+                 send udp/198.18.0.1/53; send udp/192.0.2.1/9; send udp/224.0.0.251/5353",
             );
-            assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["lo", "gateway"], "{text}");
+            assert_eq!(
+                text.split_whitespace().collect::<Vec<_>>(),
+                [
+                    "lo", "eth0", "open", "open", "open", "refused", "refused", "sent", "unsent",
+                    "unsent"
+                ],
+                "{text}"
+            );
         }),
         ("memory_is_limited", || {
             // tail keeps all of a file without newlines

@@ -77,6 +77,25 @@ pub(super) fn namespaces(facts: &Facts) -> Check {
     )
 }
 
+pub(super) fn network(facts: &Facts) -> Check {
+    const NAME: &str = "network";
+    match &facts.namespaces.network {
+        Ok(()) => Check::ok(NAME, "every program inside reaches the gateway, and nothing else"),
+        // Where there are no namespaces that is said already.
+        Err(_) if facts.namespaces.tried.is_err() => Check::ok(NAME, "not without namespaces"),
+        Err(why) => Check::warn(
+            NAME,
+            format!(
+                "programs that do not use the proxy have no network inside, and browsers say that they are \
+                 offline ({why})"
+            ),
+            facts.as_root(
+                "modprobe -a bridge nf_tables nft_chain_nat nft_redir nft_reject_ipv4 nft_ct",
+            ),
+        ),
+    }
+}
+
 pub(super) fn seccomp(facts: &Facts) -> Check {
     const NAME: &str = "seccomp";
     if facts.kernel.seccomp {

@@ -24,6 +24,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Check> {
         software::time_zones(facts),
         kernel::version(facts),
         kernel::namespaces(facts),
+        kernel::network(facts),
         kernel::seccomp(facts),
         kernel::overlay(facts),
         kernel::shared_memory(facts),

@@ -2,16 +2,27 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use browserd_sandbox::cgroup::{self, Hierarchies, Limits};
+use browserd_sandbox::network::Network;
 use browserd_sandbox::walls::{self, Identity, Plan, PlantedFile};
 use browserd_sandbox::{skeleton, uids};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 /// Processes a session may have.
 pub(crate) const PROCESSES: u64 = 64;
+
+/// As sessions have it.
+const NETWORK: Network = Network {
+    proxy: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3128)),
+    redirected: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3129),
+    address: Ipv4Addr::new(198, 18, 0, 2),
+    prefix: 15,
+    router: Ipv4Addr::new(198, 18, 0, 1),
+};
 
 /// What came of it, when all is cleared away but the session's folder.
 pub(crate) struct Stood {
@@ -35,7 +46,7 @@ pub(crate) fn stand(
 ) -> Result<Stood, String> {
     let dir = tempfile::tempdir().unwrap();
     let skeleton_folder = dir.path().join("skeleton");
-    skeleton::build(&skeleton_folder).unwrap();
+    skeleton::build(&skeleton_folder, NETWORK.router).unwrap();
     let session = dir.path().join("session");
     fs::create_dir(&session).unwrap();
     let (identity, owner) = match rustix::process::geteuid().is_root() {
@@ -73,7 +84,7 @@ pub(crate) fn stand(
         environment: &[("PATH", "/usr/bin:/bin")],
         descriptors: &[],
         log: log.as_fd(),
-        gateway: "127.0.0.1:3128".parse().unwrap(),
+        network: NETWORK,
         shm_bytes: 1 << 20,
     });
     drop(log);
