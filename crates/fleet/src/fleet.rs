@@ -420,10 +420,12 @@ impl Fleet {
     pub async fn shutdown(&self) {
         self.closing.store(true, Ordering::Release);
         self.stop.cancel();
-        for actor in self.directory.actors() {
+        // All at once: one that is busy is not waited for before others are told.
+        let told = self.directory.actors().into_iter().map(|actor| async move {
             let (done, _) = oneshot::channel();
             let _ = actor.send(Command::End { reason: EndReason::ServerShutdown, done }).await;
-        }
+        });
+        futures_util::future::join_all(told).await;
         self.tasks.close();
         self.tasks.wait().await;
     }

@@ -18,6 +18,8 @@ use browserd_server::{
     TokenSecret,
 };
 use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -282,15 +284,18 @@ impl Instance for FakeInstance {
         Ok(())
     }
 
-    fn freeze(&self, _: bool) -> bool {
-        false
+    fn freeze(&self, _: bool) -> BoxFuture<'static, bool> {
+        ready(false).boxed()
     }
 
     async fn page_out(&self) -> std::io::Result<bool> {
         Ok(false)
     }
 
-    async fn end(&self, reason: EndReason) {
-        let _ = self.events.send(RuntimeEvent::Ended { reason, detail: None }).await;
+    fn end(&self, reason: EndReason) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let _ = events.send(RuntimeEvent::Ended { reason, detail: None }).await;
+        });
     }
 }
