@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::actor::{Command, Parts, PendingEnds, SessionActor};
 use crate::admission::{Admission, Need, Permit};
 use crate::directory::Directory;
+use crate::forget::forget;
 use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
@@ -80,6 +81,8 @@ pub struct FleetOptions {
     pub ping_every: Duration,
     /// What saves the profiles of sessions that end; none: sessions have no profiles.
     pub profile_exporter: Option<Arc<dyn ProfileExporter>>,
+    /// How long a session is remembered once it has ended; none: for ever.
+    pub remembered: Option<Duration>,
 }
 
 /// A guest that is only slow is given some 40 s; the official SDKs wait 60 s for an answer.
@@ -110,6 +113,7 @@ impl FleetOptions {
             standby: Standby::default(),
             ping_every: PING_EVERY,
             profile_exporter: None,
+            remembered: None,
         }
     }
 }
@@ -147,6 +151,7 @@ impl Fleet {
             standby,
             ping_every,
             profile_exporter,
+            remembered,
         } = options;
         let metrics = Metrics::default();
         let admission = Admission::new(budgets, Arc::clone(&runtime), metrics.clone());
@@ -176,6 +181,10 @@ impl Fleet {
             stop: fleet.stop.clone(),
         };
         fleet.tasks.spawn(keeper.run());
+        if let Some(age) = remembered {
+            let (store, stop) = (Arc::clone(&fleet.store), fleet.stop.clone());
+            fleet.tasks.spawn(forget(store, age, stop));
+        }
         Ok(fleet)
     }
 

@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::AskChromium;
 use crate::refusal;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, Tunnels, UpgradeToWebSocket, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, Tunnels, Upgrade, UpgradeToWebSocket, WebSocketRequest};
 
 /// Which endpoint of Chromium a client wants.
 enum Endpoint {
@@ -70,7 +70,7 @@ async fn connect(
     State(tunnels): State<Tunnels>,
     token: TokenSession,
     endpoint: Endpoint,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response> {
     let handshake = WebSocketRequest::read(request.method(), request.headers())?;
     let session = token.live;
@@ -99,7 +99,7 @@ async fn connect(
     }
     let inside =
         Inside { kind: Kind::Cdp, stream, leftover: answer.leftover, headers: answer.headers };
-    Ok(tunnels.accept(&session, hyper::upgrade::on(request), inside))
+    Ok(tunnels.accept(&session, Upgrade::of(&mut request), inside))
 }
 
 /// Browser ids are UUIDs, whose hyphens Chromium compares unescaped.

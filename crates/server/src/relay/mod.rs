@@ -39,7 +39,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::caller::Sessions;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, Tunnels, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, Tunnels, Upgrade, WebSocketRequest};
 use crate::wire::linger::Whole;
 use crate::wire::log::AboutSession;
 use crate::{query, refusal};
@@ -117,7 +117,7 @@ impl Relay {
         let websocket = tunnel::asks(request.headers())
             .then(|| WebSocketRequest::read(request.method(), request.headers()))
             .transpose()?;
-        let upgrade = websocket.is_some().then(|| hyper::upgrade::on(&mut request));
+        let upgrade = websocket.is_some().then(|| Upgrade::of(&mut request));
         let whole = request.extensions().get::<Whole>().cloned();
         let voice = Voice::of(target, &request);
         let mut outgoing = headers::to_guest(request.headers(), websocket.is_some());

@@ -24,6 +24,7 @@ mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::extract::{DefaultBodyLimit, FromRef};
 use browserd_api::replays::Replay;
@@ -91,13 +92,16 @@ struct Inner {
     open: Mutex<HashMap<ReplayId, watch::Receiver<()>>>,
     /// Told when one has ended.
     ended: Notify,
+    /// Bytes of those that ended since retention looked last.
+    ended_bytes: AtomicU64,
 }
 
 impl Replays {
     /// None are followed yet. Without `recordings` there is no place for any.
     pub(crate) fn new(fleet: Fleet, guests: Guests, recordings: Option<Recordings>) -> Self {
         let (tasks, open, ended) = (TaskTracker::new(), Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { fleet, guests, recordings, tasks, open, ended }))
+        let ended_bytes = AtomicU64::new(0);
+        Self(Arc::new(Inner { fleet, guests, recordings, tasks, open, ended, ended_bytes }))
     }
 
     /// Where recordings are kept.

@@ -11,7 +11,6 @@ use browserd_api::browser::EndReason;
 use browserd_fleet::{Activity, LiveSession};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -22,6 +21,7 @@ use super::close_frame::CloseFrame;
 use super::copy::{Direction, Stop};
 use super::frames::FrameTracker;
 use super::idle_timer::IdleTimer;
+use super::slot::Upgrade;
 use crate::wire::log::AboutSession;
 
 /// How long a client may take to read the rest of a frame and our close frame.
@@ -91,7 +91,7 @@ impl Tunnels {
     pub(crate) fn accept<S>(
         &self,
         session: &LiveSession,
-        upgrade: OnUpgrade,
+        upgrade: Upgrade,
         inside: Inside<S>,
     ) -> Response
     where
@@ -107,7 +107,8 @@ impl Tunnels {
         let (session, activity) = (session.clone(), session.activity());
         let idle = self.idle_after.filter(|_| inside.kind == Kind::Cdp).map(IdleTimer::new);
         let task = async move {
-            let Ok(upgraded) = upgrade.await else {
+            let Upgrade { on, slot: _slot } = upgrade;
+            let Ok(upgraded) = on.await else {
                 tracing::debug!("the client went away during the handshake");
                 return;
             };

@@ -55,6 +55,10 @@ impl Fixture {
     }
 
     pub(crate) async fn with_permits(permits: usize) -> Self {
+        Self::with(permits, |_| {}).await
+    }
+
+    pub(crate) async fn with(permits: usize, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
         let runtime = Arc::new(FakeRuntime {
             dir: tempfile::tempdir().unwrap(),
             chromium: Chromium::start().await,
@@ -85,6 +89,7 @@ impl Fixture {
             limit_bytes: 1 << 20,
             retention: Retention::default(),
         });
+        adjust(&mut config);
         let key = |key: &str, project| ApiKey {
             id: key.to_owned(),
             hash: ApiKeys::hash(key.as_bytes()),
