@@ -241,7 +241,7 @@ impl ProjectFleet {
         // The actor writes the row, so that a caller who goes away cannot leave one without an actor.
         self.tasks.spawn(actor.run());
         // A shutdown that began in between did not see this actor yet.
-        if self.closing.load(Ordering::Acquire) {
+        if self.is_closing() {
             self.end(&id, EndReason::ServerShutdown).await;
         }
         outcome.await.unwrap_or(Err(FleetError::ShuttingDown))
@@ -275,6 +275,9 @@ impl ProjectFleet {
         let row = self.row(id_or_name).await?;
         let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
         match row.ended {
+            Some((_, EndReason::ServerShutdown, _)) if !include_deleted && self.is_closing() => {
+                Err(FleetError::ShuttingDown)
+            }
             Some((at, reason, detail)) if !include_deleted => {
                 Err(FleetError::Ended { id: row.id, end: Ended { at, reason }, detail })
             }
@@ -320,13 +323,35 @@ impl ProjectFleet {
         change: Change,
         services: Arc<dyn ChangeServices>,
     ) -> Result<SessionView, FleetError> {
-        let gone = || FleetError::NotFound(id_or_name.to_owned());
         let found = self.find(id_or_name, false).await?;
-        let actor = self.directory.actor(&found.id).ok_or_else(gone)?;
-        let (done, answer) = oneshot::channel();
-        let command = Command::Change { change: Box::new(change), services, done };
-        actor.send(command).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let live = self.live(found.id.as_str()).ok();
+        let answered = async {
+            let actor = self.directory.actor(&found.id)?;
+            let (done, answer) = oneshot::channel();
+            let command = Command::Change { change: Box::new(change), services, done };
+            actor.send(command).await.ok()?;
+            answer.await.ok()
+        };
+        match answered.await {
+            Some(answer) => answer,
+            None => Err(self.gone(&found.id, live).await),
+        }
+    }
+
+    /// Why a session whose actor takes no command is not there: it ended, or is still being created.
+    async fn gone(&self, id: &SessionId, live: Option<LiveSession>) -> FleetError {
+        if let Some(live) = &live {
+            // It is told before its row has it.
+            live.wait_end().await;
+        }
+        match (self.find(id.as_str(), false).await, live.and_then(|live| live.end())) {
+            (Err(error), _) => error,
+            (Ok(_), Some(Ended { reason: EndReason::ServerShutdown, .. })) => {
+                FleetError::ShuttingDown
+            }
+            (Ok(_), Some(end)) => FleetError::Ended { id: id.clone(), end, detail: None },
+            (Ok(_), None) => FleetError::NotFound(id.to_string()),
+        }
     }
 
     /// Ends a session. Answers at once: its URLs are dead, the reaper clears it away. Deleting an
@@ -371,6 +396,10 @@ impl Fleet {
             }
         });
         futures_util::future::join_all(closing).await;
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Tells the session's actor to end it and waits until it is over for clients; answers whether there

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use browserd_api::browser::EndReason;
 use browserd_api::{ProjectId, SessionId, Timestamp};
@@ -12,6 +12,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{BrowserStream, ByteStream, CommandError, Metrics};
+
+/// How long an end may take to be recorded once its guest is gone: what ran inside is killed and
+/// waited for first.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +94,15 @@ impl LiveSession {
             Ok(end) => end.map_or(EndReason::Crashed, |end| end.reason),
             Err(_) => EndReason::Crashed,
         }
+    }
+
+    /// Why it is over, if what is inside takes no connections any more: then it is dead, and its end about to
+    /// be recorded, which is waited for.
+    pub async fn over(&self) -> Option<EndReason> {
+        if self.ended().is_none() && self.dial_guest().await.is_ok() {
+            return None;
+        }
+        tokio::time::timeout(RECORDED_WITHIN, self.wait_end()).await.ok()
     }
 
     /// Waits until nothing of the session is left.

@@ -151,6 +151,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -165,7 +167,7 @@ mod tests {
                 };
                 let encoded = encoded(taken, |waiting| waiting.fetch_sub(1, Ordering::SeqCst));
                 match given_up {
-                    true => drop(futures_util::poll!(std::pin::pin!(encoded))),
+                    true => drop(encoded.now_or_never()),
                     false => _ = encoded.await.unwrap(),
                 }
             })

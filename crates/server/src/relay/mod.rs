@@ -20,7 +20,6 @@ pub(crate) use headers::harden;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::Body;
@@ -46,7 +45,7 @@ use crate::{query, refusal};
 
 refusals! {
     /// Sending a request to a session's guest.
-    pub(crate) RelayRequest: BadRequest, BrowserNotFound, OutcomeUnknown, UpstreamUnavailable;
+    pub(crate) RelayRequest: BadRequest, BrowserNotFound, OutcomeUnknown, UpstreamUnavailable, ShuttingDown;
 }
 
 /// Where direct routing begins.
@@ -272,7 +271,7 @@ async fn unanswered(
     code: ErrorCode,
     cause: impl std::fmt::Display,
 ) -> Error {
-    if over(session).await {
+    if session.over().await.is_some() {
         return refusal::ended(session);
     }
     tracing::warn!(session = %session.id(), %cause, "the guest did not answer");
@@ -286,20 +285,6 @@ async fn unanswered(
             _ => "the session's guest did not answer; try again in a moment",
         },
     )
-}
-
-/// How long an end may take to be recorded once its guest is gone: what ran inside is killed and
-/// waited for first.
-const RECORDED_WITHIN: Duration = Duration::from_secs(5);
-
-/// Whether the session is over. A guest that takes no connections any more is dead, and the end is
-/// about to be recorded.
-async fn over(session: &LiveSession) -> bool {
-    if session.ended().is_some() {
-        return true;
-    }
-    session.dial_guest().await.is_err()
-        && tokio::time::timeout(RECORDED_WITHIN, session.wait_end()).await.is_ok()
 }
 
 type SessionEnd = Pin<Box<dyn Future<Output = EndReason> + Send>>;

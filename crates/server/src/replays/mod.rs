@@ -26,11 +26,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::FromRef;
 use browserd_api::replays::Replay;
 use browserd_api::{ErrorCode, ProjectId, ReplayId};
 use browserd_fleet::{Fleet, SessionView};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Result, body_limit};
 use browserd_store::{ReplayRow, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -65,7 +65,7 @@ where
         .routes(routes!(list::list, start::start))
         .routes(routes!(download::download))
         .routes(routes!(stop::stop))
-        .layer(DefaultBodyLimit::max(json_limit))
+        .layer(body_limit(json_limit))
 }
 
 /// The route that takes a recording's own token.

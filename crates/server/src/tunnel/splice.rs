@@ -193,11 +193,14 @@ where
         })
         .await
     };
-    if outcome == Outcome::InsideGone
-        && !tracker.closed()
-        && let Ok(reason) = tokio::time::timeout(REASON_PATIENCE, session.wait_end()).await
-    {
-        outcome = Outcome::SessionEnded(reason);
+    if outcome == Outcome::InsideGone && !tracker.closed() {
+        let ended = tokio::time::timeout(REASON_PATIENCE, session.wait_end()).await;
+        // A session that is dead may take longer to say why, but does not come back.
+        let ended = match ended {
+            Ok(reason) => Some(reason),
+            Err(_) => session.over().await,
+        };
+        outcome = ended.map_or(outcome, Outcome::SessionEnded);
     }
     // From here on the session is not in use: the close frame is between the client and us.
     drop(activity);

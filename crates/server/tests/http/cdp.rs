@@ -1,5 +1,6 @@
 //! CDP: sockets and discovery.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
@@ -280,4 +281,25 @@ async fn a_tunnel_is_one_of_the_connections_that_may_be_open() {
     let mut answer = String::new();
     third.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+/// A session that is dead may take a while to say why, and does not come back.
+#[tokio::test]
+async fn a_dead_session_is_not_said_to_be_restarting() {
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
+    let id = id(&session);
+    let path = format!("/browser/cdp?jwt={}", token(&session));
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
+    text(&mut socket).await;
+    fixture.runtime.kill_guest(&id);
+    let dials = fixture.runtime.dials.load(Ordering::SeqCst);
+    fixture.runtime.chromium.crash();
+    // It has waited for a reason, and looks now whether anybody is there.
+    while fixture.runtime.dials.load(Ordering::SeqCst) == dials {
+        tokio::task::yield_now().await;
+    }
+    fixture.runtime.lose(&id, EndReason::Crashed).await;
+    let (code, why) = close_frame(&mut socket).await;
+    assert!(code == 1011 && why.starts_with("crashed"), "{code} {why}");
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
@@ -66,6 +67,7 @@ impl Fixture {
             guests: Mutex::default(),
             offered: Offered::default(),
             routes: Arc::default(),
+            dials: Arc::default(),
         });
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
         let fleet = Fleet::start(
@@ -162,6 +164,8 @@ pub(crate) struct FakeRuntime {
     pub(crate) offered: Offered,
     /// Egress routes that running sessions were given.
     pub(crate) routes: Arc<Mutex<Vec<Route>>>,
+    /// How often guests were dialed.
+    pub(crate) dials: Arc<AtomicUsize>,
 }
 
 type Offered = Arc<Mutex<Option<(u64, std::fs::File)>>>;
@@ -218,8 +222,9 @@ impl Runtime for FakeRuntime {
         self.guests.lock().insert(id.clone(), guest::serve(listener));
         self.events.lock().insert(id.clone(), events.clone());
         let offered = Arc::clone(&self.offered);
-        let routes = Arc::clone(&self.routes);
-        Ok(Box::new(FakeInstance { socket, port: self.chromium.port, offered, routes, events }))
+        let (routes, dials) = (Arc::clone(&self.routes), Arc::clone(&self.dials));
+        let port = self.chromium.port;
+        Ok(Box::new(FakeInstance { socket, port, offered, routes, dials, events }))
     }
 
     fn programs_stamp(&self) -> u64 {
@@ -252,12 +257,14 @@ struct FakeInstance {
     port: u16,
     offered: Offered,
     routes: Arc<Mutex<Vec<Route>>>,
+    dials: Arc<AtomicUsize>,
     events: mpsc::Sender<RuntimeEvent>,
 }
 
 #[async_trait]
 impl Instance for FakeInstance {
     async fn dial_guest(&self) -> io::Result<ByteStream> {
+        self.dials.fetch_add(1, Ordering::SeqCst);
         Ok(UnixStream::connect(&self.socket).await?.into())
     }
 

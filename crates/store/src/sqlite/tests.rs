@@ -268,7 +268,7 @@ async fn a_row_that_is_no_json_stops_no_list_and_no_search() {
     sqlx::query(damage).execute(&store.writer).await.unwrap();
     for query in [None, Some("goo".to_owned())] {
         let filter = Filter { query, limit: 10, ..Filter::default() };
-        assert_eq!(sessions(&store).list(&filter).await.unwrap().0, [good.clone()]);
+        assert_eq!(sessions(&store).list(&filter).await.unwrap().0, std::slice::from_ref(&good));
     }
     // Its end can be recorded even so.
     let at = Timestamp::from_micros(1);
