@@ -264,6 +264,16 @@ def test_arguments_too_long_for_the_kernel_are_the_clients_fault(wire: httpx.Cli
     assert answer.status_code == 400, answer.text
 
 
+def test_a_client_hears_something_before_it_stops_waiting(kernel: Kernel, headless: Any) -> None:
+    # as the SDK announces it, but for its waiting so long
+    announced = {"x-stainless-read-timeout": "1.0"}
+    with pytest.raises(sdk.APIStatusError) as late:
+        kernel.browsers.process.exec(headless.session_id, command="sleep", args=["5"], extra_headers=announced)
+    answer = late.value.response
+    assert (answer.status_code, answer.json()["code"], answer.headers["x-should-retry"]) == (408, "timeout", "false")
+    assert run(kernel, headless.session_id, "true").code == 0
+
+
 def test_unknown_session(kernel: Kernel) -> None:
     with pytest.raises(sdk.NotFoundError) as error:
         kernel.browsers.process.exec("zz0000000000000000000000", command="true")

@@ -140,6 +140,35 @@ def test_the_first_go_when_all_are_too_much(state: pathlib.Path) -> None:
         server.log_path.unlink(missing_ok=True)
 
 
+def test_a_session_is_forgotten_when_its_time_is_over(state: pathlib.Path) -> None:
+    server = Server(state_dir=state)
+    try:
+        with sessions.client(server.base_url, KEY) as client:
+            old, young = (sessions.create(client, chrome_policy={"BookmarkBarEnabled": False}).session_id for _ in range(2))
+            for session_id in (old, young):
+                client.browsers.delete_by_id(session_id)
+            ended = lambda: sorted(browser.session_id for browser in client.browsers.list(status="deleted"))
+            assert ended() == sorted([old, young])
+        server.stop_and_count()
+        with sqlite3.connect(state / "browserd.db") as database:
+            assert database.execute("SELECT COUNT(*) FROM sessions WHERE config LIKE '%Bookmark%'").fetchone() == (0,)
+            for session_id, days in ((old, 3), (young, 1)):
+                database.execute("UPDATE sessions SET ended_at = ended_at - ? WHERE id = ?", (days * DAY * 1_000_000, session_id))
+        database.close()
+        server.log_path.unlink()
+        server = Server(state_dir=state, extra_env={"BROWSERD_SESSION_RETENTION_DAYS": "2"})
+        with sessions.client(server.base_url, KEY) as client:
+            ended = lambda: [browser.session_id for browser in client.browsers.list(status="deleted")]
+            eventually(lambda: ended() == [young], "the old one is forgotten", 30)
+            with pytest.raises(sdk.NotFoundError) as refusal:
+                client.browsers.retrieve(old, include_deleted=True)
+            assert refusal.value.response.json()["code"] == "browser_not_found"
+        server.stop_and_count()
+    finally:
+        server.stop()
+        server.log_path.unlink(missing_ok=True)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root inside: it takes the guest's own folder away")
 def test_the_cause_of_a_500_is_in_the_servers_log_at_every_level(state: pathlib.Path) -> None:
     server = Server(state_dir=state, extra_env={"BROWSERD_LOG": "error"})

@@ -284,7 +284,7 @@ pub struct Browser {
     /// Deprecated: the id in `proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_id: Option<ProxyId>,
-    /// The `chrome_policy` of its creation.
+    /// The `chrome_policy` of its creation, while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub chrome_policy: Option<serde_json::Map<String, serde_json::Value>>,

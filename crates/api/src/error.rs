@@ -16,7 +16,7 @@ pub enum ErrorCode {
     Unauthorized,
     /// 404: no route has this path.
     RouteNotFound,
-    /// 408: it took longer than the request allows.
+    /// 408: it took longer than the request allows, or than its client says that it waits.
     Timeout,
     /// 405: the path exists, the method does not; see the `Allow` header.
     MethodNotAllowed,

@@ -147,6 +147,7 @@ async fn serve(
         standby: settings.standby,
         ping_every: PING_EVERY,
         profile_exporter: Some(Arc::new(profiles.clone())),
+        remembered: settings.remembered,
     };
     let fleet = Fleet::start(rows, runtime, options).await?;
 

@@ -125,8 +125,8 @@ async fn an_end_is_the_last_event(subject: &impl Subject) {
     for reason in [EndReason::Deleted, EndReason::TimedOut, EndReason::ServerShutdown] {
         let mut session = running(subject).await;
         assert!(subject.is_left(&session.id));
-        within(session.instance.end(reason)).await;
-        within(session.instance.end(EndReason::Crashed)).await;
+        session.instance.end(reason);
+        session.instance.end(EndReason::Crashed);
         assert_eq!(session.ended().await, reason);
         assert!(!subject.is_left(&session.id), "something is left");
     }
@@ -143,7 +143,7 @@ async fn a_crash_is_told(subject: &impl Subject) {
 /// Every call to an ended session fails, and soon.
 async fn ended_sessions_do_nothing(subject: &impl Subject) {
     let mut session = running(subject).await;
-    within(session.instance.end(EndReason::Deleted)).await;
+    session.instance.end(EndReason::Deleted);
     session.ended().await;
     let instance = &*session.instance;
     assert!(within(instance.dial_guest()).await.is_err());
@@ -153,7 +153,7 @@ async fn ended_sessions_do_nothing(subject: &impl Subject) {
     assert_eq!(within(instance.ping()).await, Err(CommandError::Gone));
     let config = Class::HEADLESS.template();
     assert!(within(instance.assign(&config, &Route::Direct, true)).await.is_err());
-    within(instance.end(EndReason::Deleted)).await;
+    instance.end(EndReason::Deleted);
 }
 
 async fn echoes(stream: io::Result<ByteStream>, said: &[u8]) {
@@ -229,17 +229,19 @@ async fn one_started_ahead_becomes_what_is_asked(subject: &impl Subject) {
 /// Where sessions cannot be frozen they say that they run; one that goes on runs everywhere.
 async fn freezing_says_how_it_is(subject: &impl Subject) {
     let session = running(subject).await;
-    let frozen = session.instance.freeze(true);
-    assert_eq!(session.instance.freeze(true), frozen);
-    assert!(!session.instance.freeze(false));
+    let frozen = within(session.instance.freeze(true)).await;
+    assert_eq!(within(session.instance.freeze(true)).await, frozen);
+    // Asked in this order it is so in the end, whoever waits.
+    drop(session.instance.freeze(true));
+    assert!(!within(session.instance.freeze(false)).await);
     echoes(within(session.instance.dial_guest()).await, b"going on").await;
 }
 
 async fn pings_are_answered(subject: &impl Subject) {
     let session = running(subject).await;
     assert_eq!(within(session.instance.ping()).await, Ok(()));
-    session.instance.freeze(true);
-    session.instance.freeze(false);
+    drop(session.instance.freeze(true));
+    drop(session.instance.freeze(false));
     assert_eq!(within(session.instance.ping()).await, Ok(()));
 }
 
@@ -276,7 +278,7 @@ async fn recordings_outlive_their_session(subject: &impl Subject) {
         assert_eq!(rescued(subject, &session.id, &replay).await, None, "it runs");
     }
     let [mut ended, mut crashed, left] = [ended, crashed, left];
-    within(ended.instance.end(EndReason::Deleted)).await;
+    ended.instance.end(EndReason::Deleted);
     ended.ended().await;
     subject.crash(&crashed.id);
     crashed.ended().await;
@@ -303,7 +305,7 @@ async fn rescued_recordings_go_unless_they_are_to_be_kept(subject: &impl Subject
     for _ in 0..2 {
         let mut session = running(subject).await;
         subject.record(&session.id, &replay, b"film");
-        within(session.instance.end(EndReason::Deleted)).await;
+        session.instance.end(EndReason::Deleted);
         session.ended().await;
         all.push(session.id);
     }

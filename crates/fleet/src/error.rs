@@ -35,6 +35,8 @@ pub enum FleetError {
         limit: Limit,
         /// The same in words.
         detail: String,
+        /// Others are being started, and that is all there is to wait for.
+        starting: bool,
     },
     /// The session did not become ready.
     #[error("the browser session did not start: {0}")]

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::actor::{Command, Parts, PendingEnds, SessionActor};
 use crate::admission::{Admission, Need, Permit};
 use crate::directory::Directory;
+use crate::forget::forget;
 use crate::pool::{Keeper, Pool, Prepared};
 use crate::session::Stages;
 use crate::{
@@ -80,6 +81,8 @@ pub struct FleetOptions {
     pub ping_every: Duration,
     /// What saves the profiles of sessions that end; none: sessions have no profiles.
     pub profile_exporter: Option<Arc<dyn ProfileExporter>>,
+    /// How long a session is remembered once it has ended; none: for ever.
+    pub remembered: Option<Duration>,
 }
 
 /// A guest that is only slow is given some 40 s; the official SDKs wait 60 s for an answer.
@@ -110,6 +113,7 @@ impl FleetOptions {
             standby: Standby::default(),
             ping_every: PING_EVERY,
             profile_exporter: None,
+            remembered: None,
         }
     }
 }
@@ -147,6 +151,7 @@ impl Fleet {
             standby,
             ping_every,
             profile_exporter,
+            remembered,
         } = options;
         let metrics = Metrics::default();
         let admission = Admission::new(budgets, Arc::clone(&runtime), metrics.clone());
@@ -176,6 +181,10 @@ impl Fleet {
             stop: fleet.stop.clone(),
         };
         fleet.tasks.spawn(keeper.run());
+        if let Some(age) = remembered {
+            let (store, stop) = (Arc::clone(&fleet.store), fleet.stop.clone());
+            fleet.tasks.spawn(forget(store, age, stop));
+        }
         Ok(fleet)
     }
 
@@ -232,7 +241,7 @@ impl ProjectFleet {
         // The actor writes the row, so that a caller who goes away cannot leave one without an actor.
         self.tasks.spawn(actor.run());
         // A shutdown that began in between did not see this actor yet.
-        if self.closing.load(Ordering::Acquire) {
+        if self.is_closing() {
             self.end(&id, EndReason::ServerShutdown).await;
         }
         outcome.await.unwrap_or(Err(FleetError::ShuttingDown))
@@ -266,6 +275,9 @@ impl ProjectFleet {
         let row = self.row(id_or_name).await?;
         let row = row.ok_or_else(|| FleetError::NotFound(id_or_name.to_owned()))?;
         match row.ended {
+            Some((_, EndReason::ServerShutdown, _)) if !include_deleted && self.is_closing() => {
+                Err(FleetError::ShuttingDown)
+            }
             Some((at, reason, detail)) if !include_deleted => {
                 Err(FleetError::Ended { id: row.id, end: Ended { at, reason }, detail })
             }
@@ -311,13 +323,35 @@ impl ProjectFleet {
         change: Change,
         services: Arc<dyn ChangeServices>,
     ) -> Result<SessionView, FleetError> {
-        let gone = || FleetError::NotFound(id_or_name.to_owned());
         let found = self.find(id_or_name, false).await?;
-        let actor = self.directory.actor(&found.id).ok_or_else(gone)?;
-        let (done, answer) = oneshot::channel();
-        let command = Command::Change { change: Box::new(change), services, done };
-        actor.send(command).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let live = self.live(found.id.as_str()).ok();
+        let answered = async {
+            let actor = self.directory.actor(&found.id)?;
+            let (done, answer) = oneshot::channel();
+            let command = Command::Change { change: Box::new(change), services, done };
+            actor.send(command).await.ok()?;
+            answer.await.ok()
+        };
+        match answered.await {
+            Some(answer) => answer,
+            None => Err(self.gone(&found.id, live).await),
+        }
+    }
+
+    /// Why a session whose actor takes no command is not there: it ended, or is still being created.
+    async fn gone(&self, id: &SessionId, live: Option<LiveSession>) -> FleetError {
+        if let Some(live) = &live {
+            // It is told before its row has it.
+            live.wait_end().await;
+        }
+        match (self.find(id.as_str(), false).await, live.and_then(|live| live.end())) {
+            (Err(error), _) => error,
+            (Ok(_), Some(Ended { reason: EndReason::ServerShutdown, .. })) => {
+                FleetError::ShuttingDown
+            }
+            (Ok(_), Some(end)) => FleetError::Ended { id: id.clone(), end, detail: None },
+            (Ok(_), None) => FleetError::NotFound(id.to_string()),
+        }
     }
 
     /// Ends a session. Answers at once: its URLs are dead, the reaper clears it away. Deleting an
@@ -362,6 +396,10 @@ impl Fleet {
             }
         });
         futures_util::future::join_all(closing).await;
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Tells the session's actor to end it and waits until it is over for clients; answers whether there
@@ -420,10 +458,12 @@ impl Fleet {
     pub async fn shutdown(&self) {
         self.closing.store(true, Ordering::Release);
         self.stop.cancel();
-        for actor in self.directory.actors() {
+        // All at once: one that is busy is not waited for before others are told.
+        let told = self.directory.actors().into_iter().map(|actor| async move {
             let (done, _) = oneshot::channel();
             let _ = actor.send(Command::End { reason: EndReason::ServerShutdown, done }).await;
-        }
+        });
+        futures_util::future::join_all(told).await;
         self.tasks.close();
         self.tasks.wait().await;
     }

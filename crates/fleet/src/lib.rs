@@ -16,6 +16,7 @@ pub mod conformance;
 mod directory;
 mod error;
 mod fleet;
+mod forget;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use browserd_api::browser::EndReason;
 use browserd_api::{ProjectId, SessionId, Timestamp};
@@ -12,6 +12,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{BrowserStream, ByteStream, CommandError, Metrics};
+
+/// How long an end may take to be recorded once its guest is gone: what ran inside is killed and
+/// waited for first.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub struct LiveSession {
 pub(crate) struct Inner {
     pub(crate) id: SessionId,
     pub(crate) project: ProjectId,
-    pub(crate) instance: Box<dyn crate::Instance>,
+    pub(crate) instance: Arc<dyn crate::Instance>,
     pub(crate) ended: watch::Receiver<Option<Ended>>,
     pub(crate) uses: Uses,
 }
@@ -92,6 +96,15 @@ impl LiveSession {
         }
     }
 
+    /// Why it is over, if what is inside takes no connections any more: then it is dead, and its end about to
+    /// be recorded, which is waited for.
+    pub async fn over(&self) -> Option<EndReason> {
+        if self.ended().is_none() && self.dial_guest().await.is_ok() {
+            return None;
+        }
+        tokio::time::timeout(RECORDED_WITHIN, self.wait_end()).await.ok()
+    }
+
     /// Waits until nothing of the session is left.
     pub async fn wait_gone(&self) {
         let mut ended = self.inner.ended.clone();
@@ -100,7 +113,7 @@ impl LiveSession {
     }
 
     /// Counts as activity until dropped: the session neither times out nor is suspended meanwhile. A
-    /// suspended one is resumed before this answers.
+    /// suspended one is being resumed when this answers: what it is sent from then on waits for it.
     #[must_use]
     pub fn activity(&self) -> Activity {
         self.inner.uses.activity.send_modify(|count| *count += 1);
@@ -114,7 +127,7 @@ impl LiveSession {
         WakeLock(self.clone())
     }
 
-    /// Whether it is suspended.
+    /// Whether it is suspended. It is still while it is being resumed.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.inner.uses.freeze_state.lock().frozen
@@ -131,10 +144,24 @@ pub(crate) struct Uses {
     metrics: Metrics,
 }
 
-/// Whether it is frozen. Whoever changes that has the lock.
+/// Whether it is frozen, and is to be. Freezing takes the kernel's time, so it is not done under the lock:
+/// one task at a time ([`Inner::settle`]) makes what is what is wanted.
+///
+/// ```text
+///  suspend() ───▶ wanted ─┐
+///                         ├─▶ settle: Instance::freeze(wanted), until frozen = wanted
+///  wake_lock() ─▶ !wanted ┘
+/// ```
 struct FreezeState {
     wake_locks: usize,
+    /// Whether it is to be frozen; never with a wake lock.
+    wanted: bool,
+    /// Since when it is to be as is wanted.
+    since: Instant,
+    /// Whether it is frozen, as far as is known.
     frozen: bool,
+    /// Whether the task is there.
+    settling: bool,
 }
 
 impl Uses {
@@ -146,23 +173,23 @@ impl Uses {
         Self {
             activity: watch::Sender::new(0),
             wake_locks: watch::Sender::new(0),
-            freeze_state: Mutex::new(FreezeState { wake_locks: 0, frozen }),
+            freeze_state: Mutex::new(FreezeState {
+                wake_locks: 0,
+                wanted: frozen,
+                since: Instant::now(),
+                frozen,
+                settling: false,
+            }),
             metrics,
         }
     }
 }
 
 impl Inner {
-    fn acquire_wake_lock(&self) {
+    fn acquire_wake_lock(self: &Arc<Self>) {
         let mut state = self.uses.freeze_state.lock();
         state.wake_locks += 1;
-        if state.frozen {
-            let began = Instant::now();
-            state.frozen = self.instance.freeze(false);
-            if !state.frozen {
-                self.uses.metrics.thawed(Some(began.elapsed()));
-            }
-        }
+        self.want(&mut state, false);
         self.uses.wake_locks.send_replace(state.wake_locks);
     }
 
@@ -172,16 +199,48 @@ impl Inner {
         self.uses.wake_locks.send_replace(state.wake_locks);
     }
 
-    /// Freezes the session unless there is a wake lock; answers whether it is frozen.
-    pub(crate) fn suspend(&self) -> bool {
+    /// Has the session frozen unless there is a wake lock.
+    pub(crate) fn suspend(self: &Arc<Self>) {
         let mut state = self.uses.freeze_state.lock();
-        if state.wake_locks == 0 && !state.frozen {
-            state.frozen = self.instance.freeze(true);
-            if state.frozen {
-                self.uses.metrics.froze();
+        if state.wake_locks == 0 {
+            self.want(&mut state, true);
+        }
+    }
+
+    fn want(self: &Arc<Self>, state: &mut FreezeState, frozen: bool) {
+        if state.wanted != frozen {
+            (state.wanted, state.since) = (frozen, Instant::now());
+        }
+        if state.frozen != frozen && !state.settling {
+            state.settling = true;
+            tokio::spawn(Arc::clone(self).settle());
+        }
+    }
+
+    /// Freezes and thaws it until it is as is wanted, or cannot be.
+    async fn settle(self: Arc<Self>) {
+        loop {
+            let wanted = {
+                let mut state = self.uses.freeze_state.lock();
+                if state.wanted == state.frozen {
+                    state.settling = false;
+                    return;
+                }
+                state.wanted
+            };
+            let frozen = self.instance.freeze(wanted).await;
+            let mut state = self.uses.freeze_state.lock();
+            if std::mem::replace(&mut state.frozen, frozen) != frozen {
+                match frozen {
+                    true => self.uses.metrics.froze(),
+                    false => self.uses.metrics.thawed(Some(state.since.elapsed())),
+                }
+            }
+            if frozen != wanted && state.wanted == wanted {
+                // It cannot be. The next who wants it tries again.
+                state.wanted = frozen;
             }
         }
-        state.frozen
     }
 
     /// Pushes the memory of a suspended session out to swap. One that is used meanwhile is resumed at

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::{ReplayId, SessionId};
 use browserd_protocol::Route;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -83,16 +84,18 @@ pub trait Instance: Send + Sync + 'static {
     /// Answers once what is inside has answered, which may not be frozen: it lives, and is not stuck.
     async fn ping(&self) -> Result<(), CommandError>;
 
-    /// Stops everything inside, or lets it go on, without waiting. Answers whether it is frozen
-    /// now: not everywhere can a session be.
-    fn freeze(&self, frozen: bool) -> bool;
+    /// Stops everything inside, or lets it go on. The call itself does not wait and may be made under a
+    /// lock: it asks, and what is asked is done in the order of the calls, whether anyone waits for it or
+    /// not. Answers, once that is done, whether it is frozen then: not everywhere can a session be.
+    fn freeze(&self, frozen: bool) -> BoxFuture<'static, bool>;
 
     /// Pushes the memory of a frozen instance out to the host's swap, as far as it goes. Answers
     /// whether there was somewhere to push it.
     async fn page_out(&self) -> io::Result<bool>;
 
-    /// Asks for the end; [`RuntimeEvent::Ended`] follows once nothing is left.
-    async fn end(&self, reason: EndReason);
+    /// Asks for the end; [`RuntimeEvent::Ended`] follows once nothing is left. Does not wait: who asks
+    /// may be the one who takes the events.
+    fn end(&self, reason: EndReason);
 }
 
 /// What a host has left for more sessions, beyond what it keeps for itself. `u64::MAX` where it

@@ -132,3 +132,22 @@ async fn a_shutdown_ends_the_wait() {
     let (answer, ()) = tokio::join!(waits, fleet.shutdown());
     assert!(matches!(answer, Err(FleetError::ShuttingDown)), "{answer:?}");
 }
+
+/// Who waits for sessions that are being started is not told to delete one.
+#[tokio::test]
+async fn a_refusal_says_whether_others_are_being_started() {
+    let may_start = Arc::new(Notify::new());
+    let fake = Fake { may_start: Some(Arc::clone(&may_start)), ..Fake::default() };
+    let (fleet, _) = fleet_with(fake, FleetOptions::cold(1)).await;
+    let refused = async || match fleet.create(new(None, 60)).await {
+        Err(FleetError::NoCapacity { limit: Limit::MaxSessions, starting, .. }) => starting,
+        other => panic!("{other:?}"),
+    };
+    let mut first = Box::pin(fleet.create(new(None, 60)));
+    assert!(first.as_mut().now_or_never().is_none());
+    assert!(refused().await);
+    may_start.notify_one();
+    first.await.unwrap();
+    assert!(!refused().await);
+    fleet.shutdown().await;
+}

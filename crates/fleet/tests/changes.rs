@@ -100,7 +100,8 @@ async fn an_end_waits_for_no_change() {
     tokio::task::yield_now().await;
     fleet.delete(&id).await.unwrap();
     for change in [under_way, behind] {
-        assert!(matches!(change.await.unwrap(), Err(FleetError::NotFound(_))));
+        let over = change.await.unwrap();
+        assert!(matches!(over, Err(FleetError::Ended { .. })), "{over:?}");
     }
     let row = fleet.find(&id, true).await.unwrap();
     assert_eq!(row.ended.unwrap().1, EndReason::Deleted);
@@ -237,7 +238,7 @@ async fn a_session_whose_route_is_not_known_ends() {
     *fake.gateway.answers.lock() = VecDeque::from([Err(unanswered()), Err(unanswered())]);
     let choice = ProxyChoice::Id(ProxyId::generate());
     let lost = fleet.change(&id, proxied(choice), Services::new()).await;
-    assert!(matches!(lost, Err(FleetError::NotFound(_))), "{lost:?}");
+    assert!(matches!(lost, Err(FleetError::Ended { .. })), "{lost:?}");
     let (_, reason, detail) = fleet.find(&id, true).await.unwrap().ended.unwrap();
     assert_eq!(reason, EndReason::Crashed);
     assert!(detail.unwrap().contains("not known which egress route"));

@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use browserd_api::ProjectId;
 use browserd_api::browser::{EndReason, StatusFilter};
+use browserd_api::{ProjectId, SessionId, Timestamp};
 use browserd_fleet::{Change, Fleet, FleetError, FleetOptions, Limit, ListSessions, RuntimeEvent};
 use browserd_store::{SessionRow, SqliteStore, Store};
 use tokio::sync::Notify;
@@ -301,4 +302,41 @@ async fn sessions_of_one_project_are_not_in_another() {
     theirs.delete("one").await.unwrap();
     assert_eq!(mine.live("one").unwrap().id(), &made.id);
     assert_eq!(mine.list(all).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn sessions_that_ended_long_ago_are_forgotten() {
+    let store = Arc::new(SqliteStore::in_memory().await.unwrap());
+    let project = ProjectId::default();
+    let rows = (&*store as &dyn Store).rows::<SessionRow>(&project);
+    let now = Timestamp::now().as_micros();
+    let day = 24 * 3600 * 1_000_000;
+    // More than one step takes.
+    let ages = std::iter::repeat_n(3 * day, 250).chain([day / 2]);
+    let mut kept = None;
+    for age in ages {
+        let row = SessionRow {
+            id: SessionId::generate(),
+            name: None,
+            tags: BTreeMap::new(),
+            config: new(None, 60).config,
+            created_at: Timestamp::from_micros(now - age),
+            ended: Some((Timestamp::from_micros(now - age), EndReason::Deleted, None)),
+        };
+        rows.insert(&row).await.unwrap();
+        kept = Some(row.id);
+    }
+    let options =
+        FleetOptions { remembered: Some(Duration::from_secs(24 * 3600)), ..FleetOptions::cold(1) };
+    let fake = Arc::new(Fake::default());
+    let fleet = Fleet::start(Arc::clone(&store) as _, fake as _, options).await.unwrap();
+    let all = ListSessions { status: StatusFilter::All, limit: 300, ..ListSessions::default() };
+    let left = loop {
+        let (left, _) = rows.list(&all).await.unwrap();
+        if left.len() <= 1 {
+            break left;
+        }
+    };
+    assert_eq!(left.into_iter().map(|row| row.id).collect::<Vec<_>>(), Vec::from_iter(kept));
+    fleet.shutdown().await;
 }

@@ -13,6 +13,8 @@ use browserd_fleet::{
     Standby,
 };
 
+use tokio::sync::Semaphore;
+
 use support::services::Services;
 use support::{Fake, fleet_with, new};
 
@@ -222,7 +224,10 @@ async fn an_idle_session_is_suspended_until_it_is_used() {
         }
         assert!(frozen(), "round {round}");
         let used = live.activity();
-        assert!(!frozen(), "the use itself resumes it");
+        // The use itself resumes it.
+        while live.is_suspended() {
+            tokio::task::yield_now().await;
+        }
         let wake_lock = live.wake_lock();
         drop(used);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -237,7 +242,10 @@ async fn an_idle_session_is_suspended_until_it_is_used() {
         }
         connected.wake();
         connected.wake();
-        assert!(!frozen() && !live.is_suspended(), "round {round}");
+        while live.is_suspended() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!frozen(), "round {round}");
     }
     fleet.shutdown().await;
     assert_eq!(fake.running.load(Ordering::SeqCst), 0);
@@ -295,7 +303,10 @@ async fn a_ready_session_stays_frozen_until_its_first_use() {
     let live = fleet.live(plain.id.as_str()).unwrap();
     assert!(live.is_suspended() && fake.frozen.lock().contains(&plain.id));
     let _used = live.activity();
-    assert!(!live.is_suspended() && !fake.frozen.lock().contains(&plain.id));
+    while live.is_suspended() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!fake.frozen.lock().contains(&plain.id));
     ready(&fleet, 2).await;
     frozen(&fake, 1).await;
     let config = SessionConfig { kiosk_mode: true, ..Class::HEADLESS.template() };
@@ -320,5 +331,70 @@ async fn the_memory_of_a_suspended_session_is_pushed_out() {
         tokio::task::yield_now().await;
     }
     assert!(!fake.paged_out.lock().contains(&used.id));
+    fleet.shutdown().await;
+}
+
+/// The kernel takes its time to freeze: no claim waits for that, and what a claim wants lands last.
+#[tokio::test]
+async fn a_claim_does_not_wait_while_another_one_is_being_frozen() {
+    let gate = Arc::new(Semaphore::new(0));
+    let fake = Fake { slow_freeze: Some(Arc::clone(&gate)), ..Fake::default() };
+    let (fleet, fake) = fleet_with(fake, keeping(3)).await;
+    ready(&fleet, 3).await;
+    while fake.freezes_asked.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    // Without standby nothing may stay frozen that a client has.
+    for _ in 0..3 {
+        let (made, stages) = fleet.create(new(None, 60)).await.unwrap();
+        assert!(stages.from_pool);
+        let live = fleet.live(made.id.as_str()).unwrap();
+        drop(live.dial_guest().await.unwrap());
+    }
+    let clients = fleet.active();
+    assert_eq!(clients.len(), 3);
+    gate.add_permits(1000);
+    let thawed = async {
+        // Two were to be frozen, and thawed for their clients after that.
+        while gate.available_permits() > 996
+            || clients.iter().any(|id| fake.frozen.lock().contains(id))
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    let thawed = tokio::time::timeout(Duration::from_secs(60), thawed).await;
+    thawed.expect("no client's session stays frozen");
+    fleet.shutdown().await;
+    assert_eq!(fake.running.load(Ordering::SeqCst), 0);
+}
+
+/// A use that comes while a session is being suspended is not overtaken by that.
+#[tokio::test]
+async fn a_use_that_comes_while_it_is_being_frozen_ends_in_a_thaw() {
+    let gate = Arc::new(Semaphore::new(0));
+    let fake = Fake { slow_freeze: Some(Arc::clone(&gate)), ..Fake::default() };
+    let (fleet, fake) = fleet_with(fake, suspending()).await;
+    let (made, _) = fleet.create(new(None, 60)).await.unwrap();
+    let live = fleet.live(made.id.as_str()).unwrap();
+    for round in 0..3 {
+        // It waits for the kernel.
+        while fake.freezes_asked.load(Ordering::SeqCst) != 2 * round + 1 {
+            tokio::task::yield_now().await;
+        }
+        let used = live.activity();
+        drop(live.dial_guest().await.unwrap());
+        gate.add_permits(1);
+        while fake.freezes_asked.load(Ordering::SeqCst) != 2 * round + 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(fake.frozen.lock().contains(&made.id), "that was asked for first");
+        gate.add_permits(1);
+        while live.is_suspended() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!fake.frozen.lock().contains(&made.id), "round {round}");
+        drop(used);
+    }
+    gate.add_permits(1000);
     fleet.shutdown().await;
 }

@@ -1,6 +1,6 @@
 //! The routes below `/computer`.
 
-use axum::extract::DefaultBodyLimit;
+use browserd_rest::body_limit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,5 +27,5 @@ pub fn routes() -> OpenApiRouter<Computer> {
         .routes(routes!(clipboard::write))
         .routes(routes!(screenshot::screenshot))
         .routes(routes!(batch::batch))
-        .layer(DefaultBodyLimit::max(BODY))
+        .layer(body_limit(BODY))
 }

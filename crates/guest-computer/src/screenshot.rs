@@ -6,6 +6,7 @@ use browserd_api::computer::{ScreenshotFormat, ScreenshotRegion, ScreenshotReque
 use browserd_guest_http::refusals::{BodyRefusals, Refusals};
 use browserd_rest::{Error, Optional, Result};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use tokio::sync::Semaphore;
 
 use super::Computer;
 use super::check::Problems;
@@ -18,6 +19,26 @@ use super::point::{Region, Size};
 enum Taken {
     Raw(super::x11::Picture),
     Base64(String),
+}
+
+/// Pictures that are in memory as they were taken at a time: one of a large screen has 33 MiB, and they are
+/// taken faster than they are encoded.
+static PICTURES: Semaphore = Semaphore::const_new(4);
+
+/// Takes a picture once there is room for it, and encodes it.
+async fn encoded<T: Send + 'static, R: Send + 'static>(
+    taken: impl Future<Output = Result<T>>,
+    encode: impl FnOnce(T) -> R + Send + 'static,
+) -> Result<R> {
+    let room = PICTURES.acquire().await.map_err(Error::internal)?;
+    let taken = taken.await?;
+    let encoded = tokio::task::spawn_blocking(move || {
+        let encoded = encode(taken);
+        // Only now: who asked may be gone long before.
+        drop(room);
+        encoded
+    });
+    encoded.await.map_err(Error::internal)
 }
 
 fn plan(request: &ScreenshotRequest) -> Result<Encoding> {
@@ -113,14 +134,47 @@ pub(super) async fn screenshot(
     Optional(request): Optional<ScreenshotRequest>,
 ) -> Result<impl IntoResponse> {
     let encoding = plan(&request)?;
-    let taken = computer.turn(move |hand| Box::pin(take(hand, request.region, encoding))).await?;
-    let encoded = tokio::task::spawn_blocking(move || match taken {
+    let taken = computer.turn(move |hand| Box::pin(take(hand, request.region, encoding)));
+    let encoded = encoded(taken, move |taken| match taken {
         Taken::Raw(picture) => encoding::encode(&picture, encoding),
         Taken::Base64(text) => {
             base64_simd::STANDARD.decode_to_vec(text.as_bytes()).map_err(std::io::Error::other)
         }
     });
-    let bytes = encoded.await.map_err(Error::internal)?.map_err(Error::internal)?;
+    let bytes = encoded.await?.map_err(Error::internal)?;
     let headers = [(CONTENT_TYPE, encoding.content_type()), (CACHE_CONTROL, "no-store")];
     Ok((headers, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn few_pictures_wait_to_be_encoded() {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let one = |given_up: bool| {
+            let waiting = Arc::clone(&waiting);
+            tokio::spawn(async move {
+                let taken = async {
+                    assert!(waiting.fetch_add(1, Ordering::SeqCst) < 4, "too many are in memory");
+                    Ok(Arc::clone(&waiting))
+                };
+                let encoded = encoded(taken, |waiting| waiting.fetch_sub(1, Ordering::SeqCst));
+                match given_up {
+                    true => drop(encoded.now_or_never()),
+                    false => _ = encoded.await.unwrap(),
+                }
+            })
+        };
+        let all: Vec<_> = (0..200).map(|nth| one(nth % 2 == 0)).collect();
+        for one in all {
+            one.await.unwrap();
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The routes below `/process`.
 
-use axum::extract::DefaultBodyLimit;
+use browserd_rest::body_limit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,10 +22,6 @@ pub fn routes() -> OpenApiRouter<Processes> {
         .routes(routes!(stream::stdout_stream))
         .routes(routes!(wait::wait))
         .routes(routes!(attach::attach))
-        .layer(DefaultBodyLimit::max(BODY))
-        .merge(
-            OpenApiRouter::new()
-                .routes(routes!(stdin::stdin))
-                .layer(DefaultBodyLimit::max(stdin::BODY)),
-        )
+        .layer(body_limit(BODY))
+        .merge(OpenApiRouter::new().routes(routes!(stdin::stdin)).layer(body_limit(stdin::BODY)))
 }

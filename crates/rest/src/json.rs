@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use serde::de::DeserializeOwned;
 
-use crate::Error;
+use crate::{BodyLimit, Error};
 
 /// A JSON body. Unknown fields are ignored, so that clients of newer versions keep working;
 /// everything else that does not fit is 400 with the field in `details`, a wrong content type 415,
@@ -62,11 +62,13 @@ fn require_json(request: &Request) -> Result<(), Error> {
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    // Where none is set it is axum's own.
+    let BodyLimit(limit) = request.extensions().get().copied().unwrap_or(BodyLimit(2 << 20));
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
             Error::new(
                 ErrorCode::PayloadTooLarge,
-                "the request body is larger than this route takes",
+                format!("the request body is larger than the {limit} bytes that this route takes"),
             )
         } else {
             Error::new(ErrorCode::BadRequest, "the request body ended before it was complete")

@@ -3,6 +3,7 @@
 //!
 //! Routes nothing and knows no resource.
 
+mod body_limit;
 mod error;
 mod fallback;
 pub mod file;
@@ -12,6 +13,7 @@ pub mod fuzzing;
 mod json;
 mod refusals;
 
+pub use body_limit::{BodyLimit, body_limit};
 pub use error::Error;
 pub use fallback::{Verbatim, envelope, method_not_allowed, route_not_found};
 pub use json::{Json, Optional};

@@ -27,6 +27,8 @@ pub struct ServerConfig {
     /// How long a connected CDP client may be idle before it no longer keeps its session from being
     /// suspended; none: for ever.
     pub idle_after: Option<Duration>,
+    /// Connections served at one time, tunnels among them; more wait to be accepted.
+    pub connections: usize,
     /// Longest body of `POST /browsers`, bytes. Must leave room for 5 MiB of policies.
     pub create_body_limit: usize,
     /// Longest body of every other JSON route of this server, bytes. The guest decides for its own.
@@ -49,6 +51,9 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// Default of [`Self::connections`]. Each session's clients, its guest connection and the inner half of
+    /// its tunnels take descriptors too.
+    pub const CONNECTIONS: usize = 16_384;
     /// Default of [`Self::create_body_limit`].
     pub const CREATE_BODY_LIMIT: usize = 6 << 20;
     /// Default of [`Self::json_body_limit`].
@@ -79,6 +84,7 @@ impl ServerConfig {
             default_locale: "en-US".to_owned(),
             headless_shell: false,
             idle_after: None,
+            connections: Self::CONNECTIONS,
             create_body_limit: Self::CREATE_BODY_LIMIT,
             json_body_limit: Self::JSON_BODY_LIMIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,

@@ -1,5 +1,6 @@
 //! The fleet's refusals as the wire says them.
 
+use browserd_api::browser::EndReason;
 use browserd_api::{ApiError, ErrorCode, SessionId};
 use browserd_fleet::{Ended, FleetError, LiveSession};
 use browserd_rest::{Error, refusals};
@@ -13,7 +14,7 @@ const CAUSE_LIMIT: usize = 400;
 
 refusals! {
     /// Finding a session by the id or name in a path.
-    pub(crate) FindSession: BadRequest, BrowserNotFound, DatabaseUnavailable, Internal;
+    pub(crate) FindSession: BadRequest, BrowserNotFound, ShuttingDown, DatabaseUnavailable, Internal;
 }
 
 /// Turns a refusal of the fleet into an answer.
@@ -29,13 +30,20 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
             .detail("name", "taken by an active session")
             .detail("existing_id", existing_id),
         ),
-        FleetError::NoCapacity { limit, detail } => Error(
-            ApiError::new(
-                ErrorCode::CapacityExhausted,
-                format!("no room for another browser session: {detail}; delete one or try again later"),
+        FleetError::NoCapacity { limit, detail, starting } => {
+            // What is being started cannot be deleted yet, and would not help.
+            let advice = match starting {
+                true => "try again in a moment",
+                false => "delete one or try again later",
+            };
+            Error(
+                ApiError::new(
+                    ErrorCode::CapacityExhausted,
+                    format!("no room for another browser session: {detail}; {advice}"),
+                )
+                .detail("limit", limit.as_str()),
             )
-            .detail("limit", limit.as_str()),
-        ),
+        }
         FleetError::StartFailed(why) => {
             tracing::error!(%why, "a browser session did not start");
             Error::new(
@@ -61,11 +69,13 @@ pub(crate) fn from_fleet(error: FleetError) -> Error {
         }
         FleetError::Refused(refusal) => Error(*refusal),
         error @ FleetError::Unreachable(_) => Error::internal(error),
-        FleetError::ShuttingDown => {
-            Error::new(ErrorCode::ShuttingDown, "the server is shutting down; try again once it is back")
-        }
+        FleetError::ShuttingDown => shutting_down(),
         FleetError::Store(error) => from_store(error),
     }
+}
+
+fn shutting_down() -> Error {
+    Error::new(ErrorCode::ShuttingDown, "the server is shutting down; try again once it is back")
 }
 
 /// 404 for an id or name that is no active session.
@@ -96,20 +106,21 @@ fn over(id: &SessionId, end: Ended, detail: Option<&str>) -> Error {
     )
 }
 
-/// 404 for a session that has ended while it was used.
+/// For a session that has ended while it was used: 404, or 503 where the server took it along.
 pub(crate) fn ended(session: &LiveSession) -> Error {
     match session.end() {
+        Some(Ended { reason: EndReason::ServerShutdown, .. }) => shutting_down(),
         Some(end) => over(session.id(), end, None),
         None => no_browser(session.id().as_str()),
     }
 }
 
 /// 502 for a Chromium that does not answer, or 404 when its session has ended meanwhile.
-pub(crate) fn no_chromium(
+pub(crate) async fn no_chromium(
     session: &LiveSession,
     cause: &(impl std::fmt::Display + ?Sized),
 ) -> Error {
-    if session.ended().is_some() {
+    if session.over().await.is_some() {
         return ended(session);
     }
     tracing::warn!(session = %session.id(), %cause, "Chromium did not answer");
@@ -140,6 +151,16 @@ mod tests {
         assert_eq!(error.0.code(), ErrorCode::AlreadyExists);
         let details = &error.0.body().details;
         assert!(details.iter().any(|d| d.code == "existing_id" && d.message.starts_with("htzv")));
+    }
+
+    #[test]
+    fn only_what_can_be_deleted_is_to_be_deleted() {
+        for starting in [true, false] {
+            let (limit, detail) = (browserd_fleet::Limit::Cpu, "why".to_owned());
+            let error = from_fleet(FleetError::NoCapacity { limit, detail, starting });
+            assert_eq!(error.0.code(), ErrorCode::CapacityExhausted);
+            assert_eq!(error.0.body().message.contains("delete one"), !starting);
+        }
     }
 
     #[test]

@@ -13,9 +13,10 @@ use crate::openapi::Credential;
 use crate::relay::RelayRequest;
 use crate::token::CheckToken;
 use crate::wire::auth::RequireKey;
+use crate::wire::deadline::MeetDeadline;
 use crate::wire::head::BoundHead;
 use crate::wire::project::RequireProject;
-use crate::wire::{head, log, require_key};
+use crate::wire::{deadline, head, log, require_key};
 use crate::{
     auth, browsers, cdp, contract, docs, metrics, openapi, profiles, proxies, relay, replays,
     status, webdriver,
@@ -47,6 +48,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(open)
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(deadline::meet))
         .layer(from_fn(head::bound))
         .layer(from_fn(log::observe))
         .with_state(app)
@@ -82,11 +84,13 @@ fn built(guest: &OpenApi) -> OpenApi {
 /// Describes what is checked before routes that take a credential.
 fn behind(credential: Credential, routes: OpenApi) -> OpenApi {
     match credential {
-        Credential::Key => {
-            openapi::guard::<(BoundHead, RequireKey, RequireProject)>(credential, routes)
+        Credential::Key => openapi::guard::<(BoundHead, MeetDeadline, RequireKey, RequireProject)>(
+            credential, routes,
+        ),
+        Credential::Token => {
+            openapi::guard::<(BoundHead, MeetDeadline, CheckToken)>(credential, routes)
         }
-        Credential::Token => openapi::guard::<(BoundHead, CheckToken)>(credential, routes),
-        Credential::None => openapi::guard::<(BoundHead,)>(credential, routes),
+        Credential::None => openapi::guard::<(BoundHead, MeetDeadline)>(credential, routes),
     }
 }
 

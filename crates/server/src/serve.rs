@@ -32,13 +32,10 @@ use crate::docs::Docs;
 use crate::keys::ApiKeys;
 use crate::replays::Replays;
 use crate::router;
-use crate::tunnel::Tunnels;
+use crate::tunnel::{Slot, Tunnels};
 use crate::wire::head::PARSER_LIMIT;
 use crate::wire::linger;
 
-/// Connections served at one time; more wait to be accepted. Each session's clients, its guest
-/// connection and its tunnels take descriptors too.
-const CONNECTIONS: usize = 16_384;
 /// Pause after an error of `accept` that is about us (no more file descriptors) and not about a peer.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -81,12 +78,12 @@ impl Server {
         let router = self.router();
         let http = self.http();
         let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let slots = Arc::new(Semaphore::new(self.app.config().connections));
         let stopping = CancellationToken::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let accept = async {
-                let slot = Arc::clone(&slots).acquire_owned().await;
+                let slot = Slot::of(&slots).await;
                 listener.accept().await.map(|(stream, _)| (stream, slot))
             };
             let accepted = tokio::select! {
@@ -95,11 +92,8 @@ impl Server {
             };
             match accepted {
                 Ok((stream, slot)) => {
-                    let served = connection(stream, http.clone(), router.clone(), stopping.clone());
-                    connections.spawn(async move {
-                        served.await;
-                        drop(slot);
-                    });
+                    let (http, router) = (http.clone(), router.clone());
+                    connections.spawn(connection(stream, slot, http, router, stopping.clone()));
                 }
                 Err(error) if about_the_peer(&error) => {}
                 Err(error) => {
@@ -146,6 +140,7 @@ impl Server {
 /// One connection, until it closes; told to stop, it finishes the request it is in.
 async fn connection(
     stream: TcpStream,
+    slot: Slot,
     http: Arc<http1::Builder>,
     router: Router,
     stopping: CancellationToken,
@@ -156,7 +151,8 @@ async fn connection(
     if let Err(error) = keep_alive(&stream) {
         tracing::debug!(%error, "no keep-alive for a connection");
     }
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(slot.clone());
         let mut router = router.clone();
         async move { Ok::<_, Infallible>(answer(&mut router, request).await) }
     });

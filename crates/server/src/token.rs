@@ -19,7 +19,7 @@ use crate::{query, refusal};
 
 refusals! {
     /// Checking a token.
-    pub(crate) CheckToken: Unauthorized, BrowserNotFound, DatabaseUnavailable, Internal;
+    pub(crate) CheckToken: Unauthorized, BrowserNotFound, ShuttingDown, DatabaseUnavailable, Internal;
 }
 
 /// The key that signs session tokens.

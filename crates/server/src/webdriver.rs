@@ -19,7 +19,7 @@ use crate::{query, tunnel};
 
 refusals! {
     /// Connecting to the driver through the guest.
-    ConnectDriver: BadRequest, BrowserNotFound, UpstreamUnavailable, Internal;
+    ConnectDriver: BadRequest, BrowserNotFound, UpstreamUnavailable, ShuttingDown, Internal;
 }
 
 /// Where `WebDriver` lives.

@@ -58,20 +58,20 @@ pub trait Store: Send + Sync + 'static {
         change: Change<'_>,
     ) -> Result<Option<Columns>, StoreError>;
 
-    /// Sets columns of all rows that are wanted; answers how many.
-    async fn change_all(
-        &self,
-        table: &'static Table,
-        wanted: Vec<Condition>,
-        set: Columns,
-    ) -> Result<u64, StoreError>;
-
     /// Takes the one row that is wanted away; answers it, or none when it is not there.
     async fn remove(
         &self,
         table: &'static Table,
         wanted: Vec<Condition>,
     ) -> Result<Option<Columns>, StoreError>;
+
+    /// Takes at most `most` of the rows that are wanted away, unread; answers how many.
+    async fn remove_some(
+        &self,
+        table: &'static Table,
+        wanted: Vec<Condition>,
+        most: u64,
+    ) -> Result<u64, StoreError>;
 
     /// Whether rows can be written: as the last write found it, and after one that could not be made, as
     /// another try finds it.

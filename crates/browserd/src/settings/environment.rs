@@ -16,7 +16,7 @@ use super::{HeadlessEngine, LogFormat, SettingsError, Switch};
 const PREFIX: &str = "BROWSERD_";
 
 /// Every variable there is, in the order of `--help`.
-pub(super) const VARIABLES: [&str; 36] = [
+pub(super) const VARIABLES: [&str; 37] = [
     "BROWSERD_CONFIG",
     "BROWSERD_API_KEY",
     "BROWSERD_LISTEN",
@@ -42,6 +42,7 @@ pub(super) const VARIABLES: [&str; 36] = [
     "BROWSERD_PULSEAUDIO",
     "BROWSERD_REPLAY_LIMIT_MIB",
     "BROWSERD_RECORDING_RETENTION_DAYS",
+    "BROWSERD_SESSION_RETENTION_DAYS",
     "BROWSERD_RECORDINGS_LIMIT_MIB",
     "BROWSERD_NODE",
     "BROWSERD_RUNNERS_DIR",
@@ -106,6 +107,7 @@ impl Environment {
             pulseaudio: self.path("BROWSERD_PULSEAUDIO"),
             replay_limit_mib: self.parsed("BROWSERD_REPLAY_LIMIT_MIB")?,
             recording_retention_days: self.parsed("BROWSERD_RECORDING_RETENTION_DAYS")?,
+            session_retention_days: self.parsed("BROWSERD_SESSION_RETENTION_DAYS")?,
             recordings_limit_mib: self.parsed("BROWSERD_RECORDINGS_LIMIT_MIB")?,
             node: self.path("BROWSERD_NODE"),
             runners_dir: self.path("BROWSERD_RUNNERS_DIR"),

@@ -144,6 +144,11 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "DAYS")]
     pub(crate) recording_retention_days: Option<u64>,
 
+    /// Days after its end that a session is forgotten, once it has no recordings any more; 0 is never
+    /// [env: BROWSERD_SESSION_RETENTION_DAYS] [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) session_retention_days: Option<u64>,
+
     /// MiB all finished recordings may take; when they take more, the first to end are removed; 0 is
     /// no limit [env: BROWSERD_RECORDINGS_LIMIT_MIB] [default: 0]
     #[arg(long, value_name = "MIB")]
@@ -231,6 +236,7 @@ impl Layer {
             recording_retention_days: self
                 .recording_retention_days
                 .or(below.recording_retention_days),
+            session_retention_days: self.session_retention_days.or(below.session_retention_days),
             recordings_limit_mib: self.recordings_limit_mib.or(below.recordings_limit_mib),
             node: self.node.or(below.node),
             runners_dir: self.runners_dir.or(below.runners_dir),

@@ -116,6 +116,8 @@ pub(crate) struct Settings {
     pub(crate) replay_limit: u64,
     /// When finished recordings are removed.
     pub(crate) retention: Retention,
+    /// How long sessions are remembered once they have ended; none: for ever.
+    pub(crate) remembered: Option<Duration>,
     /// Node, when it should not be looked for.
     pub(crate) node: Option<PathBuf>,
     /// The folder of runners, when it should not be looked for.

@@ -173,6 +173,7 @@ pub(crate) fn resolve(
             MOST_REPLAY_LIMIT,
         )? << 20,
         retention: retention(layer.recording_retention_days, layer.recordings_limit_mib)?,
+        remembered: days("session_retention_days", layer.session_retention_days)?,
         node: layer.node,
         runners_dir: layer.runners_dir,
         timezone: timezone(layer.timezone.unwrap_or_else(|| "UTC".to_owned()))?,
@@ -389,13 +390,17 @@ fn log_filter(filter: String) -> Result<String, SettingsError> {
 }
 
 fn retention(days: Option<u64>, mib: Option<u64>) -> Result<Retention, SettingsError> {
-    let days = days.unwrap_or(DEFAULT_RETENTION_DAYS);
-    let days = in_range("recording_retention_days", days, 0, MOST_RETENTION_DAYS)?;
     let mib = in_range("recordings_limit_mib", mib.unwrap_or(0), 0, MOST_SESSION_DISK)?;
     Ok(Retention {
-        age: (days > 0).then(|| Duration::from_secs(days * 24 * 3600)),
+        age: self::days("recording_retention_days", days)?,
         bytes: (mib > 0).then_some(mib << 20),
     })
+}
+
+/// For how long something is kept; 0 is for ever.
+fn days(key: &str, days: Option<u64>) -> Result<Option<Duration>, SettingsError> {
+    let days = in_range(key, days.unwrap_or(DEFAULT_RETENTION_DAYS), 0, MOST_RETENTION_DAYS)?;
+    Ok((days > 0).then(|| Duration::from_secs(days * 24 * 3600)))
 }
 
 fn in_range<T: PartialOrd + std::fmt::Display>(

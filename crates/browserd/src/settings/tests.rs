@@ -75,7 +75,7 @@ fn defaults_follow_the_host() {
 type Row =
     (&'static str, &'static str, [&'static str; 3], [&'static str; 3], fn(&Settings) -> String);
 
-const ROWS: [Row; 34] = [
+const ROWS: [Row; 35] = [
     (
         "listen",
         "BROWSERD_LISTEN",
@@ -186,6 +186,13 @@ const ROWS: [Row; 34] = [
         |s| s.retention.age.map_or("never".to_owned(), |age| age.as_secs().to_string()),
     ),
     (
+        "session_retention_days",
+        "BROWSERD_SESSION_RETENTION_DAYS",
+        ["1", "0", "3"],
+        ["86400", "never", "259200"],
+        |s| s.remembered.map_or("never".to_owned(), |age| age.as_secs().to_string()),
+    ),
+    (
         "recordings_limit_mib",
         "BROWSERD_RECORDINGS_LIMIT_MIB",
         ["1", "0", "3"],
@@ -251,6 +258,7 @@ fn toml_line(key: &str, value: &str) -> String {
         | "session_disk_mib"
         | "disk_reserve_mib"
         | "recording_retention_days"
+        | "session_retention_days"
         | "recordings_limit_mib" => {
             format!("{key} = {value}\n")
         }

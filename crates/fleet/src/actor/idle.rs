@@ -43,7 +43,7 @@ pub(super) struct Pings {
 pub(super) enum Idle {
     /// It has been idle for its timeout.
     TooLong,
-    /// It is suspended now, where sessions can be.
+    /// It is being suspended, where sessions can be.
     Suspended,
     /// Its use changed, and the deadlines with it.
     Changed,
@@ -63,9 +63,9 @@ pub(super) async fn idle(
         () = at(running.deadline) => Idle::TooLong,
         () = at(running.suspend_at) => {
             running.suspend_at = None;
-            let suspended = running.live.inner.suspend();
-            let after = standby.page_out_after.filter(|_| suspended);
-            running.page_out_at = after.map(|after| Instant::now() + after);
+            running.live.inner.suspend();
+            // Of one that could not be suspended nothing is pushed out then.
+            running.page_out_at = standby.page_out_after.map(|after| Instant::now() + after);
             Idle::Suspended
         }
         () = at(running.page_out_at) => {

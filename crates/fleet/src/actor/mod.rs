@@ -377,7 +377,7 @@ impl SessionActor {
         Ok(row)
     }
 
-    fn running(&self, instance: Box<dyn Instance>, frozen: bool) -> Running {
+    fn running(&self, instance: Arc<dyn Instance>, frozen: bool) -> Running {
         let uses = Uses::new(self.parts.metrics.clone(), frozen);
         let (activity, wake_locks) = (uses.activity.subscribe(), uses.wake_locks.subscribe());
         let live = LiveSession {
@@ -413,12 +413,12 @@ impl SessionActor {
         match action {
             Action::Nothing | Action::Open => {}
             Action::Close(reason) => self.close(reason, detail, running, created).await,
-            Action::Clear(reason) => clear(reason, running).await,
+            Action::Clear(reason) => clear(reason, running),
             Action::CloseAndClear(reason) => {
                 self.close(reason, detail, running, created).await;
                 match running.and_then(|running| Save::of(&self.parts, &running.live, reason)) {
                     Some(save) => self.saving = Some(tokio::spawn(save.begin())),
-                    None => clear(reason, running).await,
+                    None => clear(reason, running),
                 }
             }
         }
@@ -483,9 +483,9 @@ fn tell_end(row: &SessionRow, at: Timestamp, reason: EndReason, detail: Option<&
     }
 }
 
-async fn clear(reason: EndReason, running: Option<&Running>) {
+fn clear(reason: EndReason, running: Option<&Running>) {
     if let Some(running) = running {
-        running.live.inner.instance.end(reason).await;
+        running.live.inner.instance.end(reason);
     }
 }
 

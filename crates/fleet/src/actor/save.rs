@@ -51,7 +51,7 @@ impl Save {
             Ok(outcome) => outcome,
             Err(_) => {
                 tracing::error!(session = %self.live.id(), profile = %self.profile.id, "saving a profile takes too long; the session is cleared away");
-                self.clear().await;
+                self.clear();
                 // Without its session it ends; what was copied by now may still be recorded.
                 let late = || SaveOutcome::Failed("it took too long".to_owned());
                 timeout(SAVED_WITHIN, saved).await.unwrap_or_else(|_| late())
@@ -63,7 +63,7 @@ impl Save {
             Some(why) => self.record(why).await,
             None => None,
         };
-        self.clear().await;
+        self.clear();
         drop(wake_lock);
         unrecorded
     }
@@ -81,8 +81,8 @@ impl Save {
     }
 
     /// Has the session cleared away; doing it again changes nothing.
-    async fn clear(&self) {
-        self.live.inner.instance.end(self.reason).await;
+    fn clear(&self) {
+        self.live.inner.instance.end(self.reason);
     }
 }
 

@@ -28,5 +28,5 @@ pub(super) async fn start(
     }
     let (sender, events) = mpsc::channel(16);
     let instance = runtime.start(&id, &config, &route, Urgency::Now, sender).await?;
-    Ok(Started { instance, events, frozen: false })
+    Ok(Started { instance: instance.into(), events, frozen: false })
 }

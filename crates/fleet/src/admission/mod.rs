@@ -87,6 +87,11 @@ impl Promises {
         }
     }
 
+    /// How many do not run yet.
+    fn starting(&self) -> usize {
+        self.young.values().filter(|(_, until)| until.is_none()).count()
+    }
+
     /// What is promised at `now`.
     fn all(&mut self, now: Instant) -> Need {
         self.young.retain(|_, (_, until)| until.is_none_or(|until| until > now));
@@ -174,7 +179,16 @@ impl Admission {
     fn refuse(&self, limit: Limit) -> FleetError {
         self.shared.metrics.refused(limit);
         let Budgets { max_sessions, starts_at_once, .. } = self.shared.budgets;
+        let others_start = self.shared.promises.lock().starting();
+        let starting = match limit {
+            Limit::Cpu => true,
+            Limit::MaxSessions => others_start >= max_sessions,
+            _ => false,
+        };
         let detail = match limit {
+            Limit::MaxSessions if starting => {
+                format!("all {max_sessions} sessions are taken, and are being started")
+            }
             Limit::MaxSessions => format!("all {max_sessions} sessions are taken"),
             Limit::Memory => "the host's memory does not hold another one".to_owned(),
             Limit::Cpu => format!("{starts_at_once} are being started, and others wait for it"),
@@ -183,7 +197,7 @@ impl Admission {
                 "the disk of the state folder has no room beside what is kept free on it".to_owned()
             }
         };
-        FleetError::NoCapacity { limit, detail }
+        FleetError::NoCapacity { limit, detail, starting }
     }
 
     /// Permits that are free.

@@ -13,13 +13,16 @@ use browserd_protocol::{
     Assignment, GuestCommand, GuestReport, LINE_LIMIT, Route, ShimCommand, ShimReport, file,
 };
 use browserd_sandbox::cgroup::Controls;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Child;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::calls::{Callee, Calls, Waiter};
+use super::freezer::Freezer;
 use super::reserve::{Keeper, Kept};
 use super::{CPU_WEIGHT, handoff, host, ledger};
 use crate::{BrowserStream, ByteStream, CommandError, Instance, RuntimeEvent};
@@ -48,7 +51,7 @@ const OUTGOING_LIMIT: usize = LINE_LIMIT;
 
 /// What the task that follows a session is told to send.
 pub(super) enum Command {
-    /// And what happened, in words, where the reason does not say all.
+    /// For the disk's sake; and what happened, in words.
     End(EndReason, String),
     /// Only what clients started, and why.
     EndProcesses(String),
@@ -62,7 +65,11 @@ pub(super) enum Command {
 pub(super) struct LocalInstance {
     dir: PathBuf,
     controls: Controls,
+    freezer: Freezer,
     commands: mpsc::Sender<Command>,
+    /// The end that was asked for first. Not one of the commands: there may be no room for it, and who asks
+    /// may be the one for whom what would make room waits.
+    end: watch::Sender<Option<EndReason>>,
 }
 
 impl LocalInstance {
@@ -77,8 +84,20 @@ impl LocalInstance {
         let (commands, told) = mpsc::channel(2);
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         let kept = keeper.map(|keeper| keeper.keep(&name, commands.clone()));
-        tokio::spawn(follow(shim, dir.clone(), told, events, kept));
-        Self { dir, controls, commands }
+        let (end, ends) = watch::channel(None);
+        tokio::spawn(follow(shim, dir.clone(), told, ends, events, kept));
+        let freezer = Freezer::new({
+            let controls = controls.clone();
+            move |frozen| match controls.freeze(frozen) {
+                Ok(()) => frozen,
+                // Gone with its session, whose end is about to be told.
+                Err(error) => {
+                    tracing::debug!(%error, frozen, "the session's state stays as it is");
+                    !frozen
+                }
+            }
+        });
+        Self { dir, controls, freezer, commands, end }
     }
 
     /// Sends a command that nobody waits for.
@@ -150,18 +169,12 @@ impl Instance for LocalInstance {
         self.call(Command::Ping).await
     }
 
-    fn freeze(&self, frozen: bool) -> bool {
+    fn freeze(&self, frozen: bool) -> BoxFuture<'static, bool> {
         if !self.controls.can_freeze() {
-            return false;
+            return ready(false).boxed();
         }
-        match self.controls.freeze(frozen) {
-            Ok(()) => frozen,
-            // Gone with its session, whose end is about to be told.
-            Err(error) => {
-                tracing::debug!(%error, frozen, "the session's state stays as it is");
-                !frozen
-            }
-        }
+        // One whose writer is gone stays as it is.
+        self.freezer.ask(frozen).map(move |done| done.unwrap_or(!frozen)).boxed()
     }
 
     async fn page_out(&self) -> io::Result<bool> {
@@ -173,16 +186,30 @@ impl Instance for LocalInstance {
         reclaimed.map_err(io::Error::other)?.map_err(io::Error::other)
     }
 
-    async fn end(&self, reason: EndReason) {
-        let _ = self.commands.send(Command::End(reason, String::new())).await;
+    fn end(&self, reason: EndReason) {
+        self.end.send_if_modified(|end| {
+            let is_first = end.is_none();
+            end.get_or_insert(reason);
+            is_first
+        });
     }
 }
 
 /// Follows a session to its end and clears it away.
+///
+/// It never waits for one thing alone: whoever takes the events may wait for an answer of ours, and whoever
+/// gives commands for an event to be taken.
+///
+/// ```text
+///  shim ──reports──▶ follow ──event, when there is room──▶ session actor
+///    ▲                 │ ▲                                      │
+///    └────commands─────┘ └───────commands, end──────────────────┘
+/// ```
 async fn follow(
     mut shim: Shim,
     dir: PathBuf,
     mut told: mpsc::Receiver<Command>,
+    mut ends: watch::Receiver<Option<EndReason>>,
     events: mpsc::Sender<RuntimeEvent>,
     kept: Option<Kept>,
 ) {
@@ -191,6 +218,8 @@ async fn follow(
     let mut deadline = None;
     let mut calls = Calls::new(session.clone());
     let mut outgoing = Vec::new();
+    // One that is to be told. No report is read before it is: what is inside may make any number of them.
+    let mut event = None;
     let (reason, detail) = loop {
         let late = async {
             match deadline {
@@ -199,16 +228,16 @@ async fn follow(
             }
         };
         tokio::select! {
-            report = shim.reports.next() => match report {
+            report = shim.reports.next(), if event.is_none() => match report {
                 Ok(Some(ShimReport::Ended { reason, detail })) => break (reason, Some(detail)),
                 Ok(Some(ShimReport::Guest { said: GuestReport::BrowserLost { detail } })) => {
-                    let _ = events.send(RuntimeEvent::BrowserLost(detail)).await;
+                    event = Some(RuntimeEvent::BrowserLost(detail));
                 }
                 Ok(Some(ShimReport::Guest { said: GuestReport::BrowserBack })) => {
-                    let _ = events.send(RuntimeEvent::BrowserBack).await;
+                    event = Some(RuntimeEvent::BrowserBack);
                 }
                 Ok(Some(ShimReport::Guest { said: GuestReport::WakeLock { held } })) => {
-                    let _ = events.send(RuntimeEvent::WakeLock(held)).await;
+                    event = Some(RuntimeEvent::WakeLock(held));
                 }
                 Ok(Some(ShimReport::Answered { request, failure })) => {
                     calls.answered(Callee::Shim, request, failure);
@@ -230,12 +259,20 @@ async fn follow(
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break shim_death(&mut shim.child, host_ooms).await,
             },
+            room = events.reserve(), if event.is_some() => match (room, event.take()) {
+                (Ok(room), Some(event)) => room.send(event),
+                // Nobody wants to know.
+                (Err(_), _) | (_, None) => {}
+            },
+            reason = asked_to_end(&mut ends), if deadline.is_none() => {
+                deadline = Some(tokio::time::Instant::now() + END_WITHIN);
+                push(&mut outgoing, &end(&mut calls, reason, String::new()));
+            }
             Some(command) = told.recv(), if deadline.is_none() => {
                 let command = match command {
                     Command::End(reason, detail) => {
                         deadline = Some(tokio::time::Instant::now() + END_WITHIN);
-                        let request = calls.open(Callee::Shim, "end", None);
-                        ShimCommand::End { request, reason, detail }
+                        end(&mut calls, reason, detail)
                     }
                     // The keeper sees that nothing came of it.
                     Command::EndProcesses(_) | Command::MeasureDisk
@@ -273,8 +310,7 @@ async fn follow(
                         ShimCommand::Route { request, route }
                     }
                 };
-                outgoing.extend(serde_json::to_vec(&command).unwrap_or_default());
-                outgoing.push(b'\n');
+                push(&mut outgoing, &command);
             }
             () = send(&mut shim.commands, &mut outgoing), if !outgoing.is_empty() => {}
             () = late => break (EndReason::Crashed, Some("the shim did not end the session in time".to_owned())),
@@ -296,6 +332,25 @@ async fn follow(
     drop(kept);
     let detail = detail.filter(|detail| !detail.is_empty());
     let _ = events.send(RuntimeEvent::Ended { reason, detail }).await;
+}
+
+/// The end that is asked for. Safe to cancel.
+async fn asked_to_end(ends: &mut watch::Receiver<Option<EndReason>>) -> EndReason {
+    match ends.wait_for(Option::is_some).await.map(|end| *end) {
+        Ok(Some(reason)) => reason,
+        // Nobody is left who could ask.
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
+
+fn end(calls: &mut Calls, reason: EndReason, detail: String) -> ShimCommand {
+    let request = calls.open(Callee::Shim, "end", None);
+    ShimCommand::End { request, reason, detail }
+}
+
+fn push(outgoing: &mut Vec<u8>, command: &ShimCommand) {
+    outgoing.extend(serde_json::to_vec(command).unwrap_or_default());
+    outgoing.push(b'\n');
 }
 
 /// Sends what the shim takes at once. Safe to cancel: then nothing was sent.

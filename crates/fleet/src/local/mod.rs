@@ -4,6 +4,7 @@
 //! is the shim's and the guest's affair.
 
 mod calls;
+mod freezer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handoff;

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use browserd_api::browser::SessionConfig;
+use browserd_api::browser::{EndReason, SessionConfig};
 use browserd_api::{ReplayId, SessionId};
 use browserd_protocol::lines::Lines;
 use browserd_protocol::{
@@ -42,6 +42,10 @@ struct Scripts {
     routes: HashMap<SessionId, Route>,
     files: BTreeMap<(SessionId, u64), Vec<u8>>,
     crash: HashMap<SessionId, CancellationToken>,
+    /// What is inside says much before it answers a ping.
+    chatters: bool,
+    /// Cancelled once a shim is told to end its session.
+    told_to_end: CancellationToken,
 }
 
 /// What a shim does with a command.
@@ -153,6 +157,14 @@ async fn script(
             () = crash.cancelled() => return,
         };
         let Ok(Some(command)) = command else { return };
+        if matches!(command, ShimCommand::Guest { told: GuestCommand::Ping { .. } })
+            && scripts.lock().chatters
+        {
+            for nth in 0..64 {
+                let said = GuestReport::WakeLock { held: nth % 2 == 0 };
+                say(&mut write, &ShimReport::Guest { said }).await;
+            }
+        }
         let answering = match &command {
             ShimCommand::End { .. } => None,
             _ => scripts.lock().answers.pop_front(),
@@ -161,6 +173,7 @@ async fn script(
         let failure = refused.then(|| "as the test asked".to_owned());
         let report = match command {
             ShimCommand::End { request, reason, detail } => {
+                scripts.lock().told_to_end.cancel();
                 say(&mut write, &ShimReport::Answered { request, failure: None }).await;
                 let ended = ShimReport::Ended { reason, detail };
                 return say(&mut write, &ended).await;
@@ -314,4 +327,35 @@ async fn a_lost_answer_concerns_its_own_call_only() {
     assert_eq!(instance.route(Route::Closed).await, Ok(()));
     let unanswered = CommandError::Unanswered(super::instance::ANSWER_WITHIN);
     assert_eq!(lost.await, Err(unanswered));
+}
+
+/// Who takes the events may be busy, and wait for an answer; an end is heard all the same.
+#[tokio::test]
+async fn an_end_is_heard_while_nobody_takes_events() {
+    let local = Local::new();
+    let (sender, mut events) = mpsc::channel(1);
+    let (id, config) = (SessionId::generate(), crate::Class::HEADLESS.template());
+    let started = local.runtime.start(&id, &config, &Route::Direct, Urgency::Now, sender).await;
+    let instance = started.unwrap_or_else(|error| panic!("{error}"));
+    let told_to_end = {
+        let mut scripts = local.runtime.scripts.lock();
+        scripts.chatters = true;
+        scripts.told_to_end.clone()
+    };
+    let mut pinged = std::pin::pin!(instance.ping());
+    tokio::select! {
+        answer = &mut pinged => panic!("{answer:?} overtook what was said before it"),
+        () = async { while events.is_empty() { tokio::task::yield_now().await } } => {}
+    }
+    instance.end(EndReason::Deleted);
+    let told = tokio::time::timeout(std::time::Duration::from_secs(30), told_to_end.cancelled());
+    told.await.expect("the shim is told to end the session");
+    let mut last = None;
+    while let Some(event) = events.recv().await {
+        last = Some(event);
+    }
+    let reason = EndReason::Deleted;
+    assert_eq!(last, Some(RuntimeEvent::Ended { reason, detail: None }));
+    // Answered on the way, or over with its session.
+    let _ = pinged.await;
 }

@@ -114,7 +114,7 @@ async fn launch(program: &Path, spec: &SessionSpec, awaited: bool) -> io::Result
         let _ = folders.await;
     }
     let mut shim = shim?;
-    shim.commands.write_all(b"\n").await?;
+    tell(&mut shim, b"\n").await?;
     Ok(shim)
 }
 
@@ -136,12 +136,27 @@ async fn begin(program: &Path, spec: &SessionSpec) -> io::Result<Shim> {
         .stdout(Stdio::null())
         .stderr(Stdio::from(log))
         .spawn()?;
-    let mut socket = UnixStream::from_std(ours)?;
+    let socket = UnixStream::from_std(ours)?;
     let mut line = serde_json::to_vec(spec).map_err(io::Error::other)?;
     line.push(b'\n');
-    socket.write_all(&line).await?;
     let (read, write) = socket.into_split();
-    Ok(Shim { child, reports: Lines::new(read, REPORT_LIMIT), commands: write })
+    let mut shim = Shim { child, reports: Lines::new(read, REPORT_LIMIT), commands: write };
+    tell(&mut shim, &line).await?;
+    Ok(shim)
+}
+
+/// Tells a shim something at its start. One that does not listen is ended: it would be waited for without
+/// end, because a spec may be larger than what the socket takes.
+async fn tell(shim: &mut Shim, what: &[u8]) -> io::Result<()> {
+    let told = tokio::time::timeout(READY_WITHIN, shim.commands.write_all(what)).await;
+    let told = told.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, "its shim does not listen"))
+    });
+    if told.is_err() {
+        let _ = shim.child.start_kill();
+        let _ = shim.child.wait().await;
+    }
+    told
 }
 
 /// Follows reports until the guest is ready.
@@ -172,5 +187,22 @@ async fn ready(shim: &mut Shim, session: &str) -> Result<(), StartError> {
             }
             Err(error) => return Err(failed(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shim_that_does_not_listen_is_ended() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
+        let (read, commands) = ours.into_split();
+        let mut shim = Shim { child, reports: Lines::new(read, REPORT_LIMIT), commands };
+        // Much more than a socket takes.
+        let told = tell(&mut shim, &vec![b'x'; 16 << 20]).await;
+        assert_eq!(told.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(shim.child.try_wait().unwrap().is_some(), "it is gone");
     }
 }

@@ -164,9 +164,9 @@ impl Keeper {
             }
         };
         tracing::debug!(session = %id, ?class, "a session is ready in the pool");
-        let started = Started { instance, events, frozen: false };
+        let started = Started { instance: instance.into(), events, frozen: false };
         let settles_at = Some(self.pool.shared.began.elapsed() + self.settle);
-        self.pool.put(Prepared { id, class, stamp, settles_at, started });
+        self.pool.put(Prepared { id, class, stamp, settles_at, started, moves: 0, moving: None });
         true
     }
 

@@ -118,8 +118,10 @@ impl Pool {
 
     /// Takes one out.
     fn take(&self, state: &mut State, at: usize) -> Option<Prepared> {
-        let one = state.ready.remove(at)?;
+        let mut one = state.ready.remove(at)?;
         self.count(&one, -1);
+        // Nobody notes it any more when that is done, and whatever else is asked of it is done after that.
+        one.started.frozen = one.moving.take().unwrap_or(one.started.frozen);
         Some(one)
     }
 
@@ -136,7 +138,7 @@ impl Pool {
         }
     }
 
-    /// Freezes those that have settled, but for the next of each class: that one is woken, so that
+    /// Has those frozen that have settled, but for the next of each class: that one is woken, so that
     /// a client that comes alone need not wait until its browser has caught up with its timers. Answers with
     /// how long it takes until another one has settled.
     fn rest(&self) -> Option<Duration> {
@@ -146,14 +148,15 @@ impl Pool {
         for one in &mut self.shared.state.lock().ready {
             if awake.insert(one.class) {
                 // Not while a client waits for a session: waking takes CPU.
-                if one.started.frozen && self.shared.waiting.load(Ordering::Acquire) == 0 {
-                    one.started.frozen = one.started.instance.freeze(false);
-                    if !one.started.frozen {
-                        self.shared.metrics.ready_frozen(one.class.headless, -1);
-                        // Should another one come to be the next, it has settled long ago.
-                        one.settles_at = Some(now);
-                    }
+                let frozen = one.started.frozen && one.moving.is_none();
+                if frozen && self.shared.waiting.load(Ordering::Acquire) == 0 {
+                    self.freeze(one, false);
+                    // Should another one come to be the next, it has settled long ago.
+                    one.settles_at = Some(now);
                 }
+                continue;
+            }
+            if one.moving.is_some() {
                 continue;
             }
             let Some(settles_at) = one.settles_at else { continue };
@@ -163,13 +166,36 @@ impl Pool {
                 continue;
             }
             one.settles_at = None;
-            one.started.frozen = one.started.instance.freeze(true);
-            if one.started.frozen {
-                self.shared.metrics.ready_frozen(one.class.headless, 1);
-            }
-            tracing::debug!(session = %one.id, frozen = one.started.frozen, "a ready session has settled");
+            self.freeze(one, true);
+            tracing::debug!(session = %one.id, "a ready session has settled");
         }
         next
+    }
+
+    /// Has one frozen or thawed, and notes what came of it if it is still in the pool then. Only asks: a
+    /// claim, which needs the lock under which this is called, does not wait for the kernel.
+    fn freeze(&self, one: &mut Prepared, frozen: bool) {
+        one.moves += 1;
+        one.moving = Some(frozen);
+        let (pool, id, moves) = (self.clone(), one.id.clone(), one.moves);
+        let done = one.started.instance.freeze(frozen);
+        tokio::spawn(async move {
+            let wanted = frozen;
+            let frozen = done.await;
+            let mut state = pool.shared.state.lock();
+            let one = state.ready.iter_mut().find(|one| one.id == id && one.moves == moves);
+            let Some(one) = one else { return };
+            one.moving = None;
+            if std::mem::replace(&mut one.started.frozen, frozen) != frozen {
+                let by = if frozen { 1 } else { -1 };
+                pool.shared.metrics.ready_frozen(one.class.headless, by);
+            }
+            drop(state);
+            // Another one may be the next by now. One that stays as it is is looked at in its time.
+            if frozen == wanted {
+                pool.look_again();
+            }
+        });
     }
 
     /// Says that a client waits for a session.

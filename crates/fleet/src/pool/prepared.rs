@@ -1,5 +1,6 @@
 //! A session that was started ahead of its client.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,11 +25,15 @@ pub(crate) struct Prepared {
     /// none once it was to be frozen for that.
     pub(super) settles_at: Option<Duration>,
     pub(super) started: Started,
+    /// How often it was to be frozen or thawed while in the pool.
+    pub(super) moves: u64,
+    /// What it is to be by now, if that is not done yet: `started.frozen` says how it was before.
+    pub(super) moving: Option<bool>,
 }
 
 /// A started session, running or frozen.
 pub(crate) struct Started {
-    pub(crate) instance: Box<dyn Instance>,
+    pub(crate) instance: Arc<dyn Instance>,
     pub(crate) events: Events,
     /// Whether it is frozen until its first use.
     pub(crate) frozen: bool,
@@ -52,8 +57,9 @@ impl Prepared {
         let changes = config.viewport != template.viewport
             || config.kiosk_mode != template.kiosk_mode
             || config.start_url != template.start_url;
+        // It goes on when that is done; what it is sent until then waits for it.
         if self.started.frozen && (changes || !may_stay_frozen) {
-            self.started.instance.freeze(false);
+            drop(self.started.instance.freeze(false));
             self.started.frozen = false;
         }
         match self.started.instance.assign(config, route, changes).await {
@@ -67,7 +73,7 @@ impl Prepared {
 
     /// Ends it and waits until nothing of it is left.
     pub(super) async fn discard(&mut self) {
-        self.started.instance.end(EndReason::Deleted).await;
+        self.started.instance.end(EndReason::Deleted);
         while let Some(event) = self.started.events.recv().await {
             if matches!(event, RuntimeEvent::Ended { .. }) {
                 return;

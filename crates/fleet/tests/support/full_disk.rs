@@ -39,21 +39,21 @@ impl Store for FullDisk {
         self.store.change(table, wanted, change).await
     }
 
-    async fn change_all(
-        &self,
-        table: &'static Table,
-        wanted: Vec<Condition>,
-        set: Columns,
-    ) -> Result<u64, StoreError> {
-        self.store.change_all(table, wanted, set).await
-    }
-
     async fn remove(
         &self,
         table: &'static Table,
         wanted: Vec<Condition>,
     ) -> Result<Option<Columns>, StoreError> {
         self.store.remove(table, wanted).await
+    }
+
+    async fn remove_some(
+        &self,
+        table: &'static Table,
+        wanted: Vec<Condition>,
+        most: u64,
+    ) -> Result<u64, StoreError> {
+        self.store.remove_some(table, wanted, most).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -20,8 +20,11 @@ use browserd_fleet::{
 };
 use browserd_protocol::Route;
 use browserd_store::SqliteStore;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// A runtime whose sessions start when told and end when asked.
 #[derive(Default)]
@@ -40,6 +43,10 @@ pub(crate) struct Fake {
     /// Starts of each urgency.
     pub(crate) started_now: AtomicUsize,
     pub(crate) started_ahead: AtomicUsize,
+    /// Freezing and thawing waits for a permit of this when set: a kernel that takes its time.
+    pub(crate) slow_freeze: Option<Arc<Semaphore>>,
+    /// How often one was to be frozen or thawed.
+    pub(crate) freezes_asked: Arc<AtomicUsize>,
     /// Sessions that are frozen.
     pub(crate) frozen: Arc<Mutex<BTreeSet<SessionId>>>,
     /// Sessions whose memory was pushed out.
@@ -80,6 +87,10 @@ pub(crate) struct FakeInstance {
     all: Events,
     offers: Arc<Mutex<BTreeMap<(SessionId, u64), std::fs::File>>>,
     fails_to_assign: bool,
+    slow_freeze: Option<Arc<Semaphore>>,
+    freezes_asked: Arc<AtomicUsize>,
+    /// What was asked for last.
+    freezing: Mutex<Option<JoinHandle<()>>>,
     frozen: Arc<Mutex<BTreeSet<SessionId>>>,
     paged_out: Arc<Mutex<BTreeSet<SessionId>>>,
     slow_end: Option<Arc<Notify>>,
@@ -124,6 +135,9 @@ impl Runtime for Fake {
         Ok(Box::new(FakeInstance {
             id: id.clone(),
             fails_to_assign: self.fails_to_assign,
+            slow_freeze: self.slow_freeze.clone(),
+            freezes_asked: Arc::clone(&self.freezes_asked),
+            freezing: Mutex::default(),
             frozen: Arc::clone(&self.frozen),
             paged_out: Arc::clone(&self.paged_out),
             all: Arc::clone(&self.events),
@@ -233,13 +247,29 @@ impl Instance for FakeInstance {
         }
     }
 
-    fn freeze(&self, frozen: bool) -> bool {
-        let mut all = self.frozen.lock();
-        match frozen {
-            true => all.insert(self.id.clone()),
-            false => all.remove(&self.id),
+    fn freeze(&self, frozen: bool) -> BoxFuture<'static, bool> {
+        self.freezes_asked.fetch_add(1, Ordering::SeqCst);
+        let (id, all) = (self.id.clone(), Arc::clone(&self.frozen));
+        let write = move || match frozen {
+            true => _ = all.lock().insert(id),
+            false => _ = all.lock().remove(&id),
         };
-        frozen
+        let Some(gate) = self.slow_freeze.clone() else {
+            write();
+            return ready(frozen).boxed();
+        };
+        let mut last = self.freezing.lock();
+        let before = last.take();
+        let (done, answer) = oneshot::channel();
+        *last = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                before.await.unwrap();
+            }
+            gate.acquire().await.unwrap().forget();
+            write();
+            let _ = done.send(frozen);
+        }));
+        answer.map(Result::unwrap).boxed()
     }
 
     async fn page_out(&self) -> io::Result<bool> {
@@ -247,7 +277,7 @@ impl Instance for FakeInstance {
         Ok(true)
     }
 
-    async fn end(&self, reason: EndReason) {
+    fn end(&self, reason: EndReason) {
         let Some(events) = self.all.lock().remove(&self.id) else { return };
         let (slow, running) = (self.slow_end.clone(), Arc::clone(&self.running));
         tokio::spawn(async move {

@@ -4,12 +4,12 @@ use std::fs::File;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use browserd_api::{ErrorCode, ReplayId};
 use browserd_protocol::replay::{Ended, Order, ROUTES, Started};
-use browserd_rest::{Error, Json, Result, method_not_allowed};
+use browserd_rest::{Error, Json, Result, body_limit, method_not_allowed};
 use http::{HeaderValue, StatusCode, header};
 use tokio_util::io::ReaderStream;
 
@@ -31,7 +31,7 @@ pub fn router(replays: Replays) -> Router {
         .route(&format!("{ROUTES}/{{id}}/end"), get(end))
         .route(&format!("{ROUTES}/{{id}}/file"), get(file))
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY))
+        .layer(body_limit(BODY))
         .with_state(replays)
 }
 

@@ -1,6 +1,7 @@
 //! The routes below `/curl`.
 
 use axum::extract::DefaultBodyLimit;
+use browserd_rest::body_limit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,7 +12,7 @@ pub fn routes() -> OpenApiRouter<Curl> {
     OpenApiRouter::new()
         .routes(routes!(buffered::curl))
         // JSON writes some characters of a body in six.
-        .layer(DefaultBodyLimit::max(2 * REQUEST_BODY))
+        .layer(body_limit(2 * REQUEST_BODY))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(

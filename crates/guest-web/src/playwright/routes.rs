@@ -1,6 +1,6 @@
 //! The routes below `/playwright`.
 
-use axum::extract::DefaultBodyLimit;
+use browserd_rest::body_limit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -15,5 +15,5 @@ pub fn routes() -> OpenApiRouter<Playwright> {
         .routes(routes!(execute::execute))
         .routes(routes!(list::list))
         .routes(routes!(delete::delete))
-        .layer(DefaultBodyLimit::max(BODY))
+        .layer(body_limit(BODY))
 }

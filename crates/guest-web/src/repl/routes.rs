@@ -1,6 +1,6 @@
 //! The route `/repl`.
 
-use axum::extract::DefaultBodyLimit;
+use browserd_rest::body_limit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,5 +11,5 @@ const BODY: usize = 8 << 20;
 
 /// The REPL's route, as the guest serves it.
 pub fn routes() -> OpenApiRouter<Repl> {
-    OpenApiRouter::new().routes(routes!(evaluate::evaluate)).layer(DefaultBodyLimit::max(BODY))
+    OpenApiRouter::new().routes(routes!(evaluate::evaluate)).layer(body_limit(BODY))
 }

@@ -10,10 +10,10 @@ mod start_url;
 mod viewport;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{post, put};
 use browserd_guest_browser::Browser;
 use browserd_guest_profile::Profile;
+use browserd_rest::body_limit;
 
 /// Largest body, bytes; a profile may be as large as the session's disk.
 const BODY: usize = 64 << 10;
@@ -34,7 +34,7 @@ pub fn router(browser: Browser, profile: Profile) -> Router {
         .route("/internal/viewport", post(viewport::viewport))
         .route("/internal/location", post(location::location))
         .route("/internal/start_url", post(start_url::start_url))
-        .layer(DefaultBodyLimit::max(BODY))
+        .layer(body_limit(BODY))
         .with_state(Internal { browser })
         .merge(profiles)
 }

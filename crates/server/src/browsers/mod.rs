@@ -13,10 +13,10 @@ mod view;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::FromRef;
 use browserd_api::browser::Region;
 use browserd_fleet::Fleet;
-use browserd_rest::refusals;
+use browserd_rest::{body_limit, refusals};
 use browserd_store::Store;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -67,12 +67,11 @@ where
     Fleet: FromRef<S>,
     Arc<Browsers>: FromRef<S>,
 {
-    let create = OpenApiRouter::default()
-        .routes(routes!(create::create))
-        .layer(DefaultBodyLimit::max(create_limit));
+    let create =
+        OpenApiRouter::default().routes(routes!(create::create)).layer(body_limit(create_limit));
     let rest = OpenApiRouter::default()
         .routes(routes!(list::list))
         .routes(routes!(get::get, delete::delete, update::update))
-        .layer(DefaultBodyLimit::max(json_limit));
+        .layer(body_limit(json_limit));
     create.merge(rest)
 }

@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::AskChromium;
 use crate::refusal;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, Tunnels, UpgradeToWebSocket, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, Tunnels, Upgrade, UpgradeToWebSocket, WebSocketRequest};
 
 /// Which endpoint of Chromium a client wants.
 enum Endpoint {
@@ -70,22 +70,26 @@ async fn connect(
     State(tunnels): State<Tunnels>,
     token: TokenSession,
     endpoint: Endpoint,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response> {
     let handshake = WebSocketRequest::read(request.method(), request.headers())?;
     let session = token.live;
     let _activity = session.activity();
-    let BrowserStream { mut stream, host, path: browser_path } =
-        session.dial_browser().await.map_err(|error| refusal::no_chromium(&session, &error))?;
+    let dialed = session.dial_browser().await;
+    let BrowserStream { mut stream, host, path: browser_path } = match dialed {
+        Ok(dialed) => dialed,
+        Err(error) => return Err(refusal::no_chromium(&session, &error).await),
+    };
     let encode = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
     let path = match &endpoint {
         Endpoint::Browser => browser_path,
         Endpoint::BrowserById(id) => format!("/devtools/browser/{}", uuid_or(id, encode)),
         Endpoint::Page(id) => format!("/devtools/page/{}", encode(id)),
     };
-    let answer = tunnel::open(&mut stream, &handshake, &host, &path)
-        .await
-        .map_err(|error| refusal::no_chromium(&session, &error))?;
+    let answer = match tunnel::open(&mut stream, &handshake, &host, &path).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(refusal::no_chromium(&session, &error).await),
+    };
     match answer.status {
         StatusCode::SWITCHING_PROTOCOLS => {}
         // Chromium says 500 to a target it does not have.
@@ -95,11 +99,14 @@ async fn connect(
                 "Chromium has no such target (any more); /json/list has the present ones",
             ));
         }
-        status => return Err(refusal::no_chromium(&session, &format!("it answered {status}"))),
+        status => {
+            let cause = format!("it answered {status}");
+            return Err(refusal::no_chromium(&session, &cause).await);
+        }
     }
     let inside =
         Inside { kind: Kind::Cdp, stream, leftover: answer.leftover, headers: answer.headers };
-    Ok(tunnels.accept(&session, hyper::upgrade::on(request), inside))
+    Ok(tunnels.accept(&session, Upgrade::of(&mut request), inside))
 }
 
 /// Browser ids are UUIDs, whose hyphens Chromium compares unescaped.

@@ -118,8 +118,8 @@ async fn ask(
     let exchange = tokio::time::timeout(TIMEOUT, exchange(session, method, path)).await;
     let (status, body) = match exchange {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err(refusal::no_chromium(session, &error)),
-        Err(_) => return Err(refusal::no_chromium(session, "it took too long")),
+        Ok(Err(error)) => return Err(refusal::no_chromium(session, &error).await),
+        Err(_) => return Err(refusal::no_chromium(session, "it took too long").await),
     };
     if status.is_client_error() {
         return Err(Error::new(
@@ -128,7 +128,7 @@ async fn ask(
         ));
     }
     if !status.is_success() {
-        return Err(refusal::no_chromium(session, &format!("it answered {status}")));
+        return Err(refusal::no_chromium(session, &format!("it answered {status}")).await);
     }
     let json = matches!(body.iter().find(|b| !b.is_ascii_whitespace()), Some(b'{' | b'['));
     let urls = Urls { public: &public, jwt: &token.jwt };

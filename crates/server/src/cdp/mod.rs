@@ -25,7 +25,7 @@ use crate::tunnel::Tunnels;
 
 refusals! {
     /// Asking Chromium for something it may not have.
-    pub(crate) AskChromium: BadRequest, NotFound, BrowserNotFound, UpstreamUnavailable;
+    pub(crate) AskChromium: BadRequest, NotFound, BrowserNotFound, UpstreamUnavailable, ShuttingDown;
 }
 
 /// Where CDP lives; discovery answers point below it.

@@ -28,10 +28,10 @@ pub(crate) mod validate;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::FromRef;
 use browserd_api::profiles::Profile;
 use browserd_api::{ErrorCode, ProfileId, ProjectId};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Result, body_limit};
 use browserd_store::{BlobKey, ProfileRow, Saved, Store};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,7 +51,7 @@ where
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, delete::delete, update::update))
         .routes(routes!(download::download))
-        .layer(DefaultBodyLimit::max(json_limit))
+        .layer(body_limit(json_limit))
 }
 
 /// Where profiles are kept, if they are.

@@ -15,12 +15,12 @@ pub(crate) mod validate;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::FromRef;
 use browserd_api::proxies::{CustomProxy, Proxy, ProxyStatus, ProxyType};
 use browserd_api::{ErrorCode, ProjectId, ProxyId};
 use browserd_fleet::{Fleet, ProxyChoice};
 use browserd_protocol::Route;
-use browserd_rest::Result;
+use browserd_rest::{Result, body_limit};
 use browserd_store::{ProxyRow, Store};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -41,7 +41,7 @@ where
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, delete::delete, update::update))
         .routes(routes!(check::check))
-        .layer(DefaultBodyLimit::max(json_limit))
+        .layer(body_limit(json_limit))
 }
 
 /// Proxies as a resource.

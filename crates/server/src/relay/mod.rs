@@ -20,7 +20,6 @@ pub(crate) use headers::harden;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::Body;
@@ -39,14 +38,14 @@ use percent_encoding::percent_decode_str;
 
 use crate::caller::Sessions;
 use crate::token::TokenSession;
-use crate::tunnel::{self, Inside, Kind, Tunnels, WebSocketRequest};
+use crate::tunnel::{self, Inside, Kind, Tunnels, Upgrade, WebSocketRequest};
 use crate::wire::linger::Whole;
 use crate::wire::log::AboutSession;
 use crate::{query, refusal};
 
 refusals! {
     /// Sending a request to a session's guest.
-    pub(crate) RelayRequest: BadRequest, BrowserNotFound, OutcomeUnknown, UpstreamUnavailable;
+    pub(crate) RelayRequest: BadRequest, BrowserNotFound, OutcomeUnknown, UpstreamUnavailable, ShuttingDown;
 }
 
 /// Where direct routing begins.
@@ -117,7 +116,7 @@ impl Relay {
         let websocket = tunnel::asks(request.headers())
             .then(|| WebSocketRequest::read(request.method(), request.headers()))
             .transpose()?;
-        let upgrade = websocket.is_some().then(|| hyper::upgrade::on(&mut request));
+        let upgrade = websocket.is_some().then(|| Upgrade::of(&mut request));
         let whole = request.extensions().get::<Whole>().cloned();
         let voice = Voice::of(target, &request);
         let mut outgoing = headers::to_guest(request.headers(), websocket.is_some());
@@ -272,7 +271,7 @@ async fn unanswered(
     code: ErrorCode,
     cause: impl std::fmt::Display,
 ) -> Error {
-    if over(session).await {
+    if session.over().await.is_some() {
         return refusal::ended(session);
     }
     tracing::warn!(session = %session.id(), %cause, "the guest did not answer");
@@ -286,20 +285,6 @@ async fn unanswered(
             _ => "the session's guest did not answer; try again in a moment",
         },
     )
-}
-
-/// How long an end may take to be recorded once its guest is gone: what ran inside is killed and
-/// waited for first.
-const RECORDED_WITHIN: Duration = Duration::from_secs(5);
-
-/// Whether the session is over. A guest that takes no connections any more is dead, and the end is
-/// about to be recorded.
-async fn over(session: &LiveSession) -> bool {
-    if session.ended().is_some() {
-        return true;
-    }
-    session.dial_guest().await.is_err()
-        && tokio::time::timeout(RECORDED_WITHIN, session.wait_end()).await.is_ok()
 }
 
 type SessionEnd = Pin<Box<dyn Future<Output = EndReason> + Send>>;

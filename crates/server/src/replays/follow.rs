@@ -1,6 +1,7 @@
 //! Following a recording to its end, whatever ends first.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use browserd_api::replays::ReplayEndReason;
@@ -110,6 +111,7 @@ impl Replays {
         {
             tracing::error!(replay = %row.id, %error, "a recording's end could not be recorded");
         }
+        self.0.ended_bytes.fetch_add(end.size_bytes, Ordering::AcqRel);
         self.0.ended.notify_one();
     }
 

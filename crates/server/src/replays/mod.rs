@@ -24,12 +24,13 @@ mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::FromRef;
 use browserd_api::replays::Replay;
 use browserd_api::{ErrorCode, ProjectId, ReplayId};
 use browserd_fleet::{Fleet, SessionView};
-use browserd_rest::{Error, Result};
+use browserd_rest::{Error, Result, body_limit};
 use browserd_store::{ReplayRow, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -64,7 +65,7 @@ where
         .routes(routes!(list::list, start::start))
         .routes(routes!(download::download))
         .routes(routes!(stop::stop))
-        .layer(DefaultBodyLimit::max(json_limit))
+        .layer(body_limit(json_limit))
 }
 
 /// The route that takes a recording's own token.
@@ -91,13 +92,16 @@ struct Inner {
     open: Mutex<HashMap<ReplayId, watch::Receiver<()>>>,
     /// Told when one has ended.
     ended: Notify,
+    /// Bytes of those that ended since retention looked last.
+    ended_bytes: AtomicU64,
 }
 
 impl Replays {
     /// None are followed yet. Without `recordings` there is no place for any.
     pub(crate) fn new(fleet: Fleet, guests: Guests, recordings: Option<Recordings>) -> Self {
         let (tasks, open, ended) = (TaskTracker::new(), Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { fleet, guests, recordings, tasks, open, ended }))
+        let ended_bytes = AtomicU64::new(0);
+        Self(Arc::new(Inner { fleet, guests, recordings, tasks, open, ended, ended_bytes }))
     }
 
     /// Where recordings are kept.

@@ -1,9 +1,10 @@
 //! Removing finished recordings: those that are too old, and the oldest when all are too much.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use browserd_api::Timestamp;
+use browserd_api::{ProjectId, Timestamp};
 use browserd_store::{BlobKey, Blobs, ReplayRow, Store, StoreError};
 
 use super::{Replays, Retention};
@@ -17,16 +18,18 @@ impl Replays {
     /// Removes recordings when their time has come, for as long as the server runs.
     pub(crate) async fn keep(self) {
         let Some(recordings) = &self.0.recordings else { return };
-        let sweeper = Sweeper {
+        let mut sweeper = Sweeper {
             store: Arc::clone(self.0.fleet.store()),
             blobs: Arc::clone(&recordings.blobs),
             retention: recordings.retention,
+            counted: None,
         };
         loop {
+            sweeper.add(self.0.ended_bytes.swap(0, Ordering::AcqRel));
             let pause = match sweeper.sweep(Timestamp::now()).await {
                 Ok(next) => next.map_or(LONGEST, |next| next.min(LONGEST)),
                 Err(error) => {
-                    tracing::error!(error, "old recordings could not be removed; trying again");
+                    tracing::error!(%error, "old recordings could not be removed; trying again");
                     LONGEST
                 }
             };
@@ -42,36 +45,81 @@ struct Sweeper {
     store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
     retention: Retention,
+    /// Bytes of all recordings that have ended, and when they were counted: that looks at every row, so what
+    /// comes and goes is added up instead.
+    counted: Option<(Instant, u64)>,
 }
 
 impl Sweeper {
+    /// Adds what has ended since.
+    fn add(&mut self, bytes: u64) {
+        if let Some((_, counted)) = &mut self.counted {
+            *counted = counted.saturating_add(bytes);
+        }
+    }
+
+    /// Bytes of all that have ended, where that matters.
+    async fn bytes(&mut self) -> Result<u64, StoreError> {
+        match self.counted {
+            _ if self.retention.bytes.is_none() => Ok(0),
+            Some((at, bytes)) if at.elapsed() < LONGEST => Ok(bytes),
+            _ => {
+                let bytes = self.store.everywhere::<ReplayRow>().size().await?;
+                self.counted = Some((Instant::now(), bytes));
+                Ok(bytes)
+            }
+        }
+    }
+
     /// Removes what is not to be kept any more at the time `now`; answers how long until the next one
-    /// will be too old.
-    async fn sweep(&self, now: Timestamp) -> Result<Option<Duration>, String> {
+    /// will be too old. One that cannot be removed stops no other.
+    async fn sweep(&mut self, now: Timestamp) -> Result<Option<Duration>, StoreError> {
+        let mut bytes = self.bytes().await?;
+        let mut skipped = 0;
         loop {
-            let looked = self.store.everywhere::<ReplayRow>().ended(BATCH).await;
-            let (rows, mut bytes) = looked.map_err(|error| error.to_string())?;
+            let rows = self.store.everywhere::<ReplayRow>().ended(BATCH, skipped).await?;
             if rows.is_empty() {
                 return Ok(None);
             }
-            for (project, row) in rows {
-                let Some(end) = &row.end else { continue };
+            for row in rows {
+                let ended = row.and_then(|(project, row)| Some((row.end.clone()?, project, row)));
+                let Some((end, project, row)) = ended else {
+                    skipped += 1;
+                    continue;
+                };
                 let left = self.retention.age.map(|age| left(end.finished_at, age, now));
                 let too_much = self.retention.bytes.is_some_and(|most| bytes > most);
                 let too_old = left == Some(Duration::ZERO);
                 if !(too_old || too_much) {
                     return Ok(left);
                 }
-                // The row last: should this be interrupted, it is found again.
-                let removed = self.blobs.delete(&BlobKey::replay(&project, &row.id)).await;
-                removed.map_err(|error| error.to_string())?;
-                match self.store.rows::<ReplayRow>(&project).delete(&row.id).await {
-                    Ok(_) | Err(StoreError::NotFound) => {}
-                    Err(error) => return Err(error.to_string()),
+                if !self.remove(&project, &row).await? {
+                    skipped += 1;
+                    continue;
                 }
                 let why = if too_old { "age" } else { "size of all" };
                 tracing::info!(replay = %row.id, session_id = %row.session_id, why, "recording removed");
                 bytes = bytes.saturating_sub(end.size_bytes);
+                if let Some((_, counted)) = &mut self.counted {
+                    *counted = bytes;
+                }
+            }
+        }
+    }
+
+    /// Removes a recording; answers whether that went well, and fails where the database does.
+    async fn remove(&self, project: &ProjectId, row: &ReplayRow) -> Result<bool, StoreError> {
+        // The row last: should this be interrupted, it is found again.
+        if let Err(error) = self.blobs.delete(&BlobKey::replay(project, &row.id)).await {
+            tracing::error!(replay = %row.id, %error, "the file of a recording could not be removed; others are, and this one is tried again");
+            return Ok(false);
+        }
+        match self.store.rows::<ReplayRow>(project).delete(&row.id).await {
+            Ok(_) | Err(StoreError::NotFound) => Ok(true),
+            Err(error @ StoreError::Unavailable { .. }) => Err(error),
+            Err(error) => {
+                tracing::error!(replay = %row.id, %error, "a recording could not be removed; others are, and this one is tried again");
+                Ok(false)
             }
         }
     }
@@ -87,8 +135,8 @@ fn left(ended: Timestamp, age: Duration, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use browserd_api::replays::ReplayEndReason;
-    use browserd_api::{ProjectId, ReplayId, SessionId};
-    use browserd_store::{DiskBlobs, ReplayEnd, SqliteStore};
+    use browserd_api::{ReplayId, SessionId};
+    use browserd_store::{Columns, DiskBlobs, ReplayEnd, Row as _, SqliteStore};
 
     use super::*;
 
@@ -124,7 +172,7 @@ mod tests {
             blobs.put(&BlobKey::replay(&project, &row.id), &mut &[0u8; 10][..], 10).await.unwrap();
             rows.push(row);
         }
-        (Sweeper { store, blobs: Arc::new(blobs), retention }, rows)
+        (Sweeper { store, blobs: Arc::new(blobs), retention, counted: None }, rows)
     }
 
     /// Which of `rows` are there, blob and row.
@@ -145,14 +193,14 @@ mod tests {
     async fn they_go_when_their_time_has_come() {
         let folder = tempfile::tempdir().unwrap();
         let retention = Retention { age: Some(10 * HOUR), bytes: None };
-        let (sweeper, rows) = with(&folder, retention, [3, 1, 7]).await;
-        assert_eq!(sweeper.sweep(hour(10)).await, Ok(Some(HOUR)));
+        let (mut sweeper, rows) = with(&folder, retention, [3, 1, 7]).await;
+        assert_eq!(sweeper.sweep(hour(10)).await.unwrap(), Some(HOUR));
         assert_eq!(there(&sweeper, &rows).await, [true, true, true]);
-        assert_eq!(sweeper.sweep(hour(13)).await, Ok(Some(4 * HOUR)));
+        assert_eq!(sweeper.sweep(hour(13)).await.unwrap(), Some(4 * HOUR));
         assert_eq!(there(&sweeper, &rows).await, [false, false, true]);
         // A clock that was set back keeps them no longer than all the time there is.
-        assert_eq!(sweeper.sweep(hour(2)).await, Ok(Some(10 * HOUR)));
-        assert_eq!(sweeper.sweep(hour(17)).await, Ok(None));
+        assert_eq!(sweeper.sweep(hour(2)).await.unwrap(), Some(10 * HOUR));
+        assert_eq!(sweeper.sweep(hour(17)).await.unwrap(), None);
         assert_eq!(there(&sweeper, &rows).await, [false; 3]);
     }
 
@@ -160,8 +208,8 @@ mod tests {
     async fn the_first_to_end_go_when_they_are_too_much() {
         let folder = tempfile::tempdir().unwrap();
         let retention = Retention { age: None, bytes: Some(25) };
-        let (sweeper, rows) = with(&folder, retention, [3, 1, 7]).await;
-        assert_eq!(sweeper.sweep(hour(8)).await, Ok(None));
+        let (mut sweeper, rows) = with(&folder, retention, [3, 1, 7]).await;
+        assert_eq!(sweeper.sweep(hour(8)).await.unwrap(), None);
         assert_eq!(there(&sweeper, &rows).await, [true, false, true]);
     }
 
@@ -169,10 +217,10 @@ mod tests {
     async fn without_limits_they_stay_and_many_go_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let (mut sweeper, rows) = with(&folder, Retention::default(), 0..150).await;
-        assert_eq!(sweeper.sweep(hour(1 << 20)).await, Ok(None));
+        assert_eq!(sweeper.sweep(hour(1 << 20)).await.unwrap(), None);
         assert_eq!(there(&sweeper, &rows).await, vec![true; rows.len()]);
         sweeper.retention.age = Some(HOUR);
-        assert_eq!(sweeper.sweep(hour(1 << 20)).await, Ok(None));
+        assert_eq!(sweeper.sweep(hour(1 << 20)).await.unwrap(), None);
         assert_eq!(there(&sweeper, &rows).await, vec![false; rows.len()]);
     }
 
@@ -180,9 +228,50 @@ mod tests {
     async fn a_row_whose_blob_has_gone_goes_too() {
         let folder = tempfile::tempdir().unwrap();
         let retention = Retention { age: Some(HOUR), bytes: None };
-        let (sweeper, rows) = with(&folder, retention, [1]).await;
+        let (mut sweeper, rows) = with(&folder, retention, [1]).await;
         sweeper.blobs.delete(&BlobKey::replay(&ProjectId::default(), &rows[0].id)).await.unwrap();
-        assert_eq!(sweeper.sweep(hour(2)).await, Ok(None));
+        assert_eq!(sweeper.sweep(hour(2)).await.unwrap(), None);
         assert_eq!(there(&sweeper, &rows).await, [false]);
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_removed_or_read_stops_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention { age: Some(HOUR), bytes: Some(1) };
+        let (mut sweeper, rows) = with(&folder, retention, 1..150).await;
+        let project = ProjectId::default();
+        // What removes files removes no folder.
+        let stuck = folder.path().join(BlobKey::replay(&project, &rows[0].id).as_str());
+        std::fs::remove_file(&stuck).unwrap();
+        std::fs::create_dir(&stuck).unwrap();
+        for _ in 0..BATCH {
+            let mut unreadable = Columns::default();
+            unreadable.set("id", ReplayId::generate().as_str());
+            unreadable.set("project_id", project.as_str());
+            unreadable.set("session_id", SessionId::generate().as_str());
+            unreadable.set("started_at", hour(0));
+            unreadable.set("finished_at", hour(0));
+            unreadable.set("end_reason", "abducted");
+            unreadable.set("size", 0_u64);
+            sweeper.store.insert(ReplayRow::TABLE, unreadable).await.unwrap();
+        }
+        assert_eq!(sweeper.sweep(hour(500)).await.unwrap(), None);
+        assert_eq!(there(&sweeper, &rows[1..]).await, [false; 148]);
+        // And is tried again.
+        std::fs::remove_dir(&stuck).unwrap();
+        assert_eq!(sweeper.sweep(hour(500)).await.unwrap(), None);
+        assert_eq!(there(&sweeper, &rows).await, [false; 149]);
+    }
+
+    #[tokio::test]
+    async fn what_ends_later_is_added_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention { age: None, bytes: Some(25) };
+        let (mut sweeper, rows) = with(&folder, retention, [1, 2]).await;
+        assert_eq!(sweeper.sweep(hour(8)).await.unwrap(), None);
+        assert_eq!(there(&sweeper, &rows).await, [true, true]);
+        sweeper.add(10);
+        assert_eq!(sweeper.sweep(hour(8)).await.unwrap(), None);
+        assert_eq!(there(&sweeper, &rows).await, [false, true]);
     }
 }

@@ -23,7 +23,9 @@ mod frames;
 pub(crate) mod fuzzing;
 mod handshake;
 mod idle_timer;
+mod slot;
 mod splice;
 
 pub(crate) use handshake::{UpgradeToWebSocket, WebSocketRequest, asks, open};
+pub(crate) use slot::{Slot, Upgrade};
 pub(crate) use splice::{Inside, Kind, Tunnels};

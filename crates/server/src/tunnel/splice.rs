@@ -11,7 +11,6 @@ use browserd_api::browser::EndReason;
 use browserd_fleet::{Activity, LiveSession};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -22,6 +21,7 @@ use super::close_frame::CloseFrame;
 use super::copy::{Direction, Stop};
 use super::frames::FrameTracker;
 use super::idle_timer::IdleTimer;
+use super::slot::Upgrade;
 use crate::wire::log::AboutSession;
 
 /// How long a client may take to read the rest of a frame and our close frame.
@@ -91,7 +91,7 @@ impl Tunnels {
     pub(crate) fn accept<S>(
         &self,
         session: &LiveSession,
-        upgrade: OnUpgrade,
+        upgrade: Upgrade,
         inside: Inside<S>,
     ) -> Response
     where
@@ -107,7 +107,8 @@ impl Tunnels {
         let (session, activity) = (session.clone(), session.activity());
         let idle = self.idle_after.filter(|_| inside.kind == Kind::Cdp).map(IdleTimer::new);
         let task = async move {
-            let Ok(upgraded) = upgrade.await else {
+            let Upgrade { on, slot: _slot } = upgrade;
+            let Ok(upgraded) = on.await else {
                 tracing::debug!("the client went away during the handshake");
                 return;
             };
@@ -192,11 +193,14 @@ where
         })
         .await
     };
-    if outcome == Outcome::InsideGone
-        && !tracker.closed()
-        && let Ok(reason) = tokio::time::timeout(REASON_PATIENCE, session.wait_end()).await
-    {
-        outcome = Outcome::SessionEnded(reason);
+    if outcome == Outcome::InsideGone && !tracker.closed() {
+        let ended = tokio::time::timeout(REASON_PATIENCE, session.wait_end()).await;
+        // A session that is dead may take longer to say why, but does not come back.
+        let ended = match ended {
+            Ok(reason) => Some(reason),
+            Err(_) => session.over().await,
+        };
+        outcome = ended.map_or(outcome, Outcome::SessionEnded);
     }
     // From here on the session is not in use: the close frame is between the client and us.
     drop(activity);

@@ -5,10 +5,9 @@
 //! wants is read and dropped, within bounds, before the answer goes out.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -20,13 +19,21 @@ use tokio::sync::oneshot;
 const MOST: u64 = 256 << 20;
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// Whether the whole of a request's body has been read; an extension of the request.
-#[derive(Debug, Clone)]
-pub(crate) struct Whole(Arc<AtomicBool>);
+/// Whether the whole of a request's body has been read, and since when; an extension of the request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Whole(Arc<OnceLock<Instant>>);
 
 impl Whole {
     pub(crate) fn yes(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.since().is_some()
+    }
+
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.0.get().copied()
+    }
+
+    fn note(&self) {
+        self.0.get_or_init(Instant::now);
     }
 }
 
@@ -43,7 +50,10 @@ pub(crate) struct Left(oneshot::Receiver<Incoming>);
 /// Watches over a body.
 pub(crate) fn watch(body: Incoming) -> (Lingering, Whole, Left) {
     let (back, left) = oneshot::channel();
-    let whole = Whole(Arc::new(AtomicBool::new(body.is_end_stream())));
+    let whole = Whole::default();
+    if body.is_end_stream() {
+        whole.note();
+    }
     let lingering = Lingering { body: Some(body), whole: whole.clone(), back: Some(back) };
     (lingering, whole, Left(left))
 }
@@ -76,8 +86,8 @@ impl Body for Lingering {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
         let over = !matches!(frame, Some(Ok(_))) || body.is_end_stream();
-        if over {
-            self.whole.0.store(!matches!(frame, Some(Err(_))), Ordering::Release);
+        if over && !matches!(frame, Some(Err(_))) {
+            self.whole.note();
         }
         Poll::Ready(frame)
     }

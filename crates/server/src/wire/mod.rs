@@ -1,7 +1,8 @@
 //! What every request passes before a handler sees it: an id, a line in the access log, a bound on
-//! its head, its key, its project.
+//! its head, its client's deadline, its key, its project.
 
 pub(crate) mod auth;
+pub(crate) mod deadline;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(crate) mod head;

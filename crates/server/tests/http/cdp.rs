@@ -1,9 +1,12 @@
 //! CDP: sockets and discovery.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use browserd_api::browser::EndReason;
 use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Socket, close_frame};
@@ -248,4 +251,55 @@ async fn a_hostile_chromium_is_502() {
             fixture.client.call("GET", &format!("/json/version?jwt={jwt}"), None, None).await;
         assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_unavailable"));
     }
+}
+
+#[tokio::test]
+async fn a_tunnel_is_one_of_the_connections_that_may_be_open() {
+    let fixture = Fixture::with(10, |config| config.connections = 3).await;
+    let session = fixture.session().await;
+    let path = format!("/browser/cdp?jwt={}", token(&session));
+    let mut sockets = Vec::new();
+    // The third is the one that made the session, which the client keeps.
+    for _ in 0..2 {
+        let mut socket = fixture.client.websocket(&path, None).await.unwrap();
+        text(&mut socket).await;
+        sockets.push(socket);
+    }
+    let mut third = TcpStream::connect(fixture.client.address).await.unwrap();
+    let ask = b"GET /none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    third.write_all(ask).await.unwrap();
+    // Time enough to answer it.
+    for _ in 0..50 {
+        for socket in &mut sockets {
+            socket.send(Message::text("hello")).await.unwrap();
+            assert_eq!(text(socket).await, "hello");
+        }
+    }
+    let early = third.try_read(&mut [0; 1]).unwrap_err();
+    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock, "it waits for a slot");
+    drop(sockets.pop());
+    let mut answer = String::new();
+    third.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+/// A session that is dead may take a while to say why, and does not come back.
+#[tokio::test]
+async fn a_dead_session_is_not_said_to_be_restarting() {
+    let fixture = Fixture::start().await;
+    let session = fixture.session().await;
+    let id = id(&session);
+    let path = format!("/browser/cdp?jwt={}", token(&session));
+    let mut socket = fixture.client.websocket(&path, None).await.unwrap();
+    text(&mut socket).await;
+    fixture.runtime.kill_guest(&id);
+    let dials = fixture.runtime.dials.load(Ordering::SeqCst);
+    fixture.runtime.chromium.crash();
+    // It has waited for a reason, and looks now whether anybody is there.
+    while fixture.runtime.dials.load(Ordering::SeqCst) == dials {
+        tokio::task::yield_now().await;
+    }
+    fixture.runtime.lose(&id, EndReason::Crashed).await;
+    let (code, why) = close_frame(&mut socket).await;
+    assert!(code == 1011 && why.starts_with("crashed"), "{code} {why}");
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use browserd_api::browser::{EndReason, SessionConfig};
@@ -18,6 +19,8 @@ use browserd_server::{
     TokenSecret,
 };
 use browserd_store::{Blobs, DiskBlobs, SqliteStore, Store};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -53,6 +56,10 @@ impl Fixture {
     }
 
     pub(crate) async fn with_permits(permits: usize) -> Self {
+        Self::with(permits, |_| {}).await
+    }
+
+    pub(crate) async fn with(permits: usize, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
         let runtime = Arc::new(FakeRuntime {
             dir: tempfile::tempdir().unwrap(),
             chromium: Chromium::start().await,
@@ -60,6 +67,7 @@ impl Fixture {
             guests: Mutex::default(),
             offered: Offered::default(),
             routes: Arc::default(),
+            dials: Arc::default(),
         });
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
         let fleet = Fleet::start(
@@ -83,6 +91,7 @@ impl Fixture {
             limit_bytes: 1 << 20,
             retention: Retention::default(),
         });
+        adjust(&mut config);
         let key = |key: &str, project| ApiKey {
             id: key.to_owned(),
             hash: ApiKeys::hash(key.as_bytes()),
@@ -155,6 +164,8 @@ pub(crate) struct FakeRuntime {
     pub(crate) offered: Offered,
     /// Egress routes that running sessions were given.
     pub(crate) routes: Arc<Mutex<Vec<Route>>>,
+    /// How often guests were dialed.
+    pub(crate) dials: Arc<AtomicUsize>,
 }
 
 type Offered = Arc<Mutex<Option<(u64, std::fs::File)>>>;
@@ -211,8 +222,9 @@ impl Runtime for FakeRuntime {
         self.guests.lock().insert(id.clone(), guest::serve(listener));
         self.events.lock().insert(id.clone(), events.clone());
         let offered = Arc::clone(&self.offered);
-        let routes = Arc::clone(&self.routes);
-        Ok(Box::new(FakeInstance { socket, port: self.chromium.port, offered, routes, events }))
+        let (routes, dials) = (Arc::clone(&self.routes), Arc::clone(&self.dials));
+        let port = self.chromium.port;
+        Ok(Box::new(FakeInstance { socket, port, offered, routes, dials, events }))
     }
 
     fn programs_stamp(&self) -> u64 {
@@ -245,12 +257,14 @@ struct FakeInstance {
     port: u16,
     offered: Offered,
     routes: Arc<Mutex<Vec<Route>>>,
+    dials: Arc<AtomicUsize>,
     events: mpsc::Sender<RuntimeEvent>,
 }
 
 #[async_trait]
 impl Instance for FakeInstance {
     async fn dial_guest(&self) -> io::Result<ByteStream> {
+        self.dials.fetch_add(1, Ordering::SeqCst);
         Ok(UnixStream::connect(&self.socket).await?.into())
     }
 
@@ -282,15 +296,18 @@ impl Instance for FakeInstance {
         Ok(())
     }
 
-    fn freeze(&self, _: bool) -> bool {
-        false
+    fn freeze(&self, _: bool) -> BoxFuture<'static, bool> {
+        ready(false).boxed()
     }
 
     async fn page_out(&self) -> std::io::Result<bool> {
         Ok(false)
     }
 
-    async fn end(&self, reason: EndReason) {
-        let _ = self.events.send(RuntimeEvent::Ended { reason, detail: None }).await;
+    fn end(&self, reason: EndReason) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let _ = events.send(RuntimeEvent::Ended { reason, detail: None }).await;
+        });
     }
 }

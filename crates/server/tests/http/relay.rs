@@ -454,3 +454,67 @@ async fn webdriver_goes_to_the_guest_with_its_url() {
         Some(401)
     );
 }
+
+/// A guest that takes requests and answers none, and tells of each.
+fn silent(fixture: &Fixture, session: &str) -> mpsc::UnboundedReceiver<()> {
+    let (asked, asks) = mpsc::unbounded_channel();
+    fixture.runtime.replace_guest(session, |listener| {
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.readable().await.unwrap();
+                held.push(stream);
+                let _ = asked.send(());
+            }
+        })
+    });
+    asks
+}
+
+#[tokio::test]
+async fn a_client_hears_something_before_it_stops_waiting() {
+    let fixture = Fixture::start().await;
+    let session = id(&fixture.session().await);
+    let _asks = silent(&fixture, &session);
+    for name in ["x-stainless-read-timeout", "x-stainless-timeout"] {
+        let request =
+            Request::post(fixture.client.url(&format!("/browsers/{session}/process/exec")))
+                .header("authorization", format!("Bearer {KEY}"))
+                .header(name, "0.2")
+                .body(Body::from("{}"))
+                .unwrap();
+        let answer = fixture.client.exchange(request).await;
+        assert_eq!((answer.status, answer.code().as_str()), (408, "timeout"), "{}", answer.text());
+        assert_eq!(answer.header("x-should-retry"), "false");
+        assert!(answer.text().contains(name), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_when_the_server_stops_is_told_so() {
+    let mut fixture = Fixture::start().await;
+    let session = id(&fixture.session().await);
+    let mut asks = silent(&fixture, &session);
+    let client = fixture.client.clone();
+    let path = format!("/browsers/{session}/process/exec");
+    let asking =
+        tokio::spawn(async move { client.call("POST", &path, Some(KEY), Some(&json!({}))).await });
+    asks.recv().await.unwrap();
+    fixture.shut_down().await;
+    let answer = asking.await.unwrap();
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (503, "shutting_down"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_told_how_large_it_may_be() {
+    let fixture = Fixture::with(10, |config| config.json_body_limit = 1234).await;
+    let body = json!({ "name": "x".repeat(2000) });
+    let answer = fixture.post("/profiles", &body).await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "payload_too_large"));
+    assert!(answer.text().contains("1234 bytes"), "{}", answer.text());
+}

@@ -28,6 +28,9 @@ pub struct DiskBlobs {
     kept_free: u64,
 }
 
+/// How often a folder is made anew that goes before a file is in it.
+const FOLDER_TRIES: u32 = 100;
+
 /// Bytes that are written before it is looked again whether they fit.
 const PIECE: usize = 256 << 10;
 
@@ -42,6 +45,7 @@ impl DiskBlobs {
             std::fs::remove_file(left?.path())?;
         }
         move_below_projects(&folder)?;
+        remove_empty(&folder.join(BlobKey::PROJECTS));
         Ok(Self { folder, next: Arc::default(), kept_free: 0 })
     }
 
@@ -83,15 +87,56 @@ impl DiskBlobs {
     fn name(&self, unfinished: &Path, key: &BlobKey) -> io::Result<()> {
         let path = self.path(key);
         let folder = path.parent().unwrap_or(&self.folder);
-        make_folder(folder)?;
-        std::fs::rename(unfinished, &path)?;
+        let mut tries = 0..FOLDER_TRIES;
+        loop {
+            let named = make_folder(folder).and_then(|()| std::fs::rename(unfinished, &path));
+            match named {
+                // Whoever removed the last file there took the folder as well just now.
+                Err(error) if absent(&error) && tries.next().is_some() => {}
+                named => break named?,
+            }
+        }
         // The name is in the folder, which is to survive a loss of power as well.
-        File::open(folder)?.sync_all()
+        match File::open(folder) {
+            Ok(folder) => folder.sync_all(),
+            // Removed again already, and its folder with it.
+            Err(error) if absent(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file, and what folders it leaves empty: whose they were may be gone for good.
+    fn remove(&self, key: &BlobKey) -> io::Result<()> {
+        let path = self.path(key);
+        match std::fs::remove_file(&path) {
+            Err(error) if !absent(&error) => return Err(error),
+            _ => {}
+        }
+        let folders = path.ancestors().skip(1).take_while(|folder| *folder != self.folder);
+        for folder in folders {
+            // One with anything in it is not removed: the kernel looks and removes in one.
+            if std::fs::remove_dir(folder).is_err_and(|error| !absent(&error)) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes folders without files, which earlier versions left behind; nobody else is there yet.
+fn remove_empty(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path());
+        }
+    }
+    // One with anything in it stays.
+    let _ = std::fs::remove_dir(folder);
 }
 
 /// Moves what was kept before there were projects to the default one's, where keys say it is. Should this
@@ -262,10 +307,8 @@ impl Blobs for DiskBlobs {
     }
 
     async fn delete(&self, key: &BlobKey) -> io::Result<()> {
-        match tokio::fs::remove_file(self.path(key)).await {
-            Err(error) if !absent(&error) => Err(error),
-            _ => Ok(()),
-        }
+        let (blobs, key) = (self.clone(), key.clone());
+        blocking(move || blobs.remove(&key)).await
     }
 }
 
@@ -332,6 +375,60 @@ mod tests {
         let refused = full.put_file(&key, nameless, 100).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull, "{refused}");
         assert_eq!(full.size(&key).await.unwrap(), None);
+    }
+
+    /// All folders below one.
+    fn folders(path: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let own: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+        own.iter().cloned().chain(own.iter().flat_map(|path| folders(path))).collect()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_profile_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let unfinished = [path.join(UNFINISHED)];
+        // As versions before left it.
+        std::fs::create_dir_all(path.join("projects/a/profiles/b")).unwrap();
+        let blobs = DiskBlobs::open(path.clone()).unwrap();
+        assert_eq!(folders(&path), unfinished);
+        let archive = |version| {
+            BlobKey::profile(&ProjectId::default(), &ProfileId::generate(), version).unwrap()
+        };
+        let (first, second) = (archive("1"), archive("2"));
+        for key in [&first, &second] {
+            blobs.put(key, &mut &b"x"[..], 1).await.unwrap();
+        }
+        blobs.delete(&first).await.unwrap();
+        assert_eq!(blobs.size(&second).await.unwrap(), Some(1));
+        for _ in 0..2 {
+            blobs.delete(&second).await.unwrap();
+        }
+        assert_eq!(folders(&path), unfinished);
+    }
+
+    /// Whoever puts a file into a folder that is just being removed as empty gets it there all the same.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_is_there_for_who_needs_it_when_its_last_file_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = DiskBlobs::open(folder.path().to_owned()).unwrap();
+        let (project, profile) = (ProjectId::default(), ProfileId::generate());
+        let tasks = ["a", "b", "c"].map(|version| {
+            let key = BlobKey::profile(&project, &profile, version).unwrap();
+            let blobs = blobs.clone();
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    blobs.put(&key, &mut &b"x"[..], 1).await.unwrap();
+                    assert_eq!(blobs.size(&key).await.unwrap(), Some(1));
+                    blobs.delete(&key).await.unwrap();
+                }
+            })
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(folders(folder.path()), [folder.path().join(UNFINISHED)]);
     }
 
     #[tokio::test]

@@ -61,6 +61,8 @@ where
     sessions::why_a_profile_was_not_saved_is_recorded(&*empty().await).await;
     sessions::the_first_end_stands(&*empty().await).await;
     sessions::all_running_sessions_end(&*empty().await).await;
+    sessions::a_policy_goes_with_its_session(&*empty().await).await;
+    sessions::ended_sessions_are_forgotten_in_their_time(&*empty().await).await;
     names::a_name_has_one_running_holder(&*empty().await).await;
     names::one_of_many_at_once_gets_the_name(empty().await).await;
     names::a_renamed_session_frees_its_name(&*empty().await).await;

@@ -9,8 +9,9 @@ use crate::{ReplayEnd, ReplayRow, Rows, Store};
 /// Recordings that have ended, and the size of all.
 async fn ended(store: &dyn Store, most: u32) -> (Vec<ReplayRow>, u64) {
     let all = store.everywhere::<ReplayRow>();
-    let (rows, size) = all.ended(most).await.expect("the store answers");
-    (rows.into_iter().map(|(_, row)| row).collect(), size)
+    let rows = all.ended(most, 0).await.expect("the store answers");
+    let size = all.size().await.expect("the store answers");
+    (rows.into_iter().map(|row| row.expect("it can be read").1).collect(), size)
 }
 
 fn replays(store: &dyn Store) -> Rows<'_, ReplayRow> {
@@ -84,6 +85,8 @@ pub(super) async fn ended_recordings_leave_the_first_to_end_in_front(store: &dyn
     rows.sort_by_key(|row| row.end.as_ref().map(|end| end.finished_at));
     let all = (1 << 40) + 5;
     assert_eq!(ended(store, 2).await, (rows[..2].to_vec(), all));
+    let rest = store.everywhere::<ReplayRow>().ended(9, 2).await.expect("the store answers");
+    assert_eq!(rest, [Some((ProjectId::default(), rows[2].clone()))]);
     assert_eq!(replays(store).delete(&rows[0].id).await.expect("it goes"), rows[0]);
     assert_eq!(ended(store, 9).await, (rows[1..].to_vec(), 5));
     assert_eq!(

@@ -2,12 +2,12 @@
 
 use browserd_api::browser::{EndReason, LocationRequest, Memory, Region, SessionConfig, Viewport};
 use browserd_api::profiles::ProfileInUse;
-use browserd_api::{ProfileId, ProxyId, SessionId};
+use browserd_api::{ProfileId, ProxyId, ReplayId, SessionId};
 
 use serde_json::json;
 
-use super::{at, insert, named, read, rename, running, sessions, tags};
-use crate::{Filter, SessionPatch, SessionRow, Store, StoreError};
+use super::{at, default_project, insert, named, read, rename, running, sessions, tags};
+use crate::{Filter, ReplayRow, SessionPatch, SessionRow, Store, StoreError};
 
 pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
     let policy = json!({"URLBlocklist": ["*"], "nested": {"a": [1, 2.5, null, "é\u{0}"]}});
@@ -203,7 +203,7 @@ pub(super) async fn the_first_end_stands(store: &dyn Store) {
 }
 
 pub(super) async fn all_running_sessions_end(store: &dyn Store) {
-    let rows = [running(1), named(2, "kept"), running(3)];
+    let rows = [running(1), with_policy(named(2, "kept")), running(3)];
     for row in &rows {
         insert(store, row).await;
     }
@@ -216,5 +216,56 @@ pub(super) async fn all_running_sessions_end(store: &dyn Store) {
     assert_eq!(read(store, &rows[0].id).await.ended, Some((at(5), EndReason::Deleted, None)));
     let ended = Some((at(9), EndReason::HostLost, Some("gone".to_owned())));
     assert_eq!(read(store, &rows[1].id).await.ended, ended);
-    assert_eq!(read(store, &rows[1].id).await.name.as_deref(), Some("kept"));
+    assert_eq!(read(store, &rows[1].id).await, SessionRow { ended, ..without_policy(&rows[1]) });
+}
+
+fn with_policy(mut row: SessionRow) -> SessionRow {
+    row.config.chrome_policy = json!({"URLBlocklist": ["*"]}).as_object().cloned();
+    row
+}
+
+/// The same without its policy.
+fn without_policy(row: &SessionRow) -> SessionRow {
+    let mut row = row.clone();
+    row.config.chrome_policy = None;
+    row
+}
+
+/// It may be large, and nothing asks for it any more.
+pub(super) async fn a_policy_goes_with_its_session(store: &dyn Store) {
+    let row = with_policy(named(1, "strict"));
+    insert(store, &row).await;
+    assert_eq!(read(store, &row.id).await, row);
+    sessions(store).end(&row.id, at(5), EndReason::Deleted, None).await.expect("it runs");
+    let ended = Some((at(5), EndReason::Deleted, None));
+    assert_eq!(read(store, &row.id).await, SessionRow { ended, ..without_policy(&row) });
+}
+
+pub(super) async fn ended_sessions_are_forgotten_in_their_time(store: &dyn Store) {
+    let ended =
+        |at_age| SessionRow { ended: Some((at(at_age), EndReason::Deleted, None)), ..running(1) };
+    let (runs, recorded, late) = (running(0), ended(10), ended(30));
+    let old: Vec<_> = (10..15).map(ended).collect();
+    for row in old.iter().chain([&runs, &recorded, &late]) {
+        insert(store, row).await;
+    }
+    let replay = ReplayRow {
+        id: ReplayId::generate(),
+        session_id: recorded.id.clone(),
+        started_at: at(5),
+        end: None,
+    };
+    store.rows(default_project()).insert(&replay).await.expect("it is new");
+    let all = store.everywhere::<SessionRow>();
+    let mut forgotten = Vec::new();
+    for _ in 0..4 {
+        forgotten.push(all.forget(at(30), 2).await.expect("the store answers"));
+    }
+    assert_eq!(forgotten, [2, 2, 1, 0], "a few at a time");
+    for row in [&runs, &recorded, &late] {
+        assert_eq!(&read(store, &row.id).await, row);
+    }
+    // Its recordings are found through it.
+    store.rows::<ReplayRow>(default_project()).delete(&replay.id).await.expect("it is there");
+    assert_eq!(all.forget(at(30), 9).await.expect("the store answers"), 1);
 }

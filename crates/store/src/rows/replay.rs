@@ -117,17 +117,27 @@ impl Everywhere<'_, ReplayRow> {
         self.select(Select { wanted, order: vec![Order::Up("id")], ..Select::default() }).await
     }
 
-    /// At most `most` recordings that have ended, the first to end in front, and how many bytes all
-    /// that have ended take.
-    pub async fn ended(&self, most: u32) -> Result<(Vec<(ProjectId, ReplayRow)>, u64), StoreError> {
-        let rows = self
-            .select(Select {
-                wanted: vec![Condition::Filled("finished_at")],
-                order: vec![Order::Up("finished_at"), Order::Up("id")],
-                limit: Some(most.into()),
-                ..Select::default()
-            })
-            .await?;
-        Ok((rows, self.store.total(&TABLE, "size").await?))
+    /// At most `most` recordings that have ended, the first to end in front, without the first `skipped`;
+    /// none for one whose row cannot be read.
+    pub async fn ended(
+        &self,
+        most: u32,
+        skipped: u64,
+    ) -> Result<Vec<Option<(ProjectId, ReplayRow)>>, StoreError> {
+        let select = Select {
+            wanted: vec![Condition::Filled("finished_at")],
+            order: vec![Order::Up("finished_at"), Order::Up("id")],
+            limit: Some(most.into()),
+            offset: skipped,
+            ..Select::default()
+        };
+        let found = self.store.select(&TABLE, select).await?;
+        let read = |columns: &Columns| Some((columns.id("project_id").ok()?, readable(columns)?));
+        Ok(found.iter().map(read).collect())
+    }
+
+    /// Bytes of all that have ended. Looks at every row.
+    pub async fn size(&self) -> Result<u64, StoreError> {
+        self.store.total(&TABLE, "size").await
     }
 }

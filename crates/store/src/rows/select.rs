@@ -35,10 +35,12 @@ pub enum Condition {
     Empty(&'static str),
     /// A column holds something.
     Filled(&'static str),
+    /// A column holds less than this.
+    Below(&'static str, Value),
+    /// No row of this table, of the same project, has the row's id in this column.
+    Unused(&'static Table, &'static str),
     /// A text column has this as part; nothing in it is a pattern.
     Part(&'static str, String),
-    /// A JSON column has this text below these fields.
-    Json(&'static str, &'static [&'static str], String),
     /// The JSON object in a column has all these entries.
     Has(&'static str, BTreeMap<String, String>),
     /// One of these is true.
@@ -111,7 +113,7 @@ fn search(table: &Table, query: &str) -> Vec<Condition> {
     }
     any.extend(table.searched.iter().map(|searched| match *searched {
         Searched::Part(column) => Condition::Part(column, fold(query)),
-        Searched::Json(column, path) => Condition::Json(column, path, query.to_owned()),
+        Searched::Whole(column) => Condition::Is(column, query.into()),
     }));
     any
 }

@@ -6,7 +6,10 @@ use browserd_api::browser::{EndReason, SessionConfig, Viewport};
 use browserd_api::profiles::ProfileInUse;
 use browserd_api::{ProxyId, SessionId, Timestamp};
 
-use super::{Column, Columns, Condition, Everywhere, Names, Row, Rows, Searched, Table, Value};
+use super::{
+    Column, Columns, Condition, Everywhere, Names, Order, ReplayRow, Row, Rows, Searched, Select,
+    Table, Value,
+};
 use crate::StoreError;
 
 /// A session's row.
@@ -26,13 +29,19 @@ pub struct SessionRow {
     pub ended: Option<(Timestamp, EndReason, Option<String>)>,
 }
 
+/// The field of config that a session needs only while it runs.
+const POLICY: &str = "chrome_policy";
+
 const TABLE: Table = Table {
     name: "sessions",
     columns: &[
         Column::text("tags"),
         Column::text("config"),
-        // A copy of what config says, for filtering.
+        // Copies of what config says, for filtering and searching.
         Column::text("region"),
+        Column::text("proxy_id"),
+        Column::text("profile_id"),
+        Column::text("profile_name"),
         Column::integer("created_at"),
         Column::integer("ended_at"),
         Column::text("end_reason"),
@@ -41,12 +50,12 @@ const TABLE: Table = Table {
     names: Names::UniqueWhileOpen,
     ended_at: Some("ended_at"),
     searched: &[
-        Searched::Json("config", &["proxy"]),
-        Searched::Json("config", &["profile", "id"]),
-        Searched::Json("config", &["profile", "name"]),
+        Searched::Whole("proxy_id"),
+        Searched::Whole("profile_id"),
+        Searched::Whole("profile_name"),
     ],
     // A page of policies could have half a gigabyte.
-    unlisted: Some(("config", "chrome_policy")),
+    unlisted: Some(("config", POLICY)),
     ..Table::PLAIN
 };
 
@@ -65,7 +74,11 @@ impl Row for SessionRow {
     fn write(&self, columns: &mut Columns) -> Result<(), StoreError> {
         columns.set_json("tags", &self.tags)?;
         columns.set_json("config", &self.config)?;
+        let profile = self.config.profile.as_ref();
         columns.set("region", self.config.region.as_str());
+        columns.set("proxy_id", self.config.proxy.as_ref().map(ProxyId::as_str));
+        columns.set("profile_id", profile.map(|profile| profile.id.as_str()));
+        columns.set("profile_name", profile.and_then(|profile| profile.name.as_deref()));
         columns.set("created_at", self.created_at);
         match &self.ended {
             Some((at, reason, detail)) => end(columns, *at, *reason, detail.as_deref()),
@@ -105,6 +118,27 @@ fn end(
     columns.set("ended_at", at);
     columns.set("end_detail", detail);
     columns.set_word("end_reason", &reason)
+}
+
+/// What a running session's columns become at its end: nothing needs its policy any more.
+fn end_of(
+    old: &Columns,
+    at: Timestamp,
+    reason: EndReason,
+    detail: Option<&str>,
+) -> Result<Columns, StoreError> {
+    let mut new = old.clone();
+    end(&mut new, at, reason, detail)?;
+    let config = old.text("config")?;
+    // What cannot be read stays: the end is to be recorded all the same.
+    if config.contains(POLICY)
+        && let Ok(mut config) =
+            serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(config)
+        && config.remove(POLICY).is_some()
+    {
+        new.set_json("config", &config)?;
+    }
+    Ok(new)
 }
 
 /// Changes to a running session; `None` leaves a thing as it is.
@@ -168,7 +202,7 @@ impl Rows<'_, SessionRow> {
         .await
     }
 
-    /// Records the end, once: a second end changes nothing.
+    /// Records the end, once: a second end changes nothing. The policy goes with it.
     pub async fn end(
         &self,
         id: &SessionId,
@@ -176,12 +210,9 @@ impl Rows<'_, SessionRow> {
         reason: EndReason,
         detail: Option<&str>,
     ) -> Result<(), StoreError> {
-        self.change(id, Vec::new(), &mut |old| {
-            let mut new = old.clone();
-            if *old.get("ended_at") == Value::Null {
-                end(&mut new, at, reason, detail)?;
-            }
-            Ok(new)
+        self.change(id, Vec::new(), &mut |old| match old.get("ended_at") {
+            Value::Null => end_of(old, at, reason, detail),
+            _ => Ok(old.clone()),
         })
         .await?;
         Ok(())
@@ -209,8 +240,27 @@ impl Everywhere<'_, SessionRow> {
         reason: EndReason,
         detail: Option<&str>,
     ) -> Result<u64, StoreError> {
-        let mut set = Columns::default();
-        end(&mut set, at, reason, detail)?;
-        self.store.change_all(&TABLE, vec![Condition::Empty("ended_at")], set).await
+        let wanted = vec![Condition::Empty("ended_at")];
+        let order = vec![Order::Up("id")];
+        let open = Select { wanted, order, listing: true, ..Select::default() };
+        let mut ended = 0;
+        for row in self.store.select(&TABLE, open).await? {
+            let wanted =
+                vec![Condition::Is("id", row.get("id").clone()), Condition::Empty("ended_at")];
+            let change = &mut |old: &Columns| end_of(old, at, reason, detail);
+            ended += u64::from(self.store.change(&TABLE, wanted, change).await?.is_some());
+        }
+        Ok(ended)
+    }
+
+    /// Takes at most `most` rows away that ended before a time and have no recordings, which are found
+    /// through them; answers how many.
+    pub async fn forget(&self, before: Timestamp, most: u64) -> Result<u64, StoreError> {
+        let wanted = vec![
+            Condition::Filled("ended_at"),
+            Condition::Below("ended_at", before.into()),
+            Condition::Unused(ReplayRow::TABLE, "session_id"),
+        ];
+        self.store.remove_some(&TABLE, wanted, most).await
     }
 }

@@ -117,8 +117,8 @@ pub enum Names {
 pub enum Searched {
     /// A column with folded text, of which any part will do.
     Part(&'static str),
-    /// A text in a column with JSON, below these fields, which must be the same.
-    Json(&'static str, &'static [&'static str]),
+    /// A column with text, which must be the same.
+    Whole(&'static str),
 }
 
 /// What is in a column.

@@ -152,22 +152,22 @@ impl Store for SqliteStore {
         self.last_write.note(changed)
     }
 
-    async fn change_all(
-        &self,
-        table: &'static Table,
-        wanted: Vec<Condition>,
-        set: Columns,
-    ) -> Result<u64, StoreError> {
-        let changed = self.writer().await?.change_all(table, &wanted, &set).await;
-        self.last_write.note(changed)
-    }
-
     async fn remove(
         &self,
         table: &'static Table,
         wanted: Vec<Condition>,
     ) -> Result<Option<Columns>, StoreError> {
         let removed = self.writer().await?.remove(table, &wanted).await;
+        self.last_write.note(removed)
+    }
+
+    async fn remove_some(
+        &self,
+        table: &'static Table,
+        wanted: Vec<Condition>,
+        most: u64,
+    ) -> Result<u64, StoreError> {
+        let removed = self.writer().await?.remove_some(table, &wanted, most).await;
         self.last_write.note(removed)
     }
 

@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "proxies", include_str!("../../migrations/sqlite/0003_proxies.sql")),
     (4, "profiles", include_str!("../../migrations/sqlite/0004_profiles.sql")),
     (5, "projects", include_str!("../../migrations/sqlite/0005_projects.sql")),
+    (6, "retention", include_str!("../../migrations/sqlite/0006_retention.sql")),
 ];
 
 /// Brings a database up to date; refuses one whose history is not a beginning of ours.

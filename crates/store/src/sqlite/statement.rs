@@ -24,7 +24,11 @@ pub(super) fn select(table: &Table, select: &Select) -> Statement {
     let mut statement = Statement::new("SELECT ");
     separated(&mut statement, table.all_columns(), |statement, column| match table.unlisted {
         Some((unlisted, field)) if select.listing && unlisted == column.name => {
-            statement.push(format_args!("json_remove({unlisted}, '$.{field}') AS {unlisted}"));
+            // One row that is no JSON is left out by itself; json_remove would refuse the whole list.
+            statement.push(format_args!(
+                "CASE WHEN json_valid({unlisted}) THEN json_remove({unlisted}, '$.{field}') \
+                 ELSE {unlisted} END AS {unlisted}"
+            ));
         }
         _ => _ = statement.push(column.name),
     });
@@ -77,6 +81,17 @@ pub(super) fn delete(table: &Table, wanted: &[Condition]) -> Statement {
     statement
 }
 
+/// Deletes at most `most` rows, unread.
+pub(super) fn delete_some(table: &Table, wanted: &[Condition], most: u64) -> Statement {
+    let mut statement =
+        Statement::new(format!("DELETE FROM {0} WHERE id IN (SELECT id FROM {0}", table.name));
+    only(&mut statement, table, wanted);
+    statement.push(" LIMIT ");
+    bind(&mut statement, &most.into());
+    statement.push(")");
+    statement
+}
+
 pub(super) fn total(table: &Table, column: &str) -> Statement {
     Statement::new(format!("SELECT TOTAL({column}) FROM {}", table.name))
 }
@@ -117,9 +132,17 @@ fn push(statement: &mut Statement, table: &Table, condition: &Condition) {
             statement.push_bind(part.clone());
             statement.push(") > 0");
         }
-        Condition::Json(column, path, text) => {
-            statement.push(format_args!("json_extract({column}, '$.{}') = ", path.join(".")));
-            statement.push_bind(text.clone());
+        Condition::Below(column, value) => {
+            statement.push(format_args!("{column} < "));
+            bind(statement, value);
+        }
+        Condition::Unused(other, column) => {
+            statement.push(format_args!(
+                "NOT EXISTS (SELECT 1 FROM {} AS other WHERE other.project_id = {table}.project_id \
+                 AND other.{column} = {table}.id)",
+                other.name,
+                table = table.name
+            ));
         }
         Condition::Has(column, entries) => {
             // No entry that is wanted is missing.

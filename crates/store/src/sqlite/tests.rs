@@ -191,6 +191,8 @@ async fn rows_from_before_projects_are_the_default_ones() {
     assert_eq!(listed.len(), 2);
     let nightly = sessions(&upgraded).find("Nightly").await.unwrap().unwrap();
     assert_eq!(nightly.config.profile.unwrap().name.as_deref(), Some("shop-1"));
+    let by_profile = Filter { query: Some("shop-1".to_owned()), ..filter.clone() };
+    assert_eq!(sessions(&upgraded).list(&by_profile).await.unwrap().0.len(), 1);
     let replays = store.rows::<ReplayRow>(&default).of_session(&nightly.id).await.unwrap();
     assert_eq!(replays.len(), 2);
     assert_eq!(replays[0].end.as_ref().unwrap().size_bytes, 4096);
@@ -251,6 +253,58 @@ async fn a_row_that_cannot_be_read_is_named() {
             Err(StoreError::Corrupt { id, .. }) => assert_eq!(id, good.id.as_str()),
             other => panic!("{damage}: {other:?}"),
         }
+    }
+}
+
+/// A search looks at what it shows, and one bad row is left out of a list by itself.
+#[tokio::test]
+async fn a_row_that_is_no_json_stops_no_list_and_no_search() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    let (bad, good) = (row("bad"), row("good"));
+    for row in [&bad, &good] {
+        sessions(&store).insert(row).await.unwrap();
+    }
+    let damage = "UPDATE sessions SET config = 'no json' WHERE name = 'bad'";
+    sqlx::query(damage).execute(&store.writer).await.unwrap();
+    for query in [None, Some("goo".to_owned())] {
+        let filter = Filter { query, limit: 10, ..Filter::default() };
+        assert_eq!(sessions(&store).list(&filter).await.unwrap().0, std::slice::from_ref(&good));
+    }
+    // Its end can be recorded even so.
+    let at = Timestamp::from_micros(1);
+    sessions(&store).end(&bad.id, at, EndReason::Deleted, None).await.unwrap();
+}
+
+/// What the plan of a statement says that it reads.
+async fn plan(store: &SqliteStore, sql: &'static str) -> String {
+    let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+    let steps = plan.fetch_all(&store.writer).await.unwrap();
+    steps.iter().map(|step| step.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+}
+
+/// In the words of [`super::statement`], without what is the same for all.
+#[tokio::test]
+async fn what_is_old_and_what_is_searched_is_found_by_an_index() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    for (sql, index) in [
+        (
+            "SELECT config FROM sessions WHERE project_id = 'p' AND ended_at IS NOT NULL AND \
+             (id = 'x' OR instr(name_folded, 'x') > 0 OR proxy_id = 'x') \
+             ORDER BY created_at DESC, id DESC LIMIT 21 OFFSET 0",
+            "sessions_by_age",
+        ),
+        (
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at IS NOT NULL \
+             AND ended_at < 5 LIMIT 100)",
+            "sessions_ended",
+        ),
+        (
+            "SELECT id FROM replays WHERE finished_at IS NOT NULL ORDER BY finished_at, id LIMIT 100",
+            "replays_ended",
+        ),
+    ] {
+        let plan = plan(&store, sql).await;
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }
 

@@ -84,20 +84,6 @@ impl Writer {
         changed
     }
 
-    pub(super) async fn change_all(
-        &mut self,
-        table: &'static Table,
-        wanted: &[Condition],
-        set: &Columns,
-    ) -> Result<u64, StoreError> {
-        let mut write = self.begin().await?;
-        let mut statement = statement::update_all(table, wanted, set);
-        let changed = statement.build().execute(&mut *write).await?.rows_affected();
-        write.commit().await?;
-        self.settled = true;
-        Ok(changed)
-    }
-
     pub(super) async fn remove(
         &mut self,
         table: &'static Table,
@@ -109,6 +95,20 @@ impl Writer {
         write.commit().await?;
         self.settled = true;
         gone.map(|row| statement::read(table, &row)).transpose()
+    }
+
+    pub(super) async fn remove_some(
+        &mut self,
+        table: &'static Table,
+        wanted: &[Condition],
+        most: u64,
+    ) -> Result<u64, StoreError> {
+        let mut write = self.begin().await?;
+        let mut statement = statement::delete_some(table, wanted, most);
+        let gone = statement.build().execute(&mut *write).await?.rows_affected();
+        write.commit().await?;
+        self.settled = true;
+        Ok(gone)
     }
 
     /// Writes something that means nothing: a number in the file's head that is left to applications.
