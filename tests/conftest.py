@@ -35,6 +35,7 @@ NEEDS_ROOT = {
     "test_a_limit_of_cpu_holds": NO_LIMITS,
     "test_memory_limit_holds": NO_LIMITS,
     "test_a_session_out_of_memory_says_so": NO_LIMITS,
+    "test_a_session_uses_up_nothing_of_others": "sessions of an ordinary user have a share each of what he may have; test_rootless has them",
     "test_the_guest_is_out_of_reach": NOT_PID_1,
     "test_its_user_cannot_stop_the_guest": NOT_PID_1,
     "test_a_recording_goes_on_until_it_is_saved": ONE_UID,

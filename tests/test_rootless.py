@@ -18,6 +18,7 @@ from harness.server import Server, serving
 from harness.sessions import sh
 from harness.site import Site
 from test_extensions_policy import Packer, blocked, load, visit
+from test_faults_walls import nothing_of_others_is_used_up
 from test_session_life import EAT, ended
 
 USER = "browserd-test"
@@ -112,6 +113,10 @@ def test_the_walls_stand(client: Kernel, browser: Any, rootless: Server, forbidd
     ran = sh(client, browser.session_id, f"curl -sS -o /dev/null -w '%{{http_code}}' --max-time 20 http://{forbidden_site.host}:{forbidden_site.port}/hello")
     assert ran.out.strip() == "403"
     assert forbidden_site.total() == before
+
+
+def test_a_session_takes_a_share_of_what_the_user_may_have(client: Kernel) -> None:
+    nothing_of_others_is_used_up(client, USER if os.geteuid() == 0 else None)
 
 
 def test_memory_is_limited(client: Kernel, rootless: Server) -> None:

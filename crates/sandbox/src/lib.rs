@@ -11,12 +11,14 @@
 //!                                                                            ▼ exec browserd guest
 //! ```
 
+mod budgets;
 pub mod cgroup;
 pub mod child;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handover;
 pub mod leaf;
 mod plain;
 pub mod proc;
@@ -26,6 +28,7 @@ pub mod skeleton;
 mod sys;
 pub mod uids;
 pub mod usage;
+mod userns;
 pub mod walls;
 
 pub use error::WallError;

@@ -15,11 +15,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
     OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
@@ -69,8 +69,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) shm_bytes: u64,
 }
 
-/// Builds the root and makes it `/`; nothing of the host's tree stays reachable.
-pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
+/// Builds the root and makes it `/`; nothing of the host's tree stays reachable. Answers with the only way
+/// to a writable /proc/sys, for [`crate::budgets`].
+pub(crate) fn enter(plan: &Plan<'_>) -> Result<OwnedFd, WallError> {
     let root = plan.dir.join("root");
     // Without this the session's mounts would show up on the host.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
@@ -110,10 +111,11 @@ pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
         bind_read_only(host, &root.join(inside.trim_start_matches('/')))?;
     }
     devices(plan, &root)?;
-    proc(&root)?;
+    let knobs = proc(&root)?;
     let cpu = "sys/devices/system/cpu";
     bind_read_only(&Path::new("/").join(cpu), &root.join(cpu))?;
-    pivot(&root)
+    pivot(&root)?;
+    Ok(knobs)
 }
 
 /// What a session's folder has besides the tree of its own: where it is mounted, and what overlays need.
@@ -358,10 +360,13 @@ const MASKED: [&str; 7] =
 /// Folders and files of /proc that configure the host.
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-fn proc(root: &Path) -> Result<(), WallError> {
+fn proc(root: &Path) -> Result<OwnedFd, WallError> {
     let at = root.join("proc");
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("proc", &at, "proc", flags, None).step("mount /proc")?;
+    // As it is below the read-only mount that comes over it.
+    let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let knobs = open(at.join("sys"), way, Mode::empty()).step("open /proc/sys")?;
     for name in READ_ONLY {
         let path = at.join(name);
         if path.exists() {
@@ -376,7 +381,7 @@ fn proc(root: &Path) -> Result<(), WallError> {
             mount_bind(root.join("dev/null"), &path).step(format!("mask /proc/{name}"))?;
         }
     }
-    Ok(())
+    Ok(knobs)
 }
 
 /// Makes `root` the root and lets go of the old one.

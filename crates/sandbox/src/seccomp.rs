@@ -62,6 +62,8 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
+    // the host has so many requests of this kind for all (fs.aio-max-nr), and one call may take all
+    libc::SYS_io_setup,
     libc::SYS_add_key,
     libc::SYS_request_key,
     libc::SYS_keyctl,

@@ -2,37 +2,33 @@
 //!
 //! ```text
 //!  shim                                   child (PID 1)
-//!  make user namespace, map ids
+//!  make user namespace (userns)
 //!  clone3 into the cgroup ───────────────▶
 //!  rootless: write the id maps ──go──────▶ loopback up, listen for the gateway
 //!  into the cgroups, both of them          host name, root::enter
 //!                          └──go─────────▶ cgroup namespace, into its leaf
-//!                                          enter the user namespace, become its ids
+//!                                          enter the user namespace, become its ids, limit it
 //!  take the listener ◀──fd, or why not──── bound capabilities, no_new_privs, seccomp
 //!                                          exec /.browserd/guest
 //! ```
 
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
 use rustix::process::{Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit, waitid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::budgets::{self, Counts};
 use crate::error::Step;
 use crate::root::{self, Planted};
 use crate::sys::{self, Fork};
 use crate::uids::{self, Range};
-use crate::{WallError, cgroup, seccomp};
+use crate::{WallError, cgroup, handover, seccomp, userns};
 
 pub use crate::root::Planted as PlantedFile;
 
@@ -78,6 +74,14 @@ impl Identity {
         match self {
             Self::Range(_) => 0,
             Self::Own { inside_uid } => *inside_uid,
+        }
+    }
+
+    /// Whose counts of the kernel the session's are.
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Range(_) => Counts::Own,
+            Self::Own { .. } => Counts::Shared,
         }
     }
 
@@ -185,7 +189,7 @@ fn clear_folder(dir: &Path) -> Result<(), WallError> {
 
 fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
     let userns = match plan.identity {
-        Identity::Range(range) => Some(user_namespace(range)?),
+        Identity::Range(range) => Some(userns::make(range)?),
         Identity::Own { .. } => None,
     };
     let cgroup = plan.cgroup.own_folder()?;
@@ -205,8 +209,7 @@ fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
             Ok(never) => match never {},
             Err(error) => error,
         };
-        let code = error.source.raw_os_error().unwrap_or(libc::EIO);
-        let _ = (&theirs).write_all(format!("{code} {}", error.step).as_bytes());
+        handover::tell(&theirs, &error);
         std::process::exit(1);
     };
     drop(theirs);
@@ -231,53 +234,23 @@ fn introduce(
     if map {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         let inside = plan.identity.guest();
-        write_proc(pid, "setgroups", "deny")?;
-        write_proc(pid, "uid_map", &format!("{inside} {} 1", uid.as_raw()))?;
-        write_proc(pid, "gid_map", &format!("{inside} {} 1", gid.as_raw()))?;
+        for (name, text) in [
+            ("setgroups", "deny".to_owned()),
+            ("uid_map", format!("{inside} {} 1", uid.as_raw())),
+            ("gid_map", format!("{inside} {} 1", gid.as_raw())),
+        ] {
+            sys::write_proc(pid, name, &text).step(format!("write {name}"))?;
+        }
     }
     socket.write_all(b"g").step("let PID 1 go on")?;
     plan.cgroup.settle(pid, plan.is_shim)?;
     // A child that is gone by now has said why, which is read below.
     let _ = socket.write_all(b"g");
-    let listener = receive_listener(socket)?;
+    let listener = TcpListener::from(handover::receive(socket, "wait for the gateway's listener")?);
     // The other end closes at exec; anything before that is why it did not come to it.
     let mut why = String::new();
     socket.take(4096).read_to_string(&mut why).step("wait for the guest to start")?;
-    if why.is_empty() { Ok(listener) } else { Err(told(&why)) }
-}
-
-fn told(why: &str) -> WallError {
-    let (code, step) = why.split_once(' ').unwrap_or(("5", why));
-    WallError::new(step, io::Error::from_raw_os_error(code.parse().unwrap_or(libc::EIO)))
-}
-
-fn write_proc(pid: i32, name: &str, text: &str) -> Result<(), WallError> {
-    fs::write(format!("/proc/{pid}/{name}"), text).step(format!("write {name}"))
-}
-
-/// A user namespace with the whole range mapped, held by the descriptor alone.
-fn user_namespace(range: &Range) -> Result<OwnedFd, WallError> {
-    let (mut ours, mut theirs) = UnixStream::pair().step("make a socket pair")?;
-    let fork = sys::fork(libc::CLONE_NEWUSER as u64, None).step("clone a user namespace")?;
-    let Fork::Parent { pid, pidfd } = fork else {
-        // Lives until the parent has what it wants.
-        drop(ours);
-        let _ = theirs.read(&mut [0]);
-        std::process::exit(0);
-    };
-    drop(theirs);
-    let made = (|| {
-        let map = format!("0 {} {}", range.base, uids::SIZE);
-        write_proc(pid, "uid_map", &map)?;
-        write_proc(pid, "gid_map", &map)?;
-        let path = format!("/proc/{pid}/ns/user");
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-        rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).step("open the user namespace")
-    })();
-    let _ = ours.write_all(b"x");
-    waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)
-        .step("reap the namespace holder")?;
-    made
+    if why.is_empty() { Ok(listener) } else { Err(handover::told(&why)) }
 }
 
 /// The child's half; returns only on failure.
@@ -299,7 +272,7 @@ fn become_guest(
     sys::loopback_up().step("bring the loopback up")?;
     let gateway = TcpListener::bind(plan.gateway).step("listen for the gateway")?;
     rustix::system::sethostname(plan.hostname.as_bytes()).step("set the host name")?;
-    root::enter(&root::Plan {
+    let knobs = root::enter(&root::Plan {
         dir: plan.dir,
         skeleton: plan.skeleton,
         root_uid: identity.outside(0),
@@ -325,7 +298,8 @@ fn become_guest(
             .step("enter the user namespace")?;
         sys::become_ids(guest, guest).step("become the session's root")?;
     }
-    send_listener(socket, &gateway)?;
+    budgets::limit_namespace(knobs.as_fd(), identity.counts())?;
+    handover::send(socket, gateway.as_fd()).step("hand over the gateway's listener")?;
     drop(gateway);
     sys::bound_capabilities(&KEPT_CAPABILITIES).step("bound capabilities")?;
     sys::parent_death_signal(libc::SIGKILL).step("bind to the shim's life")?;
@@ -350,6 +324,7 @@ fn limit_resources(plan: &Plan<'_>) -> Result<(), WallError> {
     // Not 0: where the host pipes cores to a program of its own, that is started for 0 too, and for
     // 1 it is not (fs/coredump.c).
     limit(Resource::Core, 1, "forbid core dumps")?;
+    budgets::limit(plan.identity.counts())?;
     // Counted for each user and each user namespace, and in those around it, so this is the
     // session's own count where it has one user.
     match plan.cgroup.unenforced_pids() {
@@ -399,46 +374,6 @@ fn exec_guest(
     rustix::thread::set_no_new_privs(true).step("set no_new_privs")?;
     sys::install_seccomp(&filter).step("install the seccomp filter")?;
     Err(WallError::new("start the guest", sys::exec(&program, &arguments, &environment)))
-}
-
-fn send_listener(socket: &UnixStream, listener: &TcpListener) -> Result<(), WallError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [listener.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&fds));
-    sendmsg(socket, &[IoSlice::new(b"l")], &mut control, SendFlags::empty())
-        .step("hand over the gateway's listener")?;
-    Ok(())
-}
-
-/// The listener, or what the child says went wrong before it got there.
-fn receive_listener(socket: &mut UnixStream) -> Result<TcpListener, WallError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut first = [0u8; 1];
-    let received = recvmsg(
-        &*socket,
-        &mut [IoSliceMut::new(&mut first)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )
-    .step("wait for the gateway's listener")?;
-    let fd = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    match fd {
-        Some(fd) => Ok(TcpListener::from(fd)),
-        None if received.bytes == 0 => Err(WallError::new(
-            "wait for the gateway's listener",
-            io::Error::new(io::ErrorKind::UnexpectedEof, "PID 1 died before it was ready"),
-        )),
-        None => {
-            let mut why = String::from(char::from(first[0]));
-            let _ = socket.take(4096).read_to_string(&mut why);
-            Err(told(&why))
-        }
-    }
 }
 
 /// Path of the running program itself, for [`Plan::program`].

@@ -81,7 +81,7 @@ const USER: &str = "user() { [ $(id -u) = 0 ] || { \"$@\"; return; }; \
 
 /// Calls with arguments that the kernel would accept, or refuse otherwise than with EPERM; in Perl,
 /// which every Debian has, with `t` for text and `$room` for memory.
-const CALLS: [(&str, libc::c_long, &str); 18] = [
+const CALLS: [(&str, libc::c_long, &str); 19] = [
     ("mount", libc::SYS_mount, "t('none'), t('/mnt'), t('tmpfs'), 0, 0"),
     ("fsopen", libc::SYS_fsopen, "t('tmpfs'), 0"),
     ("open_tree", libc::SYS_open_tree, "-100, t('/'), 1"),
@@ -95,6 +95,7 @@ const CALLS: [(&str, libc::c_long, &str); 18] = [
     ("bpf", libc::SYS_bpf, "0, t(pack('L5', 2, 4, 4, 1, 0)), 20"),
     ("perf_event_open", libc::SYS_perf_event_open, "t(pack('LLQx96', 1, 112, 1)), 0, -1, -1, 0"),
     ("io_uring_setup", libc::SYS_io_uring_setup, "4, $room"),
+    ("io_setup", libc::SYS_io_setup, "1, $room"),
     ("userfaultfd", libc::SYS_userfaultfd, "1"),
     ("add_key", libc::SYS_add_key, "t('user'), t('a'), t('b'), 1, -3"),
     ("open_by_handle_at", libc::SYS_open_by_handle_at, "-100, $room, 0"),
