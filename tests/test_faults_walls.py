@@ -3,14 +3,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import pathlib
 import subprocess
+import uuid
 from typing import Any
 
 from kernel import Kernel
 
 from harness import sessions
 from harness.cdp import Cdp, new_page
-from harness.sessions import python
+from harness.server import BINARY, Server
+from harness.sessions import AS_ROOT, python
 
 # --- what the kernel counts for a user, not for a cgroup
 
@@ -76,7 +80,7 @@ def exhausting(kernel: Kernel, session_id: str, kind: str) -> Any:
 
 def nothing_of_others_is_used_up(kernel: Kernel, user: str | None) -> None:
     """One session takes all it gets of each kind; its neighbour, a new one and `user` on the host have theirs."""
-    greedy, neighbour = sessions.create(kernel), sessions.create(kernel)
+    greedy, neighbour = sessions.create(kernel, memory="2GiB"), sessions.create(kernel)
     held = []
     try:
         for kind in ALL_HAD:
@@ -108,3 +112,87 @@ def nothing_of_others_is_used_up(kernel: Kernel, user: str | None) -> None:
 
 def test_a_session_uses_up_nothing_of_others(kernel: Kernel) -> None:
     nothing_of_others_is_used_up(kernel, None)
+
+
+# --- inodes: who shares one can lock it, watch it and set its times
+
+# Whatever is mounted, and some of what is in there: which inode it is.
+INODES = """
+import glob, json, os
+paths = {line.split()[4] for line in open('/proc/self/mountinfo')}
+paths |= {*glob.glob('/dev/*'), *glob.glob('/.browserd/**', recursive=True), *glob.glob('/sys/devices/system/cpu/*')}
+paths |= {'/usr/bin/env', '/bin/sh', '/etc/passwd', '/etc/os-release', '/lib/os-release', '/proc/version', '/proc/sys/kernel/osrelease'}
+found = {}
+for path in paths:
+    try: at = os.stat(path)
+    except OSError: continue
+    # what a process has of its own is named by a link there
+    if not path.startswith(('/dev/fd', '/dev/std')): found[path] = f'{at.st_dev}:{at.st_ino}'
+print(json.dumps(found))
+"""
+# Takes locks on everything that can be opened; those somebody else has are told.
+LOCK = """
+import fcntl, json, os, signal, sys
+kept, taken, seen = [], [], set()
+for path in json.loads(sys.argv[1]):
+    try: file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError: continue
+    kept.append(file)
+    # what is masked is one file
+    if os.fstat(file).st_ino in seen: continue
+    seen.add(os.fstat(file).st_ino)
+    try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError: taken.append(path)
+print(json.dumps(taken), flush=True)
+if sys.argv[2] == 'hold':
+    while True: signal.pause()
+"""
+
+
+def inodes_shared(kernel: Kernel, one: str, other: str, program: str) -> dict[str, str]:
+    """What two sessions, or one and the host, have in common: paths in the first, by inode."""
+    ours, theirs = (python(kernel, session_id, INODES) for session_id in (one, other))
+    assert len(ours) > 40, ours
+    hosts = []
+    for path in (*ours, program):
+        try:
+            at = os.stat(path)
+        except OSError:
+            continue
+        hosts.append(f"{at.st_dev}:{at.st_ino}")
+    return {path: inode for path, inode in ours.items() if inode in {*theirs.values(), *hosts}}
+
+
+def test_no_inode_is_shared(kernel: Kernel, headless: Any, neighbour: Any) -> None:
+    assert inodes_shared(kernel, headless.session_id, neighbour.session_id, str(BINARY)) == {}
+
+
+def test_locks_reach_nobody_else(kernel: Kernel, headless: Any, neighbour: Any) -> None:
+    paths = json.dumps([path for path in python(kernel, headless.session_id, INODES) if path != "/dev/tty"])
+    held = kernel.browsers.process.spawn(headless.session_id, command="python3", args=["-c", LOCK, paths, "hold"])
+    with kernel.browsers.process.stdout_stream(held.process_id or "", id_or_name=headless.session_id) as stream:
+        assert next(iter(stream)).stream == "stdout"
+    try:
+        ran = sessions.run(kernel, neighbour.session_id, "python3", "-c", LOCK, paths, "look")
+        assert json.loads(ran.out) == [], "the neighbour locks the same files"
+        host = subprocess.run(["/usr/bin/python3", "-c", LOCK, paths, "look"], capture_output=True, text=True, check=True, timeout=60)
+        assert json.loads(host.stdout) == [], "so does the host"
+    finally:
+        kernel.browsers.process.kill(held.process_id or "", id_or_name=headless.session_id, signal="KILL")
+
+
+# --- facts of the host
+
+COUNTERS = "interrupts softirqs diskstats vmstat schedstat buddyinfo zoneinfo locks partitions swaps modules kallsyms key-users cmdline sys/fs/file-nr sys/fs/inode-nr sys/kernel/pty/nr"
+
+
+@AS_ROOT
+def test_the_host_is_not_told(kernel: Kernel, headless: Any, neighbour: Any, server: Server, as_root: bool) -> None:
+    mounts = sessions.sh(kernel, headless.session_id, "cat /proc/self/mountinfo /proc/self/mounts /proc/self/mountstats", as_root=as_root).out
+    for place in (str(server.state_dir), str(BINARY.parent), headless.session_id):
+        assert place not in mounts, mounts
+    counters = sessions.sh(kernel, headless.session_id, f"cd /proc && cat {COUNTERS} 2>/dev/null; ls pressure acpi asound driver scsi 2>/dev/null | grep -v :", as_root=as_root).out
+    assert counters.strip() == ""
+    boots = [sessions.sh(kernel, browser.session_id, "cat /proc/sys/kernel/random/boot_id", as_root=as_root).out for browser in (headless, neighbour)]
+    boots.append(pathlib.Path("/proc/sys/kernel/random/boot_id").read_text())
+    assert len({uuid.UUID(boot.strip()) for boot in boots}) == 3, boots

@@ -19,9 +19,11 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handover;
+mod layers;
 pub mod leaf;
 mod plain;
 pub mod proc;
+mod procfs;
 mod root;
 mod seccomp;
 pub mod skeleton;
