@@ -181,6 +181,46 @@ def test_locks_reach_nobody_else(kernel: Kernel, headless: Any, neighbour: Any) 
         kernel.browsers.process.kill(held.process_id or "", id_or_name=headless.session_id, signal="KILL")
 
 
+# --- PID 1, whose descriptors lead outside
+
+# Everything that whoever is of PID 1's user, or root, might do to it; what was done is told.
+AGAINST_PID_1 = """
+import json, os, resource, signal
+done = []
+def attempt(name, call):
+    try: call()
+    except (OSError, ValueError): return
+    done.append(name)
+threads = os.listdir('/proc/1/task')
+for number in signal.valid_signals():
+    attempt('signal', lambda: os.kill(1, number))
+signals, done = len(done), []
+for thread in threads:
+    attempt(f'limits of {thread}', lambda: resource.prlimit(int(thread), resource.RLIMIT_NOFILE, (0, 0)))
+    for name in ('oom_score_adj', 'oom_adj', 'coredump_filter', 'clear_refs', 'autogroup', 'comm', 'mem', 'sched'):
+        def write():
+            with open(f'/proc/{thread}/{name}', 'w') as file: file.write('1')
+        attempt(f'write {name} of {thread}', write)
+    for name in ('fd', 'map_files', 'fdinfo'):
+        attempt(f'list {name} of {thread}', lambda: os.listdir(f'/proc/{thread}/{name}'))
+print(json.dumps(dict(threads=len(threads), signals=signals, done=done)))
+"""
+
+
+def pid_1_is_left_alone(kernel: Kernel, session_id: str, as_root: bool, may_signal: bool) -> None:
+    tried = python(kernel, session_id, AGAINST_PID_1, as_root=as_root)
+    assert tried["threads"] >= 1 and tried["done"] == [], tried
+    # A signal may be sent by who may send it, and is nothing to PID 1.
+    assert (tried["signals"] > 30) is may_signal, tried
+    assert sessions.sh(kernel, session_id, "true").code == 0
+    assert kernel.browsers.retrieve(session_id).deleted_at is None
+
+
+@AS_ROOT
+def test_pid_1_is_left_alone(kernel: Kernel, make: Any, as_root: bool) -> None:
+    pid_1_is_left_alone(kernel, make().session_id, as_root, as_root)
+
+
 # --- facts of the host
 
 COUNTERS = "interrupts softirqs diskstats vmstat schedstat buddyinfo zoneinfo locks partitions swaps modules kallsyms key-users cmdline sys/fs/file-nr sys/fs/inode-nr sys/kernel/pty/nr"

@@ -18,7 +18,7 @@ from harness.server import BINARY, Server, serving
 from harness.sessions import sh
 from harness.site import Site
 from test_extensions_policy import Packer, blocked, load, visit
-from test_faults_walls import inodes_shared, nothing_of_others_is_used_up
+from test_faults_walls import inodes_shared, nothing_of_others_is_used_up, pid_1_is_left_alone
 from test_session_life import EAT, ended
 
 USER = "browserd-test"
@@ -127,6 +127,10 @@ def test_only_devices_are_shared_inodes(client: Kernel, browser: Any) -> None:
     finally:
         client.browsers.delete_by_id(other.session_id)
     assert set(shared) == {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")}
+
+
+def test_pid_1_is_left_alone_by_its_own_user(client: Kernel, browser: Any) -> None:
+    pid_1_is_left_alone(client, browser.session_id, False, True)
 
 
 def test_memory_is_limited(client: Kernel, rootless: Server) -> None:
