@@ -14,10 +14,11 @@ from harness import leaks, sessions
 from harness.cdp import Cdp, first_page, new_page
 from harness.deadline import eventually
 from harness.files import Fs, refused
-from harness.server import Server, serving
+from harness.server import BINARY, Server, serving
 from harness.sessions import sh
 from harness.site import Site
 from test_extensions_policy import Packer, blocked, load, visit
+from test_faults_walls import inodes_shared, nothing_of_others_is_used_up, pid_1_is_left_alone
 from test_session_life import EAT, ended
 
 USER = "browserd-test"
@@ -119,6 +120,24 @@ def test_the_walls_stand(client: Kernel, browser: Any, rootless: Server, forbidd
     ran = sh(client, browser.session_id, f"curl -sS -o /dev/null -w '%{{http_code}}' --max-time 20 http://{forbidden_site.host}:{forbidden_site.port}/hello")
     assert ran.out.strip() == "403"
     assert forbidden_site.total() == before
+
+
+def test_a_session_takes_a_share_of_what_the_user_may_have(client: Kernel) -> None:
+    nothing_of_others_is_used_up(client, USER if os.geteuid() == 0 else None)
+
+
+def test_only_devices_are_shared_inodes(client: Kernel, browser: Any) -> None:
+    """An ordinary user can make none."""
+    other = sessions.create(client)
+    try:
+        shared = inodes_shared(client, browser.session_id, other.session_id, str(BINARY))
+    finally:
+        client.browsers.delete_by_id(other.session_id)
+    assert set(shared) == {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")}
+
+
+def test_pid_1_is_left_alone_by_its_own_user(client: Kernel, browser: Any) -> None:
+    pid_1_is_left_alone(client, browser.session_id, False, True)
 
 
 def test_memory_is_limited(client: Kernel, rootless: Server) -> None:

@@ -8,7 +8,7 @@
 //!                   └─────────▶ guest-fs ───┘
 //! ```
 //!
-//! Owns the life of PID 1, its signals, the composition of the session's own HTTP API, the routes
+//! Owns the life of PID 1, its limits, the composition of the session's own HTTP API, the routes
 //! that are for `serve` alone, and the socket that hands out descriptors. Every subresource is a crate of
 //! its own, and none of them knows this one. Knows no fleet and no client: `serve` authenticates and
 //! relays.
@@ -16,9 +16,9 @@
 pub mod handoff;
 pub mod http;
 pub mod internal;
+mod limits;
 mod run;
-mod signals;
 
 pub use http::openapi;
+pub use limits::raise_descriptor_limit;
 pub use run::{Guest, run};
-pub use signals::raise_descriptor_limit;

@@ -31,7 +31,7 @@ use rustix::process::DumpableBehavior;
 use crate::handoff;
 use crate::http;
 use crate::internal;
-use crate::signals::{raise_descriptor_limit, termination};
+use crate::limits::raise_descriptor_limit;
 
 /// A guest about to run: what it is to serve, and the sockets it serves on. [`Guest::inherited`]
 /// makes the real one; tests make their own, without walls.
@@ -84,13 +84,13 @@ impl Guest {
         })
     }
 
-    /// Serves until the shim is gone or asks for the end (SIGTERM).
+    /// Serves until the shim is gone. No signal ends it but what the kernel sends: PID 1 gets only those it
+    /// handles, and what is handled, everybody inside could send.
     ///
     /// # Errors
     ///
     /// When something the guest cannot do without is refused by the kernel.
     pub async fn run(self) -> io::Result<()> {
-        let asked_to_end = termination()?;
         let descriptor_limit = raise_descriptor_limit();
         let (shim, commands) = match self.shim {
             Some(socket) => {
@@ -147,7 +147,6 @@ impl Guest {
         services.spawn(browserd_guest_http::serve(self.http, router));
         let shim_gone = obey(commands, shim, Arc::clone(&session), processes.clone(), browser);
         let outcome = tokio::select! {
-            () = asked_to_end => Ok(()),
             () = shim_gone => Ok(()),
             served = services.join_next() => match served {
                 Some(Ok(Err(error))) => Err(error),

@@ -214,7 +214,7 @@ pub struct Walls {
     pub cgroup: bool,
     /// Who enforces the memory limit: `cgroup` or `guest`.
     pub memory: String,
-    /// Whether / and /usr are overlays (else read-only binds and a private folder).
+    /// Whether / and /usr are overlays (else a read-only /usr and a private folder).
     pub overlay: bool,
     /// Number of uids mapped into the session.
     pub uids: u32,

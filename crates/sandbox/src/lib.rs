@@ -11,22 +11,27 @@
 //!                                                                            ▼ exec browserd guest
 //! ```
 
+mod budgets;
 pub mod cgroup;
 pub mod child;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handover;
+mod layers;
 pub mod leaf;
 pub mod network;
 mod plain;
 pub mod proc;
+mod procfs;
 mod root;
 mod seccomp;
 pub mod skeleton;
 mod sys;
 pub mod uids;
 pub mod usage;
+mod userns;
 pub mod walls;
 
 pub use error::WallError;

@@ -3,10 +3,11 @@
 //! ```text
 //!  as root                                rootless
 //!  /      overlay: skeleton + upper       a private folder, skeleton copied in
-//!  /usr   overlay: host /usr + upper      host /usr, read-only bind
-//!  /dev   tmpfs, six devices bound, devpts, shm, mqueue left out
-//!  /proc  fresh, with the host's own knobs read-only or masked
-//!  /sys   only devices/system/cpu, read-only
+//!  /usr   overlay: host /usr + upper      host /usr, read-only overlay
+//!  /dev   tmpfs, six devices, devpts, shm, mqueue left out (rootless: the host's devices, bound)
+//!  /proc  fresh, see procfs
+//!  /sys   only devices/system/cpu, read-only, of a sysfs of its own
+//!  /.browserd  the guest's program and runners, read-only overlays
 //! ```
 //!
 //! Lower layers carry the session's uid mapping (idmapped mounts), so that files of the host's root
@@ -15,22 +16,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
-    fsopen, mount, mount_bind, mount_bind_recursive, mount_change, mount_remount, move_mount,
-    open_tree, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+    mount_change, mount_remount, unmount,
 };
 
 use crate::WallError;
 use crate::error::Step;
+use crate::layers::{self, Upper, bind_read_only, locked_flags, overlay};
+use crate::procfs;
 use crate::skeleton::{self, HOST_FOLDERS};
-use crate::sys;
 
 /// A file to write into the fresh root.
 #[derive(Debug, Clone)]
@@ -62,30 +62,30 @@ pub(crate) struct Plan<'a> {
     /// Folders only the guest may read.
     pub(crate) guest_folders: &'a [&'a str],
     pub(crate) guest_uid: u32,
-    /// This very program, bound read-only as /.browserd/guest.
+    /// This very program, shown read-only as /.browserd/guest.
     pub(crate) program: &'a Path,
-    /// Folders of the host, bound read-only at absolute paths inside.
+    /// Folders of the host, shown read-only at absolute paths inside.
     pub(crate) bound: &'a [(&'a Path, &'a str)],
     pub(crate) shm_bytes: u64,
 }
 
-/// Builds the root and makes it `/`; nothing of the host's tree stays reachable.
-pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
+/// Builds the root and makes it `/`; nothing of the host's tree stays reachable. Answers with the only way
+/// to a writable /proc/sys, for [`crate::budgets`].
+pub(crate) fn enter(plan: &Plan<'_>) -> Result<OwnedFd, WallError> {
     let root = plan.dir.join("root");
     // Without this the session's mounts would show up on the host.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .step("make mounts private")?;
     make_folder(&root)?;
+    let empty = folder_of(plan.dir, "empty")?;
     if plan.overlay {
         let upper = folder_of(plan.dir, "upper")?;
         populate(plan, &upper)?;
-        let lower = layer(plan, plan.skeleton, "lower")?;
-        overlay(&[&lower], &upper, &folder_of(plan.dir, "work")?, &root)?;
+        changeable(plan, plan.skeleton, "lower", (&upper, "work"), &root)?;
         let upper_usr = folder_of(plan.dir, "upper-usr")?;
         own(&upper_usr, plan.root_uid, 0o755)?;
-        let lower_usr = layer(plan, Path::new("/usr"), "lower-usr")?;
-        let work_usr = folder_of(plan.dir, "work-usr")?;
-        overlay(&[&lower_usr], &upper_usr, &work_usr, &root.join("usr"))?;
+        let usr = (upper_usr.as_path(), "work-usr");
+        changeable(plan, Path::new("/usr"), "lower-usr", usr, &root.join("usr"))?;
     } else {
         skeleton::copy_to(plan.skeleton, &root)?;
         populate(plan, &root)?;
@@ -93,32 +93,97 @@ pub(crate) fn enter(plan: &Plan<'_>) -> Result<(), WallError> {
         mount_bind_recursive(&root, &root).step("bind the root to itself")?;
         let flags = MountFlags::BIND | MountFlags::NOSUID | MountFlags::NODEV;
         mount_remount(&root, flags | locked_flags(&root), "").step("restrict the root")?;
-        bind_read_only(Path::new("/usr"), &root.join("usr"))?;
+        layers::show(Path::new("/usr"), &empty, &root.join("usr"))?;
     }
     for name in HOST_FOLDERS {
         let host = Path::new("/").join(name);
         if fs::symlink_metadata(&host).is_ok_and(|found| found.is_dir()) {
-            bind_read_only(&host, &root.join(name))?;
+            layers::show(&host, &empty, &root.join(name))?;
         }
     }
-    let program = root.join(".browserd/guest");
-    if !program.exists() {
-        fs::File::create(&program).step("create /.browserd/guest")?;
-    }
-    bind_read_only(plan.program, &program)?;
+    program(plan, &empty, &root.join(".browserd/guest"))?;
     for (host, inside) in plan.bound {
-        bind_read_only(host, &root.join(inside.trim_start_matches('/')))?;
+        layers::show(host, &empty, &root.join(inside.trim_start_matches('/')))?;
     }
     devices(plan, &root)?;
-    proc(&root)?;
-    let cpu = "sys/devices/system/cpu";
-    bind_read_only(&Path::new("/").join(cpu), &root.join(cpu))?;
-    pivot(&root)
+    let knobs = procfs::mount_at(&root)?;
+    processors(plan, &root)?;
+    pivot(&root)?;
+    Ok(knobs)
+}
+
+/// A folder of the host that the session may change for itself.
+fn changeable(
+    plan: &Plan<'_>,
+    source: &Path,
+    lower: &str,
+    (upper, work): (&Path, &str),
+    at: &Path,
+) -> Result<(), WallError> {
+    let lower = layers::with_ids(source, plan.userns, folder_of(plan.dir, lower)?)?;
+    let work = folder_of(plan.dir, work)?;
+    let upper = Upper { folder: upper, work: &work, metadata_only: false };
+    overlay(&[&lower], Some(&upper), at)
+}
+
+/// Shows the program of PID 1 at `at`. Where its mode can be changed for the session alone, nobody inside may
+/// read it, the session's root included, who does not own it. Of such a program the kernel keeps everybody inside
+/// away from the first moment on: what is below /proc/1, and of each of its threads, is the host's root's
+/// (`would_dump` in fs/exec.c).
+fn program(plan: &Plan<'_>, empty: &Path, at: &Path) -> Result<(), WallError> {
+    if !at.exists() {
+        fs::File::create(at).step("create /.browserd/guest")?;
+    }
+    let (Some(folder), Some(name)) = (plan.program.parent(), plan.program.file_name()) else {
+        return bind_read_only(plan.program, at);
+    };
+    let shown = folder_of(plan.dir, "program")?;
+    let unreadable = || {
+        let folder_above = folder_of(plan.dir, "program-upper")?;
+        let work = folder_of(plan.dir, "program-work")?;
+        let upper = Upper { folder: &folder_above, work: &work, metadata_only: true };
+        overlay(&[folder], Some(&upper), &shown)?;
+        let mode = fs::Permissions::from_mode(0o711);
+        fs::set_permissions(shown.join(name), mode).step("make the guest's program unreadable")
+    };
+    let made = match plan.overlay {
+        true => unreadable().is_ok(),
+        // Its owner is the caller or the host's root, and readers are everybody.
+        false => overlay(&[folder, empty], None, &shown).is_ok(),
+    };
+    match made {
+        true => bind_read_only(&shown.join(name), at),
+        false => bind_read_only(plan.program, at),
+    }
+}
+
+/// Shows the processors there are, out of a sysfs that only this network namespace has.
+fn processors(plan: &Plan<'_>, root: &Path) -> Result<(), WallError> {
+    let (cpu, own) = ("sys/devices/system/cpu", folder_of(plan.dir, "sys")?);
+    let at = root.join(cpu);
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    // An ordinary user may not where some of the host's is hidden from him, as in a container.
+    match mount("sysfs", &own, "sysfs", flags, None) {
+        Ok(()) => bind_read_only(&own.join("devices/system/cpu"), &at),
+        Err(_) => bind_read_only(&Path::new("/").join(cpu), &at),
+    }
 }
 
 /// What a session's folder has besides the tree of its own: where it is mounted, and what overlays need.
-pub(crate) const AROUND: [&str; 7] =
-    ["root", "upper", "work", "lower", "upper-usr", "work-usr", "lower-usr"];
+pub(crate) const AROUND: [&str; 12] = [
+    "root",
+    "upper",
+    "work",
+    "lower",
+    "upper-usr",
+    "work-usr",
+    "lower-usr",
+    "program",
+    "program-upper",
+    "program-work",
+    "empty",
+    "sys",
+];
 const STICKY: [&str; 4] = ["tmp", "var/tmp", "tmp/.X11-unix", "tmp/.ICE-unix"];
 const RUN: &str = "run";
 const LOGS: &str = "var/log/browserd";
@@ -231,73 +296,15 @@ fn own(path: &Path, uid: u32, mode: u32) -> Result<(), WallError> {
         .step(format!("chmod {}", path.display()))
 }
 
-/// A lower layer: the folder itself, with the session's uid mapping where the host can do that.
-fn layer(plan: &Plan<'_>, source: &Path, name: &str) -> Result<PathBuf, WallError> {
-    let Some(userns) = plan.userns else { return Ok(source.to_owned()) };
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree =
-        open_tree(CWD, source, flags).step(format!("clone the mount of {}", source.display()))?;
-    if sys::idmap_mount(tree.as_fd(), userns).is_err() {
-        // An old kernel or a filesystem without idmapped mounts: the host's files then belong to
-        // nobody inside, which hides an owner and opens nothing.
-        return Ok(source.to_owned());
-    }
-    let at = folder_of(plan.dir, name)?;
-    move_mount(tree.as_fd(), "", CWD, &at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .step(format!("mount {}", at.display()))?;
-    Ok(at)
-}
-
-fn overlay(lower: &[&Path], upper: &Path, work: &Path, at: &Path) -> Result<(), WallError> {
-    let step = |what: &str| format!("overlay {}: {what}", at.display());
-    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).step(step("open"))?;
-    let joined = lower.iter().map(|path| escape(path)).collect::<Vec<_>>().join(":");
-    fsconfig_set_string(fs.as_fd(), "lowerdir", joined).step(step("lower layer"))?;
-    fsconfig_set_string(fs.as_fd(), "upperdir", upper).step(step("upper layer"))?;
-    fsconfig_set_string(fs.as_fd(), "workdir", work).step(step("work folder"))?;
-    // A session's files never outlive it, so there is nothing to sync.
-    fsconfig_set_flag(fs.as_fd(), "volatile").step(step("volatile"))?;
-    fsconfig_create(fs.as_fd()).step(step("create"))?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let mounted =
-        fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).step(step("mount"))?;
-    move_mount(mounted.as_fd(), "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .step(step("attach"))
-}
-
-/// `lowerdir` separates layers by colons and escapes by backslashes.
-fn escape(path: &Path) -> String {
-    path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:")
-}
-
-fn bind_read_only(source: &Path, at: &Path) -> Result<(), WallError> {
-    mount_bind(source, at).step(format!("bind {}", source.display()))?;
-    // A remount must repeat flags that a user namespace may not clear.
-    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-    mount_remount(at, flags, "")
-        .or_else(|_| mount_remount(at, flags | locked_flags(at), ""))
-        .step(format!("make {} read-only", at.display()))
-}
-
-/// The flags of a mount that an unprivileged remount has to keep.
-fn locked_flags(at: &Path) -> MountFlags {
-    let mut flags = MountFlags::empty();
-    if let Ok(found) = rustix::fs::statvfs(at) {
-        let has = |flag| found.f_flag.contains(flag);
-        use rustix::fs::StatVfsMountFlags as Has;
-        for (there, keep) in [
-            (has(Has::NOEXEC), MountFlags::NOEXEC),
-            (has(Has::NOATIME), MountFlags::NOATIME),
-            (has(Has::NODIRATIME), MountFlags::NODIRATIME),
-            (has(Has::RELATIME), MountFlags::RELATIME),
-        ] {
-            if there {
-                flags |= keep;
-            }
-        }
-    }
-    flags
-}
+/// Devices by their numbers (admin-guide/devices.txt).
+const DEVICES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 fn devices(plan: &Plan<'_>, root: &Path) -> Result<(), WallError> {
     let dev = root.join("dev");
@@ -305,10 +312,18 @@ fn devices(plan: &Plan<'_>, root: &Path) -> Result<(), WallError> {
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     mount("tmpfs", &dev, "tmpfs", flags, owned_option(plan, &options).as_c_str())
         .step("mount /dev")?;
-    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+    for (name, major, minor) in DEVICES {
         let at = dev.join(name);
-        fs::File::create(&at).step(format!("create /dev/{name}"))?;
-        mount_bind(Path::new("/dev").join(name), &at).step(format!("bind /dev/{name}"))?;
+        let made =
+            mknodat(CWD, &at, FileType::CharacterDevice, Mode::empty(), makedev(major, minor));
+        match made {
+            Ok(()) => own(&at, plan.root_uid, 0o666)?,
+            // Who may not make devices can only show the host's.
+            Err(_) => {
+                fs::File::create(&at).step(format!("create /dev/{name}"))?;
+                mount_bind(Path::new("/dev").join(name), &at).step(format!("bind /dev/{name}"))?;
+            }
+        }
     }
     for (target, name) in [
         ("/proc/self/fd", "fd"),
@@ -350,33 +365,6 @@ fn owned_option(plan: &Plan<'_>, options: &str) -> std::ffi::CString {
 
 fn text(options: &str) -> std::ffi::CString {
     std::ffi::CString::new(options).unwrap_or_default()
-}
-
-/// Files of /proc that tell about the host or reach its hardware.
-const MASKED: [&str; 7] =
-    ["kcore", "keys", "latency_stats", "sched_debug", "timer_list", "timer_stats", "kmsg"];
-/// Folders and files of /proc that configure the host.
-const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
-
-fn proc(root: &Path) -> Result<(), WallError> {
-    let at = root.join("proc");
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("proc", &at, "proc", flags, None).step("mount /proc")?;
-    for name in READ_ONLY {
-        let path = at.join(name);
-        if path.exists() {
-            mount_bind(&path, &path).step(format!("bind /proc/{name}"))?;
-            mount_remount(&path, flags | MountFlags::BIND | MountFlags::RDONLY, "")
-                .step(format!("make /proc/{name} read-only"))?;
-        }
-    }
-    for name in MASKED {
-        let path = at.join(name);
-        if path.exists() {
-            mount_bind(root.join("dev/null"), &path).step(format!("mask /proc/{name}"))?;
-        }
-    }
-    Ok(())
 }
 
 /// Makes `root` the root and lets go of the old one.

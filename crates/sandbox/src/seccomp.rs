@@ -62,6 +62,8 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
+    // the host has so many requests of this kind for all (fs.aio-max-nr), and one call may take all
+    libc::SYS_io_setup,
     libc::SYS_add_key,
     libc::SYS_request_key,
     libc::SYS_keyctl,
@@ -121,6 +123,11 @@ pub(crate) fn program() -> io::Result<BpfProgram> {
         rule(vec![condition(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?])
     });
     rules.insert(libc::SYS_ioctl, each.collect::<io::Result<_>>()?);
+    // Limits of another process: who is of PID 1's user could leave it without descriptors, by the number
+    // of any of its threads. One's own are set by 0.
+    let another = condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?;
+    let set = condition(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+    rules.insert(libc::SYS_prlimit64, vec![rule(vec![another, set])?]);
     let none_of = PERSONALITIES
         .iter()
         .map(|value| condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *value))

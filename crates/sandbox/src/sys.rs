@@ -217,3 +217,27 @@ pub(crate) fn new_cgroup_namespace() -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }))?;
     Ok(())
 }
+
+/// Leaves the current user namespace for a fresh one, whose owner is the effective uid.
+pub(crate) fn new_user_namespace() -> io::Result<()> {
+    // SAFETY: unshare on a plain flag; a user namespace changes this process's credentials and leaves its
+    // descriptors and memory alone.
+    check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWUSER) }))?;
+    Ok(())
+}
+
+/// Keeps this process's capabilities when it becomes another uid, until it enters a user namespace.
+pub(crate) fn keep_capabilities() -> io::Result<()> {
+    // linux/securebits.h
+    const NO_SETUID_FIXUP: libc::c_int = 1 << 2;
+    // SAFETY: prctl on plain numbers.
+    check(libc::c_long::from(unsafe {
+        libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0)
+    }))?;
+    Ok(())
+}
+
+/// Writes what decides about the ids of another process.
+pub(crate) fn write_proc(pid: i32, name: &str, text: &str) -> io::Result<()> {
+    std::fs::write(format!("/proc/{pid}/{name}"), text)
+}

@@ -2,37 +2,33 @@
 //!
 //! ```text
 //!  shim                                   child (PID 1)
-//!  make user namespace, map ids
+//!  make user namespace (userns)
 //!  clone3 into the cgroup ───────────────▶
 //!  rootless: write the id maps ──go──────▶ network, listeners for the gateway in it
 //!  into the cgroups, both of them          host name, root::enter
 //!                          └──go─────────▶ cgroup namespace, into its leaf
-//!                                          enter the user namespace, become its ids
+//!                                          enter the user namespace, become its ids, limit it
 //!  take the listeners ◀─fds, or why not─── bound capabilities, no_new_privs, seccomp
 //!                                          exec /.browserd/guest
 //! ```
 
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
 use rustix::process::{Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit, waitid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::budgets::{self, Counts};
 use crate::error::Step;
 use crate::network::{self, Listeners, Network, Redirected};
 use crate::root::{self, Planted};
 use crate::sys::{self, Fork};
 use crate::uids::{self, Range};
-use crate::{WallError, cgroup, seccomp};
+use crate::{WallError, cgroup, handover, seccomp, userns};
 
 pub use crate::root::Planted as PlantedFile;
 
@@ -78,6 +74,14 @@ impl Identity {
         match self {
             Self::Range(_) => 0,
             Self::Own { inside_uid } => *inside_uid,
+        }
+    }
+
+    /// Whose counts of the kernel the session's are.
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Range(_) => Counts::Own,
+            Self::Own { .. } => Counts::Shared,
         }
     }
 
@@ -185,7 +189,7 @@ fn clear_folder(dir: &Path) -> Result<(), WallError> {
 
 fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
     let userns = match plan.identity {
-        Identity::Range(range) => Some(user_namespace(range)?),
+        Identity::Range(range) => Some(userns::make(range)?),
         Identity::Own { .. } => None,
     };
     let cgroup = plan.cgroup.own_folder()?;
@@ -205,7 +209,7 @@ fn attempt(plan: &Plan<'_>, overlay: bool) -> Result<Raised, WallError> {
             Ok(never) => match never {},
             Err(error) => error,
         };
-        let _ = (&theirs).write_all(untold(&error).as_bytes());
+        handover::tell(&theirs, &error);
         std::process::exit(1);
     };
     drop(theirs);
@@ -230,9 +234,13 @@ fn introduce(
     if map {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         let inside = plan.identity.guest();
-        write_proc(pid, "setgroups", "deny")?;
-        write_proc(pid, "uid_map", &format!("{inside} {} 1", uid.as_raw()))?;
-        write_proc(pid, "gid_map", &format!("{inside} {} 1", gid.as_raw()))?;
+        for (name, text) in [
+            ("setgroups", "deny".to_owned()),
+            ("uid_map", format!("{inside} {} 1", uid.as_raw())),
+            ("gid_map", format!("{inside} {} 1", gid.as_raw())),
+        ] {
+            sys::write_proc(pid, name, &text).step(format!("write {name}"))?;
+        }
     }
     socket.write_all(b"g").step("let PID 1 go on")?;
     plan.cgroup.settle(pid, plan.is_shim)?;
@@ -242,47 +250,7 @@ fn introduce(
     // The other end closes at exec; anything before that is why it did not come to it.
     let mut why = String::new();
     socket.take(4096).read_to_string(&mut why).step("wait for the guest to start")?;
-    if why.is_empty() { Ok(listeners) } else { Err(told(&why)) }
-}
-
-/// An error in a form that can be sent.
-fn untold(error: &WallError) -> String {
-    format!("{} {}", error.source.raw_os_error().unwrap_or(libc::EIO), error.step)
-}
-
-/// What was sent.
-fn told(why: &str) -> WallError {
-    let (code, step) = why.split_once(' ').unwrap_or(("5", why));
-    WallError::new(step, io::Error::from_raw_os_error(code.parse().unwrap_or(libc::EIO)))
-}
-
-fn write_proc(pid: i32, name: &str, text: &str) -> Result<(), WallError> {
-    fs::write(format!("/proc/{pid}/{name}"), text).step(format!("write {name}"))
-}
-
-/// A user namespace with the whole range mapped, held by the descriptor alone.
-fn user_namespace(range: &Range) -> Result<OwnedFd, WallError> {
-    let (mut ours, mut theirs) = UnixStream::pair().step("make a socket pair")?;
-    let fork = sys::fork(libc::CLONE_NEWUSER as u64, None).step("clone a user namespace")?;
-    let Fork::Parent { pid, pidfd } = fork else {
-        // Lives until the parent has what it wants.
-        drop(ours);
-        let _ = theirs.read(&mut [0]);
-        std::process::exit(0);
-    };
-    drop(theirs);
-    let made = (|| {
-        let map = format!("0 {} {}", range.base, uids::SIZE);
-        write_proc(pid, "uid_map", &map)?;
-        write_proc(pid, "gid_map", &map)?;
-        let path = format!("/proc/{pid}/ns/user");
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-        rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).step("open the user namespace")
-    })();
-    let _ = ours.write_all(b"x");
-    waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)
-        .step("reap the namespace holder")?;
-    made
+    if why.is_empty() { Ok(listeners) } else { Err(handover::told(&why)) }
 }
 
 /// The child's half; returns only on failure.
@@ -303,7 +271,7 @@ fn become_guest(
     let leaves = plan.cgroup.detached_folder()?;
     let listeners = network::set_up(&plan.network)?;
     rustix::system::sethostname(plan.hostname.as_bytes()).step("set the host name")?;
-    root::enter(&root::Plan {
+    let knobs = root::enter(&root::Plan {
         dir: plan.dir,
         skeleton: plan.skeleton,
         root_uid: identity.outside(0),
@@ -329,6 +297,7 @@ fn become_guest(
             .step("enter the user namespace")?;
         sys::become_ids(guest, guest).step("become the session's root")?;
     }
+    budgets::limit_namespace(knobs.as_fd(), identity.counts())?;
     send_listeners(socket, listeners)?;
     sys::bound_capabilities(&KEPT_CAPABILITIES).step("bound capabilities")?;
     sys::parent_death_signal(libc::SIGKILL).step("bind to the shim's life")?;
@@ -353,6 +322,7 @@ fn limit_resources(plan: &Plan<'_>) -> Result<(), WallError> {
     // Not 0: where the host pipes cores to a program of its own, that is started for 0 too, and for
     // 1 it is not (fs/coredump.c).
     limit(Resource::Core, 1, "forbid core dumps")?;
+    budgets::limit(plan.identity.counts())?;
     // Counted for each user and each user namespace, and in those around it, so this is the
     // session's own count where it has one user.
     match plan.cgroup.unenforced_pids() {
@@ -404,60 +374,25 @@ fn exec_guest(
     Err(WallError::new("start the guest", sys::exec(&program, &arguments, &environment)))
 }
 
-/// Most bytes that say why connections are not redirected.
-const WHY_LIMIT: usize = 512;
-
 /// Hands them over, and with the proxy's alone why it is alone.
 fn send_listeners(socket: &UnixStream, listeners: Listeners) -> Result<(), WallError> {
-    let (mut fds, mut why) = (vec![listeners.proxy.as_fd()], String::new());
-    match &listeners.redirected {
-        Ok(redirected) => fds.extend([redirected.connections.as_fd(), redirected.names.as_fd()]),
-        Err(error) => why = untold(error),
+    let mut fds = vec![listeners.proxy.as_fd()];
+    if let Ok(redirected) = &listeners.redirected {
+        fds.extend([redirected.connections.as_fd(), redirected.names.as_fd()]);
     }
-    why.truncate(why.floor_char_boundary(WHY_LIMIT - 1));
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&fds));
-    let parts = [IoSlice::new(b"l"), IoSlice::new(why.as_bytes())];
-    sendmsg(socket, &parts, &mut control, SendFlags::empty()).step("hand over the listeners")?;
-    Ok(())
+    let why = listeners.redirected.as_ref().err();
+    handover::send(socket, &fds, why).step("hand over the listeners")
 }
 
-/// The listeners, or what the child says went wrong before it got there.
 fn receive_listeners(socket: &mut UnixStream) -> Result<Listeners, WallError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut said = [0u8; WHY_LIMIT];
-    let received =
-        recvmsg(&*socket, &mut [IoSliceMut::new(&mut said)], &mut control, RecvFlags::CMSG_CLOEXEC)
-            .step("wait for the listeners")?;
-    let mut fds = control
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        })
-        .flatten();
-    let said = said.get(..received.bytes).unwrap_or_default();
-    match (fds.next(), fds.next(), fds.next()) {
-        (Some(proxy), Some(connections), Some(names)) => Ok(Listeners {
-            proxy: proxy.into(),
-            redirected: Ok(Redirected { connections: connections.into(), names: names.into() }),
-        }),
-        (Some(proxy), ..) => {
-            let why = String::from_utf8_lossy(said.get(1..).unwrap_or_default());
-            Ok(Listeners { proxy: proxy.into(), redirected: Err(told(&why)) })
+    let (proxy, more, why) = handover::receive(socket, "wait for the listeners")?;
+    let redirected = match <[OwnedFd; 2]>::try_from(more) {
+        Ok([connections, names]) => {
+            Ok(Redirected { connections: connections.into(), names: names.into() })
         }
-        (None, ..) if said.is_empty() => Err(WallError::new(
-            "wait for the listeners",
-            io::Error::new(io::ErrorKind::UnexpectedEof, "PID 1 died before it was ready"),
-        )),
-        (None, ..) => {
-            let mut why = String::from_utf8_lossy(said).into_owned();
-            let _ = socket.take(4096).read_to_string(&mut why);
-            Err(told(&why))
-        }
-    }
+        Err(_) => Err(why),
+    };
+    Ok(Listeners { proxy: proxy.into(), redirected })
 }
 
 /// Path of the running program itself, for [`Plan::program`].

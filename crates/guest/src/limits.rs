@@ -1,25 +1,6 @@
-//! The guest's own signals and limits.
-
-use std::io;
+//! The guest's own limits.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
-
-/// Resolves when the guest is asked to end (SIGTERM or SIGINT).
-///
-/// # Errors
-///
-/// When the signals cannot be watched.
-pub(crate) fn termination() -> io::Result<impl Future<Output = ()>> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
-}
 
 /// Raises this process's own limit of open descriptors to the hard limit, and answers with what
 /// programs are to get: the usual soft limit, whatever `serve` was started with or gave itself.
