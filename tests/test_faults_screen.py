@@ -204,3 +204,57 @@ def test_a_picture_comes_while_pages_change(kernel: Kernel, make: Callable[..., 
     assert not failed
     assert [answer.text for answer in answers if answer.status_code != 200] == []
     assert {(lambda shown: (shown.width, shown.height))(png.read(answer.content)) for answer in answers} == {(100, HEIGHT), (WIDTH, HEIGHT)}
+
+
+def test_fractions_of_pixels_are_rounded(kernel: Kernel, make: Callable[..., Any], wire: httpx.Client) -> None:
+    """Models that look at scaled pictures send them."""
+    browser = make(viewport={"width": WIDTH, "height": HEIGHT})
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = first_page(cdp)
+        page.evaluate(CLICKS)
+        computer = f"/browsers/{browser.session_id}/computer"
+        for action, body in (
+            ("click_mouse", {"x": 100.4, "y": 200.5}),
+            ("scroll", {"x": 10.5, "y": 10, "delta_y": 1.2}),
+            ("drag_mouse", {"path": [[0.4, 0.4], [5.6, 5]], "duration_ms": 50}),
+            ("screenshot", {"region": {"x": 0.2, "y": 0, "width": 9.6, "height": 10}}),
+        ):
+            answer = wire.post(f"{computer}/{action}", json=body)
+            assert answer.status_code == 200, answer.text
+        assert png.read(answer.content).width == 10
+        assert page.evaluate("clicks[0]") == [100, 201]
+        refused = wire.post(f"{computer}/click_mouse", json={"x": WIDTH - 0.4, "y": 0})
+        assert refused.status_code == 400 and f"{WIDTH}x{HEIGHT}" in refused.json()["message"]
+
+
+# --- what a page can tell (docs/stealth.md)
+
+TOLD = """(async () => {
+    const worker = new Worker(URL.createObjectURL(new Blob(['postMessage([navigator.userAgent, navigator.languages])'])));
+    const [agent, languages] = await new Promise(told => worker.onmessage = event => told(event.data));
+    return {
+        agents: [...new Set([navigator.userAgent, agent])], driven: navigator.webdriver,
+        languages: [...new Set([navigator.languages.join(), languages.join()])], zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+        mouse: matchMedia('(hover: hover) and (pointer: fine)').matches, plugins: navigator.plugins.length, chrome: typeof window.chrome,
+        fits: outerWidth <= screen.width && outerHeight <= screen.height && innerHeight <= outerHeight,
+    };
+})()"""
+
+
+@pytest.mark.parametrize("headless", [True, False], ids=["headless", "headful"])
+def test_pages_are_not_told_of_automation(make: Callable[..., Any], kernel: Kernel, site: Site, headless: bool) -> None:
+    browser = make(headless=headless, stealth=True, location={"timezone": "Asia/Tokyo", "locale": "fr-FR"})
+    assert browser.stealth and kernel.browsers.retrieve(browser.session_id).stealth
+    with Cdp(browser.cdp_ws_url) as cdp:
+        page = first_page(cdp)
+        page.goto(site.url("/hello"))
+        told = page.evaluate(TOLD)
+        version = cdp.call("Browser.getVersion")["product"].split("/")[1].split(".")[0]
+        agent = f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36"
+        assert told == {
+            "agents": [agent], "driven": False, "languages": ["fr-FR,fr,en-US,en"], "zone": "Asia/Tokyo",
+            "mouse": True, "plugins": 5, "chrome": "object", "fits": True,
+        }
+        sent = page.evaluate("fetch('/echo').then(answer => answer.json()).then(echo => echo.headers)")
+        assert sent["user-agent"] == agent and "Headless" not in str(sent)
+        assert sent["accept-language"].startswith("fr-FR,fr;q=0.9")

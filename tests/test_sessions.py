@@ -426,7 +426,6 @@ def test_all_bad_fields_are_named_at_once(wire: httpx.Client) -> None:
 
 
 NOT_YET: list[dict[str, Any]] = [
-    {"stealth": True},
     {"gpu": True},
     {"video_memory": "2GiB"},
     {"extensions": [{"name": "e"}]},

@@ -80,6 +80,20 @@ pub fn headless_window_height(height: u32, bare: bool) -> u32 {
     if bare { height } else { height + INTERFACE }
 }
 
+/// That something hovers and points exactly.
+const MOUSE: &str =
+    "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4";
+
+/// What Chromium calls itself when it has a screen. Without one it says `HeadlessChrome`, and many sites are
+/// closed to that.
+fn user_agent(version: &str) -> Option<String> {
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    Some(format!(
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 \
+         Safari/537.36"
+    ))
+}
+
 /// Which browser a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine<'a> {
@@ -99,6 +113,8 @@ pub enum Engine<'a> {
 pub struct LaunchConfig<'a> {
     /// Which browser it is.
     pub engine: Engine<'a>,
+    /// The browser's version, where it is known.
+    pub version: Option<&'a str>,
     /// Width of the screen, pixels.
     pub width: u32,
     /// Height of the screen, pixels. Without one (headless) it is the height of pages.
@@ -139,6 +155,11 @@ pub fn arguments(config: &LaunchConfig<'_>) -> Vec<OsString> {
         Engine::Shell { .. } => arguments.push("--disable-background-networking".into()),
     }
     if engine != Engine::Headful {
+        // A page without a screen has a mouse all the same, and is told so.
+        arguments.push(format!("--blink-settings={MOUSE}").into());
+        if let Some(agent) = config.version.and_then(user_agent) {
+            arguments.push(format!("--user-agent={agent}").into());
+        }
         // Without it `screen.width` is 800 whatever the window's size.
         arguments.push(format!("--screen-info={{{width}x{height}}}").into());
     }
@@ -171,6 +192,7 @@ mod tests {
     fn config(engine: Engine<'static>) -> LaunchConfig<'static> {
         LaunchConfig {
             engine,
+            version: Some("156.0.8078.108"),
             width: 1280,
             height: 800,
             kiosk: false,
@@ -228,6 +250,20 @@ mod tests {
         size(&config(SHELL), 800);
         assert!(has(&arguments(&config(Engine::Headless)), "--headless=new"));
         assert!(!has(&arguments(&config(Engine::Headful)), "--headless=new"));
+    }
+
+    #[test]
+    fn no_page_is_told_that_there_is_no_screen() {
+        let agent = "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                     Chrome/156.0.0.0 Safari/537.36";
+        for (engine, given) in [(Engine::Headful, false), (Engine::Headless, true), (SHELL, true)] {
+            assert_eq!(has(&arguments(&config(engine)), agent), given);
+        }
+        for version in [None, Some("unknown")] {
+            let unknown = LaunchConfig { version, ..config(Engine::Headless) };
+            let flags = arguments(&unknown);
+            assert!(!flags.iter().any(|flag| flag.to_string_lossy().starts_with("--user-agent")));
+        }
     }
 
     #[test]

@@ -97,6 +97,7 @@ fn launch(session: &Session, desired_state: &DesiredState, locale: &str) -> io::
     };
     let arguments = flags::arguments(&LaunchConfig {
         engine,
+        version: spec.programs.headless_version.as_deref(),
         width: viewport.width,
         height: viewport.height,
         kiosk: desired_state.kiosk(),
