@@ -15,7 +15,8 @@ from harness.deadline import eventually
 from harness.server import Server
 from harness.site import Site
 
-SIZES = "[outerWidth, outerHeight, screen.width, screen.height].join('x')"
+# what the viewport is the size of: the screen with the window on it, or, where there is no screen, the page
+SIZES = {False: "[outerWidth, outerHeight, screen.width, screen.height].join('x')", True: "[innerWidth, innerHeight, outerWidth, innerHeight].join('x')"}
 
 
 @pytest.fixture
@@ -28,10 +29,10 @@ def guest(server: Server) -> Iterator[Callable[[Any, str, dict[str, Any]], httpx
     yield post
 
 
-def shows(page: Page, width: int, height: int, kiosk: bool) -> None:
+def shows(page: Page, width: int, height: int, headless: bool, kiosk: bool) -> None:
     """The page has this size within moments."""
     wanted = f"{width}x{height}x{width}x{height}"
-    eventually(lambda: page.evaluate(SIZES) == wanted, f"the page shows {wanted}", 10)
+    eventually(lambda: page.evaluate(SIZES[headless]) == wanted, f"the page shows {wanted}", 10)
     if kiosk:
         eventually(lambda: page.evaluate("innerHeight") == height, "the page fills the screen", 10)
 
@@ -42,21 +43,21 @@ def test_another_size(make: Callable[..., Any], guest: Any, kernel: Kernel, head
     session = make(headless=headless, kiosk_mode=kiosk, viewport={"width": 1280, "height": 800})
     with Cdp(session.cdp_ws_url) as cdp:
         page = first_page(cdp)
-        shows(page, 1280, 800, kiosk)
+        shows(page, 1280, 800, headless, kiosk)
         for width, height in ((1024, 768), (1920, 1080), (2560, 1440), (600, 844)):
             began = time.monotonic()
             answer = guest(session, "/internal/viewport", {"width": width, "height": height})
             answered = (time.monotonic() - began) * 1000
             assert (answer.status_code, answer.content) == (204, b""), answer.text
-            shows(page, width, height, kiosk)
+            shows(page, width, height, headless, kiosk)
             seen = (time.monotonic() - began) * 1000
             print(f"{width}x{height} headless={headless} kiosk={kiosk}: {answered:.0f} ms, seen after {seen:.0f} ms")
             later = new_page(cdp)
-            shows(later, width, height, kiosk)
+            shows(later, width, height, headless, kiosk)
             later.close()
     sessions.sh(kernel, session.session_id, "pkill -9 -o chromium", as_root=True)
     with back(session.cdp_ws_url) as cdp:
-        shows(first_page(cdp), 600, 844, kiosk)
+        shows(first_page(cdp), 600, 844, headless, kiosk)
         if not headless:
             answer = guest(session, "/internal/viewport", {"width": 7680, "height": 4320})
             assert answer.status_code == 400 and "3840 by 2160" in answer.json()["message"]
@@ -73,7 +74,7 @@ def test_the_size_after_the_x_server_ended(make: Callable[..., Any], guest: Any,
             while True:
                 before.socket.recv(30)
     with back(session.cdp_ws_url) as cdp:
-        shows(first_page(cdp), 1000, 700, False)
+        shows(first_page(cdp), 1000, 700, False, False)
 
 
 @pytest.mark.parametrize("headless", [True, False], ids=["headless", "headful"])

@@ -74,7 +74,8 @@ impl Region {
     }
 }
 
-/// Size of the browser window (not of the page in it), pixels.
+/// Size of the screen, pixels: headful the window fills it, with the browser's own interface; headless it is
+/// the size of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Viewport {
     /// 320 to 7680.
@@ -139,6 +140,9 @@ pub struct SessionConfig {
     pub viewport: Viewport,
     /// Hide the browser's own interface.
     pub kiosk_mode: bool,
+    /// Whether the client asked for it.
+    #[serde(default)]
+    pub stealth: bool,
     /// Page to open once the session is up; the session does not fail when the page does not load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_url: Option<String>,
@@ -246,7 +250,7 @@ pub struct Browser {
     pub base_url: Option<String>,
     /// No screen, no X server.
     pub headless: bool,
-    /// Always false: this version has no stealth mode yet.
+    /// Whether it was asked for. What it means for pages, every session has; docs/stealth.md has the list.
     pub stealth: bool,
     /// Address bar and tabs are hidden.
     pub kiosk_mode: bool,

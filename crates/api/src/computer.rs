@@ -1,8 +1,63 @@
 //! Mouse, keyboard, screen and clipboard of a session: the wire types of
 //! `/browsers/{id_or_name}/computer`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+
+/// A number of pixels or notches, rounded to the next whole one: models that look at scaled pictures send
+/// fractions.
+struct Whole(i32);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = Whole;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a number from -2147483648 to 2147483647")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Whole, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Signed(value), &self);
+                i32::try_from(value).map(Whole).map_err(wrong)
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Whole, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Unsigned(value), &self);
+                i32::try_from(value).map(Whole).map_err(wrong)
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Whole, E> {
+                let rounded = value.round();
+                if (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&rounded) {
+                    // In range, and whole: nothing is lost.
+                    return Ok(Whole(rounded as i32));
+                }
+                Err(E::invalid_value(Unexpected::Float(value), &self))
+            }
+        }
+
+        deserializer.deserialize_any(Number)
+    }
+}
+
+fn pixels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    Whole::deserialize(deserializer).map(|Whole(number)| number)
+}
+
+fn notches<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    Ok(Option::<Whole>::deserialize(deserializer)?.map(|Whole(number)| number))
+}
+
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<[i32; 2]>, D::Error> {
+    let points = Vec::<[Whole; 2]>::deserialize(deserializer)?;
+    Ok(points.into_iter().map(|point| point.map(|Whole(number)| number)).collect())
+}
 
 /// A button of the mouse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -52,9 +107,11 @@ pub enum ClickType {
 pub struct ClickMouseRequest {
     /// Pixels from the left edge of the screen.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub x: i32,
     /// Pixels from its upper edge.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub y: i32,
     /// Which button. Default: left.
     #[serde(default)]
@@ -77,9 +134,11 @@ pub struct ClickMouseRequest {
 pub struct MoveMouseRequest {
     /// Pixels from the left edge of the screen.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub x: i32,
     /// Pixels from its upper edge.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub y: i32,
     /// Move along a curve, as a hand does, instead of at once. Default true.
     #[serde(default)]
@@ -99,6 +158,7 @@ pub struct MoveMouseRequest {
 pub struct DragMouseRequest {
     /// Points `[x, y]` in pixels, at least two.
     #[schema(min_items = 2, max_items = 1000)]
+    #[serde(deserialize_with = "path")]
     pub path: Vec<[i32; 2]>,
     /// Which button. Default: left.
     #[serde(default)]
@@ -134,16 +194,18 @@ pub struct DragMouseRequest {
 pub struct ScrollRequest {
     /// Pixels from the left edge of the screen.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub x: i32,
     /// Pixels from its upper edge.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub y: i32,
     /// Notches of the wheel to the right; negative: to the left. Default 0.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "notches")]
     #[schema(minimum = -1000, maximum = 1000)]
     pub delta_x: Option<i32>,
     /// Notches of the wheel down; negative: up. Default 0.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "notches")]
     #[schema(minimum = -1000, maximum = 1000)]
     pub delta_y: Option<i32>,
     /// Keys that are down meanwhile, by the names `press_key` takes.
@@ -287,15 +349,19 @@ pub struct BatchRequest {
 pub struct ScreenshotRegion {
     /// Left edge.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub x: i32,
     /// Upper edge.
     #[schema(minimum = 0)]
+    #[serde(deserialize_with = "pixels")]
     pub y: i32,
     /// Width.
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "pixels")]
     pub width: i32,
     /// Height.
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "pixels")]
     pub height: i32,
 }
 
@@ -350,4 +416,35 @@ pub struct ClipboardContent {
 pub struct WriteClipboardRequest {
     /// The text, at most 1 MiB of UTF-8.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fractions_are_rounded() {
+        let click = |x: serde_json::Value| {
+            serde_json::from_value::<ClickMouseRequest>(json!({ "x": x, "y": 7 })).map(|c| c.x)
+        };
+        for (given, whole) in [(json!(3), 3), (json!(3.4), 3), (json!(3.5), 4), (json!(-0.4), 0)] {
+            assert_eq!(click(given).unwrap(), whole);
+        }
+        for odd in [json!("3"), json!(null), json!(1e300), json!(1u64 << 40), json!(true)] {
+            assert!(click(odd.clone()).is_err(), "{odd}");
+        }
+        let drag = json!({ "path": [[0.6, 1], [2, 3.4]] });
+        assert_eq!(
+            serde_json::from_value::<DragMouseRequest>(drag).unwrap().path,
+            [[1, 1], [2, 3]]
+        );
+        let scroll = json!({ "x": 1.2, "y": 2, "delta_y": -2.6, "delta_x": null });
+        let scroll: ScrollRequest = serde_json::from_value(scroll).unwrap();
+        assert_eq!((scroll.x, scroll.delta_x, scroll.delta_y), (1, None, Some(-3)));
+        let region = json!({ "x": 0.4, "y": 0, "width": 10.5, "height": 1 });
+        let region: ScreenshotRegion = serde_json::from_value(region).unwrap();
+        assert_eq!((region.x, region.width), (0, 11));
+    }
 }

@@ -89,11 +89,18 @@ impl Search {
         }
     }
 
-    /// The programs for a session; none without the browsers it may run.
-    pub(crate) fn programs(&self) -> Option<Programs> {
+    /// What runs headless sessions.
+    pub(crate) fn headless(&self) -> &Found {
+        self.headless_shell.as_ref().unwrap_or(&self.chromium)
+    }
+
+    /// The programs for a session; none without the browsers it may run. `said` is what the one that runs
+    /// headless sessions says of its version.
+    pub(crate) fn programs(&self, said: Option<&str>) -> Option<Programs> {
         Some(Programs {
             chromium: self.chromium.clone().ok()?,
             headless_shell: self.headless_shell.clone().transpose().ok()?,
+            headless_version: said.and_then(version_in).map(str::to_owned),
             xvfb: self.xvfb.clone().ok(),
             chromedriver: self.chromedriver.clone().ok(),
             ffmpeg: self.ffmpeg.clone().ok(),
@@ -102,6 +109,11 @@ impl Search {
             node_runners: self.node_runners.clone().ok(),
         })
     }
+}
+
+/// The version in what a browser says of itself (`Chromium 156.0.8078.108 built on …`).
+fn version_in(said: &str) -> Option<&str> {
+    said.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 fn find(named: Option<&Path>, places: &[&str], must_be_binary: bool) -> Found {

@@ -37,7 +37,8 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode> {
         tracing::warn!(check = check.name, fix = check.fix, "{}", check.message);
     }
     let failures = doctor::hard_failures(&checks);
-    let programs = Search::on_this_host(&settings).programs();
+    let search = Search::on_this_host(&settings);
+    let programs = search.programs(doctor::version(search.headless()).ok().as_deref());
     let (true, Some(programs)) = (failures.is_empty(), programs) else {
         refuse(&failures).context("cannot say why the server does not start")?;
         return Ok(ExitCode::FAILURE);

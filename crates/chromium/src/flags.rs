@@ -15,6 +15,8 @@ const ALWAYS: &[&str] = &[
     "--disable-default-apps",
     "--disable-search-engine-choice-screen",
     "--hide-crash-restore-bubble",
+    // Nobody sees the sign that a popup was held back, and drivers open them without a gesture.
+    "--disable-popup-blocking",
     "--noerrdialogs",
     // No keyring runs in a session.
     "--password-store=basic",
@@ -67,6 +69,31 @@ const OF_A_PAGE: u64 = 64 << 20;
 /// Renderers that pages of one site may have in any case.
 const FEWEST_RENDERERS: u64 = 4;
 
+/// What the browser's own interface (tabs, address bar) takes of a window's height, pixels. A page of a
+/// headless session is to have the size asked for, so its window has this on top. Where another version of
+/// Chromium takes more or less, windows are corrected when they are looked at.
+const INTERFACE: u32 = 87;
+
+/// How high a window of a headless Chromium is whose page has `height`; a `bare` one has no interface.
+#[must_use]
+pub fn headless_window_height(height: u32, bare: bool) -> u32 {
+    if bare { height } else { height + INTERFACE }
+}
+
+/// That something hovers and points exactly.
+const MOUSE: &str =
+    "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4";
+
+/// What Chromium calls itself when it has a screen. Without one it says `HeadlessChrome`, and many sites are
+/// closed to that.
+fn user_agent(version: &str) -> Option<String> {
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    Some(format!(
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 \
+         Safari/537.36"
+    ))
+}
+
 /// Which browser a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine<'a> {
@@ -86,9 +113,11 @@ pub enum Engine<'a> {
 pub struct LaunchConfig<'a> {
     /// Which browser it is.
     pub engine: Engine<'a>,
-    /// Width of the window, pixels.
+    /// The browser's version, where it is known.
+    pub version: Option<&'a str>,
+    /// Width of the screen, pixels.
     pub width: u32,
-    /// Height of the window, pixels.
+    /// Height of the screen, pixels. Without one (headless) it is the height of pages.
     pub height: u32,
     /// Hide the browser's own interface.
     pub kiosk: bool,
@@ -107,7 +136,12 @@ pub struct LaunchConfig<'a> {
 /// The arguments after the program's name. The last one is the page of the first tab.
 #[must_use]
 pub fn arguments(config: &LaunchConfig<'_>) -> Vec<OsString> {
-    let LaunchConfig { engine, width, height, .. } = *config;
+    let LaunchConfig { engine, width, .. } = *config;
+    let height = match engine {
+        Engine::Headful => config.height,
+        Engine::Headless => headless_window_height(config.height, config.kiosk),
+        Engine::Shell { .. } => headless_window_height(config.height, true),
+    };
     let mut arguments: Vec<OsString> = ALWAYS.iter().map(OsString::from).collect();
     let mut user_data_dir = OsString::from("--user-data-dir=");
     user_data_dir.push(config.user_data_dir);
@@ -121,6 +155,11 @@ pub fn arguments(config: &LaunchConfig<'_>) -> Vec<OsString> {
         Engine::Shell { .. } => arguments.push("--disable-background-networking".into()),
     }
     if engine != Engine::Headful {
+        // A page without a screen has a mouse all the same, and is told so.
+        arguments.push(format!("--blink-settings={MOUSE}").into());
+        if let Some(agent) = config.version.and_then(user_agent) {
+            arguments.push(format!("--user-agent={agent}").into());
+        }
         // Without it `screen.width` is 800 whatever the window's size.
         arguments.push(format!("--screen-info={{{width}x{height}}}").into());
     }
@@ -153,6 +192,7 @@ mod tests {
     fn config(engine: Engine<'static>) -> LaunchConfig<'static> {
         LaunchConfig {
             engine,
+            version: Some("156.0.8078.108"),
             width: 1280,
             height: 800,
             kiosk: false,
@@ -174,7 +214,6 @@ mod tests {
             assert!(has(&arguments, "--remote-debugging-port=0"));
             assert!(has(&arguments, "--user-data-dir=/home/kernel/user-data"));
             assert!(has(&arguments, "--proxy-server=http://127.0.0.1:3128"));
-            assert!(has(&arguments, "--window-size=1280,800"));
             assert_eq!(arguments.last().unwrap(), "about:blank");
             for argument in &arguments {
                 let argument = argument.to_string_lossy();
@@ -198,12 +237,33 @@ mod tests {
     }
 
     #[test]
-    fn headless_has_a_screen_of_the_windows_size() {
-        for engine in [Engine::Headless, SHELL] {
-            assert!(has(&arguments(&config(engine)), "--screen-info={1280x800}"));
-        }
+    fn a_headless_page_has_the_size_and_the_screen_has_room_for_its_window() {
+        let size = |config: &LaunchConfig<'_>, height: u32| {
+            let arguments = arguments(config);
+            assert!(has(&arguments, &format!("--window-size=1280,{height}")));
+            let screen = has(&arguments, &format!("--screen-info={{1280x{height}}}"));
+            assert_eq!(screen, config.engine != Engine::Headful);
+        };
+        size(&config(Engine::Headful), 800);
+        size(&config(Engine::Headless), 800 + INTERFACE);
+        size(&LaunchConfig { kiosk: true, ..config(Engine::Headless) }, 800);
+        size(&config(SHELL), 800);
         assert!(has(&arguments(&config(Engine::Headless)), "--headless=new"));
         assert!(!has(&arguments(&config(Engine::Headful)), "--headless=new"));
+    }
+
+    #[test]
+    fn no_page_is_told_that_there_is_no_screen() {
+        let agent = "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                     Chrome/156.0.0.0 Safari/537.36";
+        for (engine, given) in [(Engine::Headful, false), (Engine::Headless, true), (SHELL, true)] {
+            assert_eq!(has(&arguments(&config(engine)), agent), given);
+        }
+        for version in [None, Some("unknown")] {
+            let unknown = LaunchConfig { version, ..config(Engine::Headless) };
+            let flags = arguments(&unknown);
+            assert!(!flags.iter().any(|flag| flag.to_string_lossy().starts_with("--user-agent")));
+        }
     }
 
     #[test]

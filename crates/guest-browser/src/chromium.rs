@@ -36,6 +36,8 @@ pub(super) struct Chromium {
     pub(super) locale: Arc<str>,
     pub(super) child: Child,
     pub(super) cdp: Cdp,
+    /// Width and height of its windows when they open.
+    pub(super) window: (u32, u32),
     announced: oneshot::Receiver<Endpoint>,
     last_words: Arc<Mutex<String>>,
 }
@@ -65,6 +67,9 @@ pub(super) fn start(
     let (commands_theirs, commands) = pipe_with(PipeFlags::CLOEXEC)?;
     let (answers, answers_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
     let (output, output_theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+    let viewport = desired_state.viewport();
+    let bare = session.spec.runs_shell() || desired_state.kiosk();
+    let window = (viewport.width, flags::headless_window_height(viewport.height, bare));
     let mut launch = launch(session, desired_state, &location.locale)?;
     launch.extra_fds = vec![(commands_theirs, 3), (answers_theirs, 4)];
     launch.stdout = Input::Fd(output_theirs.try_clone()?);
@@ -76,7 +81,7 @@ pub(super) fn start(
     // Closes our copies of Chromium's ends, so that its end is the pipes' end.
     drop(launch);
     let (announced, last_words) = listen(output, logs, desired_state.complaints().clone());
-    Ok(Chromium { locale: location.locale.into(), child, cdp, announced, last_words })
+    Ok(Chromium { locale: location.locale.into(), child, cdp, window, announced, last_words })
 }
 
 fn launch(session: &Session, desired_state: &DesiredState, locale: &str) -> io::Result<Launch> {
@@ -92,6 +97,7 @@ fn launch(session: &Session, desired_state: &DesiredState, locale: &str) -> io::
     };
     let arguments = flags::arguments(&LaunchConfig {
         engine,
+        version: spec.programs.headless_version.as_deref(),
         width: viewport.width,
         height: viewport.height,
         kiosk: desired_state.kiosk(),

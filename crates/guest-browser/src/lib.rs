@@ -19,6 +19,7 @@ mod assign;
 mod chromium;
 mod desired_state;
 mod evaluate;
+mod fit;
 mod formats;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -125,8 +126,8 @@ pub struct Browser {
     desired_state: Arc<DesiredState>,
     /// Display of the X server, in a headful session.
     display: Option<String>,
-    /// One change of size at a time.
-    resizing: Arc<tokio::sync::Mutex<()>>,
+    /// One change of size at a time, and the heights windows were given.
+    resizing: fit::Resizing,
     /// One change of location at a time, and what it needs kept up.
     relocating: Arc<tokio::sync::Mutex<Option<Formats>>>,
     /// The order of pages, where it tells which one is in front.
@@ -151,6 +152,7 @@ impl Browser {
         let desired_state = Arc::new(DesiredState::new(&session.spec.config));
         let display = (!session.spec.config.headless)
             .then(|| browserd_guest_session::environment::display(&session));
+        let (resizing, relocating) = (fit::Resizing::default(), Arc::default());
         let supervisor = supervisor::Supervisor {
             session: Arc::clone(&session),
             shim,
@@ -160,9 +162,9 @@ impl Browser {
             stop: stop.clone(),
             retired: retired.clone(),
             open_order: open_order.clone(),
+            resizing: Arc::clone(&resizing),
         };
         tasks.spawn(supervisor.run());
-        let (resizing, relocating) = (Arc::default(), Arc::default());
         Self {
             state,
             stop,

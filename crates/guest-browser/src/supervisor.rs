@@ -20,7 +20,7 @@ use super::chromium::{self, Chromium};
 use super::logs::Logs;
 use super::restarts::{Decision, Life, Restarts};
 use super::{
-    BrowserState, DesiredState, Running, policy_extensions, randr, start_page, window_manager,
+    BrowserState, DesiredState, Running, fit, policy_extensions, randr, start_page, window_manager,
     xserver, zygote,
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Supervisor {
     pub(super) retired: CancellationToken,
     /// Follows the order of pages, where it tells which one is in front.
     pub(super) open_order: Option<OpenOrder>,
+    /// What windows of a headless session were given.
+    pub(super) resizing: fit::Resizing,
 }
 
 /// How one life of Chromium ended.
@@ -213,6 +215,9 @@ impl Supervisor {
                 "pages of this Chromium cannot be followed; the one in front may not be the newest"
             );
         }
+        if self.session.spec.config.headless && !self.session.spec.runs_shell() {
+            self.follow_windows(chromium);
+        }
         let since = Instant::now();
         let generation = lasting.generation;
         let running = Running {
@@ -232,6 +237,19 @@ impl Supervisor {
             }
         };
         (detail, Some(since))
+    }
+
+    /// Sees to the size of windows that open.
+    fn follow_windows(&self, chromium: &Chromium) {
+        let (desired_state, resizing) =
+            (Arc::clone(&self.desired_state), Arc::clone(&self.resizing));
+        let (cdp, window) = (chromium.cdp.clone(), chromium.window);
+        // Nobody waits for it: who changes sizes may be waiting for this Chromium.
+        tokio::spawn(async move {
+            if let Err(error) = fit::follow(&cdp, desired_state, resizing, window).await {
+                tracing::debug!(%error, "new windows of this Chromium cannot be followed");
+            }
+        });
     }
 
     /// Gives a Chromium what clients gave the one before.

@@ -60,7 +60,16 @@ impl Action {
         problems.or(())
     }
 
+    /// Does it, and waits until the browser has dealt with it.
     pub(super) async fn perform(&self, hand: &mut Hand, screen: Size) -> Result<()> {
+        self.give(hand, screen).await?;
+        if !matches!(self, Self::Cursor(_) | Self::Sleep(_)) {
+            hand.device.settle().await;
+        }
+        Ok(())
+    }
+
+    async fn give(&self, hand: &mut Hand, screen: Size) -> Result<()> {
         match self {
             Self::Click(click) => click.perform(hand).await,
             Self::Move(motion) => motion.perform(hand, screen).await,

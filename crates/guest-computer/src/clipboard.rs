@@ -26,7 +26,7 @@ pub(super) async fn read(State(computer): State<Computer>) -> Result<axum::Json<
         .turn(|hand| {
             Box::pin(async {
                 let text = match &mut hand.device {
-                    Device::Headful(display) => {
+                    Device::Headful(display, _) => {
                         display.read_clipboard().await.map_err(Failure::from)
                     }
                     Device::Headless(pages) => pages.read_clipboard().await.map_err(Failure::from),
@@ -62,7 +62,7 @@ pub(super) async fn write(
         .turn(|hand| {
             Box::pin(async move {
                 let done = match &mut hand.device {
-                    Device::Headful(display) => {
+                    Device::Headful(display, _) => {
                         display.write_clipboard(text).await.map_err(Failure::from)
                     }
                     Device::Headless(pages) => {

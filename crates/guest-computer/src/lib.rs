@@ -66,7 +66,8 @@ impl Computer {
         let device = if session.spec.config.headless {
             Device::Headless(Box::new(page::Pages::new(browser)))
         } else {
-            Device::Headful(x11::Display::new(session.places.display, browser.desired_state()))
+            let display = x11::Display::new(session.places.display, browser.desired_state());
+            Device::Headful(display, Box::new(page::FrontPage::new(browser)))
         };
         let hand = Mutex::new(Hand::new(device));
         Self(Arc::new(Inner { hand, waiting: Arc::new(Semaphore::new(turn::WAITING)) }))

@@ -50,7 +50,11 @@ impl Press {
     pub(super) async fn perform(&self, hand: &mut Hand) -> device::Result<()> {
         hand.press_all(&self.held).await?;
         if self.duration.is_zero() {
-            for combination in &self.keys {
+            for (index, combination) in self.keys.iter().enumerate() {
+                if index > 0 {
+                    // The one before may have brought something else to the front that is to get this one.
+                    hand.device.settle().await;
+                }
                 hand.press_all(combination).await?;
                 hand.release(combination.len()).await?;
             }

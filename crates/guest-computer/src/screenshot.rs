@@ -95,11 +95,11 @@ async fn take(
         }
     };
     match (&mut hand.device, region) {
-        (Device::Headful(display), Some(region)) => {
+        (Device::Headful(display, _), Some(region)) => {
             let picture = display.picture(region).await;
             picture.map(Taken::Raw).map_err(|error| before(error.into()))
         }
-        (Device::Headful(_), None) => Err(Error::internal("a picture without a region")),
+        (Device::Headful(..), None) => Err(Error::internal("a picture without a region")),
         (Device::Headless(pages), region) => {
             let picture = pages.picture(region, encoding).await;
             picture.map(Taken::Base64).map_err(|error| before(error.into()))

@@ -106,6 +106,9 @@ pub struct Programs {
     /// `chromium-headless-shell`, where it runs headless sessions in Chromium's place.
     #[serde(default)]
     pub headless_shell: Option<PathBuf>,
+    /// Version of what runs headless sessions, e.g. `156.0.8078.108`, where it says one.
+    #[serde(default)]
+    pub headless_version: Option<String>,
     /// `Xvfb`, for headful sessions.
     #[serde(default)]
     pub xvfb: Option<PathBuf>,

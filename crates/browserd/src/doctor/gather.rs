@@ -150,7 +150,8 @@ fn languages(chromium: &Path) -> Vec<String> {
         .collect()
 }
 
-fn version(program: &Found) -> Result<String, String> {
+/// What a program says with `--version`.
+pub(crate) fn version(program: &Found) -> Result<String, String> {
     let Ok(path) = program else { return Err("not found".to_owned()) };
     let mut command = Command::new(path);
     command.arg("--version").stdin(Stdio::null());

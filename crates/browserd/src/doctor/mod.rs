@@ -26,6 +26,8 @@ use serde::Serialize;
 use crate::cli::DoctorArgs;
 use crate::settings::{Environment, Host, Settings, resolve};
 
+pub(crate) use gather::version;
+
 /// How it stands with one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

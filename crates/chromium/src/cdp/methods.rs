@@ -54,9 +54,11 @@ struct Targets {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct TargetInfo {
     #[serde(rename = "type")]
     kind: String,
+    parent_id: Option<String>,
     #[serde(flatten)]
     page: PageTarget,
 }
@@ -89,6 +91,12 @@ impl Cdp {
         let targets: Targets = self.call(None, "Target.getTargets", json!({})).await?;
         let infos = targets.target_infos.into_iter();
         Ok(infos.filter(|info| info.kind == "page").map(|info| info.page).collect())
+    }
+
+    /// Frames of a page that have processes of their own, at any depth.
+    pub async fn frames_of(&self, page: &str) -> Result<Vec<String>, CdpError> {
+        let targets: Targets = self.call(None, "Target.getTargets", json!({})).await?;
+        Ok(below(page, targets.target_infos))
     }
 
     /// Opens a tab and answers its id.
@@ -213,6 +221,20 @@ impl Cdp {
     }
 }
 
+/// The frames below a target.
+fn below(page: &str, targets: Vec<TargetInfo>) -> Vec<String> {
+    let mut frames: Vec<TargetInfo> = targets.into_iter().filter(|t| t.kind == "iframe").collect();
+    let (mut found, mut next) = (vec![page.to_owned()], 0);
+    while let Some(parent) = found.get(next).cloned() {
+        let (mine, others) =
+            frames.into_iter().partition(|frame| frame.parent_id.as_ref() == Some(&parent));
+        let mine: Vec<TargetInfo> = mine;
+        found.extend(mine.into_iter().map(|frame| frame.page.target_id));
+        (frames, next) = (others, next + 1);
+    }
+    found.split_off(1)
+}
+
 /// The address a person means who types it.
 fn typed(url: &str) -> Cow<'_, str> {
     match url.strip_prefix("about:") {
@@ -224,7 +246,20 @@ fn typed(url: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::typed;
+    use super::{TargetInfo, below, typed};
+
+    #[test]
+    fn frames_are_found_below_their_page() {
+        let targets = serde_json::json!([
+            { "type": "page", "targetId": "p", "url": "" },
+            { "type": "iframe", "targetId": "deep", "parentId": "near", "url": "" },
+            { "type": "iframe", "targetId": "near", "parentId": "p", "url": "" },
+            { "type": "iframe", "targetId": "other", "parentId": "q", "url": "" },
+            { "type": "worker", "targetId": "w", "parentId": "p", "url": "" },
+        ]);
+        let targets: Vec<TargetInfo> = serde_json::from_value(targets).unwrap();
+        assert_eq!(below("p", targets), ["near", "deep"]);
+    }
 
     #[test]
     fn about_pages_are_chromes() {

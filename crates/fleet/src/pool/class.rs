@@ -35,6 +35,8 @@ impl Class {
             // Taken over while it runs.
             kiosk_mode: _,
             start_url: _,
+            // What every session has.
+            stealth: _,
             // The server's affair, not the session's.
             region: _,
             timeout_seconds: _,
@@ -57,6 +59,7 @@ impl Class {
             headless: self.headless,
             viewport: Viewport::default(),
             kiosk_mode: false,
+            stealth: false,
             start_url: None,
             location: LocationRequest::default(),
             chrome_policy: None,

@@ -19,7 +19,7 @@ const SELECT: &str = "document.body.append(globalThis.field = document.createEle
 
 impl Pages {
     pub(crate) async fn read_clipboard(&mut self) -> Result<String> {
-        let cdp = self.browser.running().await?.cdp;
+        let cdp = self.front.browser.running().await?.cdp;
         let page = Hidden::open(&cdp).await?;
         let text = page.paste().await;
         page.close().await;
@@ -27,7 +27,7 @@ impl Pages {
     }
 
     pub(crate) async fn write_clipboard(&mut self, text: &str) -> Result<()> {
-        let cdp = self.browser.running().await?.cdp;
+        let cdp = self.front.browser.running().await?.cdp;
         let page = Hidden::open(&cdp).await?;
         let done = page.copy(text).await;
         page.close().await;

@@ -1,21 +1,18 @@
 //! Mouse and keyboard of a page.
 
-use std::time::Duration;
-
 use browserd_api::computer::MouseButton;
 use browserd_chromium::cdp::CdpError;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use xkeysym::Keysym;
 
+use super::heed::HEED_WITHIN;
 use super::{Failure, Front, Pages, Result};
 use crate::keys::{DomKey, modifier};
 use crate::point::Point;
 
 /// Pixels a notch of the wheel scrolls by, as it does in a headful Chromium on Linux.
 const NOTCH: i32 = 120;
-/// How long a page may take to deal with an event before it is taken for given.
-const HEED_WITHIN: Duration = Duration::from_secs(2);
 /// Events sent before their answers are awaited.
 const AT_ONCE: usize = 32;
 /// `location` of the number pad's keys, and that they are on it.

@@ -5,25 +5,27 @@
 //! front is the one that is visible; of several windows the one that has the keyboard, and then the
 //! newest. The clipboard is the browser's own.
 //!
-//! One session is kept attached to the page in front, with no domain enabled, so that an action
-//! costs a few calls. Events are awaited until the page has dealt with them, but only so long: a page
-//! that shows a dialog or never ends a script has been given its events all the same, as under X.
+//! Events are awaited until the page has dealt with them, but only so long: a page that shows a dialog or
+//! never ends a script has been given its events all the same, as under X. What a page refuses because it
+//! is just becoming another is asked for again.
 
 mod capture;
 mod clipboard;
+mod front;
+mod heed;
 mod input;
 
-use std::time::Duration;
-
 use browserd_chromium::cdp::{Cdp, CdpError, SessionId};
-use browserd_guest_browser::{Browser, NoBrowser, PageOrder};
+use browserd_guest_browser::{Browser, NoBrowser};
 use serde_json::{Value, json};
 use xkeysym::Keysym;
 
 use super::point::{Point, Size};
 
-/// How long a page may take to say how large it is, or whether it is in front.
-const TELL_WITHIN: Duration = Duration::from_secs(2);
+pub(super) use front::FrontPage;
+
+use front::{Front, Patience, TELL_WITHIN};
+
 /// Largest side of a viewport that is believed.
 const SIDE_LIMIT: u64 = 16_384;
 
@@ -46,20 +48,20 @@ pub(super) enum Failure {
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// The page in front, attached.
-#[derive(Clone)]
-struct Front {
-    generation: u64,
-    cdp: Cdp,
-    target: String,
-    session: SessionId,
+impl Failure {
+    /// Whether the page may only be becoming another, or giving way to one.
+    fn passes(&self) -> bool {
+        matches!(self, Self::Cdp(CdpError::Refused { .. }) | Self::Odd(_))
+    }
 }
 
 /// The session's pages.
 pub(super) struct Pages {
-    browser: Browser,
-    front: Option<Front>,
-    order: PageOrder,
+    front: FrontPage,
+    /// The Chromium of the last action.
+    generation: u64,
+    /// What the page in front last said of its size.
+    told: Option<(String, Size)>,
     mouse: Point,
     /// Buttons that are down, as `MouseEvent.buttons` has them.
     buttons: u32,
@@ -69,9 +71,8 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new(browser: Browser) -> Self {
-        let order = PageOrder::new(TELL_WITHIN).by_open_order(browser.open_order());
-        let mouse = Point { x: 0, y: 0 };
-        Self { browser, front: None, order, mouse, buttons: 0, held: Vec::new() }
+        let (front, mouse) = (FrontPage::new(browser), Point { x: 0, y: 0 });
+        Self { front, generation: 0, told: None, mouse, buttons: 0, held: Vec::new() }
     }
 
     /// Where the last action left the mouse.
@@ -81,46 +82,48 @@ impl Pages {
 
     /// The size of the viewport of the page in front.
     pub(super) async fn size(&mut self) -> Result<Size> {
-        let front = self.front().await?;
-        match tokio::time::timeout(TELL_WITHIN, viewport(&front)).await {
-            Ok(Ok(size)) => Ok(size),
-            Ok(Err(Failure::Cdp(CdpError::Refused { .. }))) => {
-                // The session went with the page it was attached to; a new one will do.
-                self.front = None;
-                let front = self.front().await?;
-                viewport(&front).await
-            }
-            Ok(Err(error)) => Err(error),
-            // A page that shows a dialog does not say; its window does.
-            Err(_) => {
-                let bounds = front.cdp.window_bounds(&front.target).await?;
-                let side = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
-                Ok(Size { width: side(bounds.width), height: side(bounds.height) })
+        let mut patience = Patience::new();
+        loop {
+            match self.try_size().await {
+                Err(error) if patience.again(&error).await => self.front.let_go().await,
+                outcome => return outcome,
             }
         }
     }
 
+    async fn try_size(&mut self) -> Result<Size> {
+        let front = self.front().await?;
+        let Ok(size) = tokio::time::timeout(TELL_WITHIN, viewport(&front)).await else {
+            // A page that shows a dialog does not say; it has said so before, or is as large as the screen.
+            return Ok(match &self.told {
+                Some((target, size)) if *target == front.target => *size,
+                _ => self.wanted(),
+            });
+        };
+        let mut size = size?;
+        if size != self.wanted() && self.front.browser.fit(&front.cdp, &front.target).await? {
+            size = viewport(&front).await?;
+        }
+        self.told = Some((front.target, size));
+        Ok(size)
+    }
+
+    /// The size pages are to have.
+    fn wanted(&self) -> Size {
+        let viewport = self.front.browser.desired_state().viewport();
+        let side = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
+        Size { width: side(viewport.width), height: side(viewport.height) }
+    }
+
     /// The page in front, attached.
     async fn front(&mut self) -> Result<Front> {
-        let running = self.browser.running().await?;
-        let cdp = running.cdp;
-        if self.front.as_ref().is_some_and(|front| front.generation != running.generation) {
-            self.front = None;
+        let front = self.front.get().await?;
+        if front.generation != self.generation {
+            self.generation = front.generation;
             self.buttons = 0;
             self.held.clear();
         }
-        let target = self.order.in_front(&cdp, None).await?.ok_or(Failure::NoPage)?;
-        if let Some(front) = &self.front {
-            if front.target == target {
-                return Ok(front.clone());
-            }
-            // It may be gone already.
-            let _ = front.cdp.detach(&front.session).await;
-            self.front = None;
-        }
-        let session = cdp.attach(&target).await?;
-        let front = Front { generation: running.generation, cdp, target, session };
-        Ok(self.front.insert(front).clone())
+        Ok(front)
     }
 }
 

@@ -10,8 +10,8 @@ use x11rb::protocol::xproto::{
     AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, Window,
 };
 
-use super::Result;
 use super::server::Server;
+use super::{Display, Result};
 
 /// How long a program may take to come to a ping; busy ones take a while.
 const PONG_WITHIN: Duration = Duration::from_secs(3);
@@ -64,5 +64,18 @@ impl Server {
             }
         }
         Ok(None)
+    }
+}
+
+impl Display {
+    /// Waits until whoever has the keyboard has read everything sent so far; false when it does not say so.
+    pub(crate) async fn settled(&mut self) -> bool {
+        match self.call(Server::settled).await {
+            Ok(settled) => settled,
+            Err(error) => {
+                tracing::debug!(%error, "the X server was not asked who has read its events");
+                false
+            }
+        }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn show(
         webdriver_ws_url: format!("{ws}{}/session{token}", webdriver::PREFIX),
         base_url: jwt.is_some().then(|| format!("{http}{}", relay::DIRECT)),
         headless: config.headless,
-        stealth: false,
+        stealth: config.stealth,
         kiosk_mode: config.kiosk_mode,
         timeout_seconds: config.timeout_seconds,
         memory: config.memory,

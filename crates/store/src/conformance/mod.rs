@@ -94,6 +94,7 @@ fn running(age: i64) -> SessionRow {
             headless: true,
             viewport: Viewport::default(),
             kiosk_mode: false,
+            stealth: false,
             start_url: None,
             location: LocationRequest::default(),
             chrome_policy: None,

@@ -18,6 +18,7 @@ pub(super) async fn a_row_comes_back_as_it_went_in(store: &dyn Store) {
             headless: false,
             viewport: Viewport { width: 7680, height: 4320, refresh_rate: None },
             kiosk_mode: true,
+            stealth: true,
             start_url: Some("https://example.com/?q=1#x".to_owned()),
             location: LocationRequest {
                 timezone: Some("Europe/Paris".to_owned()),

@@ -38,6 +38,7 @@ pub(crate) fn config() -> SessionConfig {
         headless: true,
         viewport: Viewport { width: 1280, height: 800, refresh_rate: None },
         kiosk_mode: false,
+        stealth: false,
         start_url: None,
         location: LocationRequest::default(),
         chrome_policy: None,
@@ -57,6 +58,7 @@ pub(crate) fn spec(config: SessionConfig) -> GuestSpec {
         locale: "fr-FR".into(),
         programs: Programs {
             headless_shell: None,
+            headless_version: None,
             chromium: "/usr/lib/chromium/chromium".into(),
             xvfb: Some("/usr/bin/Xvfb".into()),
             chromedriver: Some("/usr/bin/chromedriver".into()),

@@ -97,6 +97,7 @@ impl TestGuest {
             locale: "de-DE".into(),
             programs: Programs {
                 headless_shell: None,
+                headless_version: None,
                 chromium: "/nonexistent".into(),
                 xvfb: None,
                 chromedriver: None,
@@ -304,6 +305,7 @@ fn session_config() -> SessionConfig {
         headless: true,
         viewport: Viewport::default(),
         kiosk_mode: false,
+        stealth: false,
         start_url: None,
         location: LocationRequest::default(),
         chrome_policy: None,

@@ -53,6 +53,9 @@ pub(crate) struct CreateBrowser {
     viewport: Option<Viewport>,
     /// Hide address bar and tabs. Default false.
     kiosk_mode: Option<bool>,
+    /// Taken for clients of the hosted service. What it promises of the browser, every session has
+    /// (docs/stealth.md); it adds no proxy and no extension. Default false.
+    stealth: Option<bool>,
     /// Page to open: http, https or about; https is understood for a bare host. Its failure does
     /// not fail the creation. The browser is on its way there when the session is answered.
     #[schema(max_length = 2048)]
@@ -99,6 +102,7 @@ impl Body for CreateBrowser {
             timeout_seconds: fields.number("timeout_seconds", TIMEOUT),
             viewport: fields.object("viewport"),
             kiosk_mode: fields.flag("kiosk_mode"),
+            stealth: fields.flag("stealth"),
             start_url: fields.parse("start_url", start_url::read).flatten(),
             location: fields.object("location"),
             chrome_policy: take_policy(fields),
@@ -124,6 +128,7 @@ pub(crate) fn create(
             headless,
             viewport: asked.viewport.unwrap_or_default(),
             kiosk_mode: asked.kiosk_mode.unwrap_or(false),
+            stealth: asked.stealth.unwrap_or(false),
             start_url: asked.start_url,
             location: asked.location.unwrap_or_default(),
             chrome_policy: asked.chrome_policy.filter(|policy| !policy.is_empty()),
@@ -287,7 +292,7 @@ mod tests {
                 "headless": "yes", "name": "a/b", "tags": {"k": 1}, "timeout_seconds": 5,
                 "viewport": {"width": 1, "height": 99999, "refresh_rate": 61},
                 "start_url": "file:///x", "location": {"timezone": "Mars/Olympus", "locale": "??"},
-                "memory": "3GiB", "region": "mars", "stealth": true, "proxy": {"id": "x"},
+                "memory": "3GiB", "region": "mars", "stealth": "yes", "proxy": {"id": "x"},
             })),
             [
                 "proxy.id",
@@ -298,12 +303,12 @@ mod tests {
                 "viewport.width",
                 "viewport.height",
                 "viewport.refresh_rate",
+                "stealth",
                 "start_url",
                 "location.timezone",
                 "location.locale",
                 "memory",
-                "region",
-                "stealth"
+                "region"
             ]
         );
         assert_eq!(blamed(&json!({"viewport": {}})), ["viewport.width", "viewport.height"]);

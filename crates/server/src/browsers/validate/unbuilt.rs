@@ -6,8 +6,7 @@ use serde_json::Value;
 use crate::fields::Fields;
 
 /// Fields of a creation that a later version will take.
-const CREATE: [(&str, &str); 10] = [
-    ("stealth", "stealth mode"),
+const CREATE: [(&str, &str); 9] = [
     ("gpu", "GPU acceleration"),
     ("video_memory", "GPU acceleration"),
     ("extensions", "extensions"),
@@ -21,7 +20,7 @@ const CREATE: [(&str, &str); 10] = [
 
 /// Fields of a change that a later version will take.
 const UPDATE: [(&str, &str); 3] = [
-    ("disable_default_proxy", "stealth mode"),
+    ("disable_default_proxy", "a default proxy"),
     ("network", "network rules for a session"),
     ("telemetry", "telemetry"),
 ];
@@ -81,7 +80,7 @@ mod tests {
     #[test]
     fn what_asks_for_nothing_passes() {
         for (field, value) in [
-            ("stealth", json!(false)),
+            ("gpu", json!(false)),
             ("extensions", json!([])),
             ("telemetry", json!(null)),
             ("telemetry", json!({"enabled": false})),
@@ -90,7 +89,7 @@ mod tests {
             assert!(asks_for_nothing(field, &value), "{field} {value}");
         }
         for (field, value) in [
-            ("stealth", json!(true)),
+            ("gpu", json!(true)),
             ("extensions", json!([{"id": "x"}])),
             ("telemetry", json!({"enabled": true})),
             ("invocation_id", json!("x")),
