@@ -207,6 +207,13 @@ impl Disk {
         inner.check(bytes, 1, Look::Count)
     }
 
+    /// Waits for a count of what there is from now on.
+    pub async fn recount(&self) {
+        if let Some(inner) = &self.0 {
+            inner.ask().await;
+        }
+    }
+
     /// As [`Disk::admit`], on a thread that may block.
     pub fn admit_blocking(&self, bytes: u64, files: u64) -> io::Result<()> {
         let Some(inner) = &self.0 else { return Ok(()) };

@@ -195,6 +195,9 @@ async fn obey(
                     browser.logs().event(&format!("processes are killed: {why}"));
                 }
                 processes.kill_all();
+                // What is counted before this may still grow; the shim goes by what is counted after it.
+                let disk = session.disk.clone();
+                tokio::spawn(async move { disk.recount().await });
             }
         }
     }

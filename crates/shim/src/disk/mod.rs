@@ -118,7 +118,7 @@ pub(crate) async fn watch(
             Ok(usage) => {
                 left = judge.left(usage);
                 let detail = || words(usage, limit);
-                match judge.judge(usage, Instant::now()) {
+                match judge.judge(usage, question.guest, Instant::now()) {
                     Verdict::Within => {}
                     Verdict::EndSession(cause) => {
                         return format!("{}; {}", detail(), cause.words());
