@@ -58,14 +58,15 @@ async fn language_and_screen(guest: &Guest) {
     let seen = evaluate(
         &cdp,
         "({locale: Intl.DateTimeFormat().resolvedOptions().locale,
-           screen: [screen.width, screen.height], window: [outerWidth, outerHeight]})",
+           width: innerWidth,
+           fills: screen.width === outerWidth && screen.height === outerHeight})",
     )
     .await;
     assert_eq!(
         seen,
         json!({
             "locale": "fr",
-            "screen": [1280, 800], "window": [1280, 800],
+            "width": 1280, "fills": true,
         })
     );
 }

@@ -51,7 +51,7 @@ pub(crate) struct TestGuest {
     dir: tempfile::TempDir,
     cgroup: Option<PathBuf>,
     process: Child,
-    _line: std::os::unix::net::UnixStream,
+    line: std::os::unix::net::UnixStream,
     ended: bool,
 }
 
@@ -133,7 +133,7 @@ impl TestGuest {
             }
         };
         drop(command);
-        let guest = Self { way, dir, cgroup, process, _line: line, ended: false };
+        let guest = Self { way, dir, cgroup, process, line, ended: false };
         let deadline = Instant::now() + Duration::from_secs(20);
         while tokio::net::UnixStream::connect(guest.socket()).await.is_err() {
             assert!(Instant::now() < deadline, "the guest did not come up");
@@ -245,8 +245,7 @@ impl TestGuest {
     pub(crate) async fn end(mut self) {
         // What has just answered may be on its way out; what stays was never reaped.
         eventually("everything is reaped", || self.zombies() == 0).await;
-        let pid = rustix::process::Pid::from_raw(self.guest_pid() as i32).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.line.shutdown(std::net::Shutdown::Both).unwrap();
         let status = self.process.wait().unwrap();
         assert!(status.success(), "{status}");
         self.ended = true;
