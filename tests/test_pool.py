@@ -237,12 +237,12 @@ def test_a_connected_client_keeps_it_awake(pooled: Server, client: Kernel) -> No
 
 
 @needs_freezer
-def test_a_process_may_keep_the_session_awake(pooled: Server, client: Kernel) -> None:
+def test_a_process_keeps_the_session_awake(pooled: Server, client: Kernel) -> None:
     browser, _ = create(client)
     other, _ = create(client)
     work = "while [ ! -e /tmp/enough ]; do sleep 0.05; done"
-    kept = client.browsers.process.spawn(browser.session_id, command="sh", args=["-c", work], extra_body={"keep_awake": True})
-    client.browsers.process.spawn(other.session_id, command="sh", args=["-c", work])
+    kept = client.browsers.process.spawn(browser.session_id, command="sh", args=["-c", work])
+    client.browsers.process.spawn(other.session_id, command="sh", args=["-c", work], extra_body={"keep_awake": False})
     eventually(lambda: frozen(other.session_id), "one whose process does not keep it awake is suspended")
     assert not frozen(browser.session_id)
     sh(client, browser.session_id, "touch /tmp/enough")

@@ -53,9 +53,16 @@ pub struct SpawnRequest {
     #[schema(minimum = 1, maximum = 65535)]
     pub cols: Option<u16>,
     /// Extension: while the process runs, the session does not go into standby, so that the process
-    /// goes on without a client. The session still times out.
-    #[serde(default)]
+    /// goes on without a client. The session still times out. Default true.
+    #[serde(default = "keep_awake")]
+    #[schema(default = true)]
     pub keep_awake: bool,
+}
+
+/// Whether a process keeps its session out of standby, where the request says nothing of it.
+#[must_use]
+pub fn keep_awake() -> bool {
+    true
 }
 
 /// What a finished `exec` left.

@@ -53,7 +53,7 @@ pub(super) struct Flat {
     rows: Option<u16>,
     #[serde(default)]
     cols: Option<u16>,
-    #[serde(default)]
+    #[serde(default = "browserd_api::process::keep_awake")]
     keep_awake: bool,
 }
 
@@ -71,8 +71,8 @@ impl From<Flat> for SpawnRequest {
 /// Answers once the program runs. The command rules are those of `exec`. With `allocate_tty` the
 /// process gets a pseudo-terminal of the given size (default 24 rows, 80 columns) and
 /// `TERM=xterm-256color`. `timeout_sec` kills the process and everything it started; its
-/// `exit_code` is then 124. With `keep_awake` (an extension) the session does not go into standby
-/// while it runs. The process runs until it exits, is killed, or the session ends.
+/// `exit_code` is then 124. The session does not go into standby while it runs, unless
+/// `keep_awake` (an extension) is false. The process runs until it exits, is killed, or the session ends.
 /// What it wrote can be read from `stdout/stream` at any time, up to 512 MiB a process and 2 GiB a
 /// session; the oldest output is dropped first, that of exited processes before that of running
 /// ones. 4096 processes may run at one time (429), the status of the last 2000 exited ones is kept.
