@@ -8,7 +8,7 @@ import pytest
 from kernel import Kernel
 
 from harness import sessions
-from harness.cdp import Cdp, first_page
+from harness.cdp import Cdp, first_page, new_page
 from harness.server import KEY, Server, serving
 from harness.sessions import AS_ROOT, python
 from harness.site import Site
@@ -90,6 +90,29 @@ def test_connections_that_are_over_are_forgotten(kernel: Kernel, headless: Any, 
     assert got == [200, True]
 
 
+@pytest.mark.parametrize("kind", ["headless", "headful"])
+def test_peers_of_one_page_connect(request: pytest.FixtureRequest, kind: str, site: Site) -> None:
+    """WebRTC within a session, by its own address; nothing of it leaves."""
+    said = """new Promise(async (done, failed) => {
+        const [a, b] = [new RTCPeerConnection(), new RTCPeerConnection()];
+        a.onicecandidate = ({candidate}) => candidate && b.addIceCandidate(candidate);
+        b.onicecandidate = ({candidate}) => candidate && a.addIceCandidate(candidate);
+        b.ondatachannel = ({channel}) => channel.onmessage = ({data}) => done(data);
+        const channel = a.createDataChannel('x');
+        channel.onopen = () => channel.send('hello');
+        await a.setLocalDescription(await a.createOffer());
+        await b.setRemoteDescription(a.localDescription);
+        await b.setLocalDescription(await b.createAnswer());
+        await a.setRemoteDescription(b.localDescription);
+        setTimeout(() => failed(a.iceConnectionState), 20000);
+    })"""
+    with Cdp(request.getfixturevalue(kind).cdp_ws_url) as cdp:
+        page = new_page(cdp)
+        assert page.goto(site.url("/hello")) is None
+        assert page.evaluate(said) == "hello"
+        page.close()
+
+
 @AS_ROOT
 def test_any_program_reaches_what_is_allowed(kernel: Kernel, headless: Any, site: Site, as_root: bool) -> None:
     before = site.seen("/title/direct")
@@ -125,7 +148,7 @@ def test_what_is_refused_is_refused_to_any_program(kernel: Kernel, headless: Any
 def test_nothing_leaves_but_tcp_and_names(kernel: Kernel, headless: Any, site: Site, as_root: bool) -> None:
     got = inside(kernel, headless.session_id, f"""{{
         'udp': [outcome(lambda: (socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', at), 'sent')[1])
-                for at in [('8.8.8.8', 443), ({site.host!r}, 9), ('224.0.0.251', 5353), ('198.18.0.1', 123), ('198.18.255.255', 9)]],
+                for at in [('8.8.8.8', 443), ({site.host!r}, 9), ('224.0.0.1', 5353), ('198.18.0.1', 123), ('198.18.255.255', 9)]],
         'six': [outcome(lambda: socket.socket(socket.AF_INET6, kind).connect((at, 443))) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM) for at in ('2606:4700::1111', 'fe80::1')],
         'raw': [outcome(lambda: (socket.socket(*kind), 'made')[1]) for kind in [(socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_PACKET, socket.SOCK_RAW), (socket.AF_NETLINK, socket.SOCK_RAW, 12)]],
     }}""", as_root=as_root)

@@ -43,7 +43,8 @@ const ALWAYS: &[&str] = &[
     "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess,HttpsUpgrades",
     // UDP does not leave a session; without this, pages that offer HTTP/3 wait for it first.
     "--disable-quic",
-    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    // Peers of one session reach each other by its address; of what is outside UDP reaches nothing.
+    "--webrtc-ip-handling-policy=default",
     // A suspended session, or a ready one that waits for its client, is frozen: to watchdogs that looks as if
     // something hung, and they would end it when it goes on.
     "--disable-gpu-watchdog",

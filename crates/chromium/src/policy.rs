@@ -148,7 +148,7 @@ fn base() -> Map<String, Value> {
         "MaxConnectionsPerProxy": 99,
         // The same as the flags of these names, for contexts and pages that ask again.
         "QuicAllowed": false,
-        "WebRtcIPHandling": "disable_non_proxied_udp",
+        "WebRtcIPHandling": "default",
     });
     match base {
         Value::Object(map) => map,

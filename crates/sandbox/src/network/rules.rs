@@ -10,7 +10,7 @@
 //!      oif != lo meta l4proto tcp redirect to :3129
 //!      oif != lo udp dport 53 redirect to :3129 }
 //!    chain refused { type filter hook output priority 0;
-//!      ip daddr & 255.0.0.0 != 127.0.0.0 ip daddr != 198.18.0.2 reject } }
+//!      ip daddr & 255.0.0.0 != 127.0.0.0 ip daddr != 198.18.0.2 ip daddr != 224.0.0.251 reject } }
 //! ```
 //!
 //! Root inside has no power over them (see `KEPT_CAPABILITIES`); were they gone, packets would go to `eth0`
@@ -42,6 +42,9 @@ const LOOPBACK: u32 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const DNS: u16 = 53;
+/// Where browsers ask each other, and themselves, for the addresses behind the names of WebRTC (RFC 6762). Such a
+/// question goes nowhere else than back into the session.
+const MULTICAST_DNS: [u8; 4] = [224, 0, 0, 251];
 
 /// Puts the rules in force, all of them or none.
 pub(super) fn put_in_force(network: &Network) -> io::Result<()> {
@@ -91,6 +94,8 @@ pub(super) fn put_in_force(network: &Network) -> io::Result<()> {
                 unless_equal(&[127, 0, 0, 0]),
                 load_packet(NETWORK, 16, 4),
                 unless_equal(&network.address.octets()),
+                load_packet(NETWORK, 16, 4),
+                unless_equal(&MULTICAST_DNS),
                 reject(),
             ],
         ),

@@ -233,7 +233,7 @@ pub(crate) fn harness() -> i32 {
                  tail -n +3 /proc/net/dev | cut -d: -f1
                  open tcp/127.0.0.1/3128; open tcp/192.0.2.1/80; open tcp/198.18.0.1/22
                  open tcp/198.18.0.2/80; open tcp/127.0.0.1/80
-                 send udp/198.18.0.1/53; send udp/192.0.2.1/9; send udp/224.0.0.251/5353",
+                 send udp/198.18.0.1/53; send udp/192.0.2.1/9; send udp/224.0.0.1/5353",
             );
             assert_eq!(
                 text.split_whitespace().collect::<Vec<_>>(),
