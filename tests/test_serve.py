@@ -96,6 +96,10 @@ def test_log_lines_carry_the_request_id(server: Server, wire: httpx.Client) -> N
     for request_id, route, status in ((mine["X-Request-Id"], "/browsers", 200), (given, "/browsers/{id_or_name}", 404)):
         said = eventually(lambda: [line for line in lines() if line.get("request_id") == request_id], "the request is logged")
         assert [(line["route"], line["status"]) for line in said] == [(route, status)], said
+    # Where there is no route, the path says what was tried, but for what may be a token.
+    lost = wire.get(f"/v9/browsers/{'t' * 40}?jwt=secret").headers["x-request-id"]
+    said = eventually(lambda: [line for line in lines() if line.get("request_id") == lost], "the request is logged")
+    assert [(line["route"], line["path"]) for line in said] == [("-", "/v9/browsers/…")], said
 
 
 # Two processes that use half a second of CPU each; answers what they used and how long it took.

@@ -364,3 +364,27 @@ def test_direct_routes_answer_in_the_same_shape(headless: Any) -> None:
         assert_refusal(holder.post(direct(headless, "/process/exec"), content=b"{}", headers={"Content-Type": "text/plain"}), 415, "unsupported_media_type")
         answer = holder.post(direct(headless, "/process/exec"), json={})
         assert assert_refusal(answer, 400, "invalid_input")["details"][0]["code"] == "command"
+
+
+def test_requests_are_counted_by_route(wire: httpx.Client, server: Server, headless: Any) -> None:
+    """By its template: what a client makes up neither shows nor adds up."""
+    def figures() -> dict[str, float]:
+        lines = (line.rpartition(" ") for line in wire.get("/metrics").text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
+    def counted(method: str, route: str, status: int) -> float:
+        return figures().get(f'browserd_http_answers_total{{method="{method}",route="{route}",status="{status}"}}', 0)
+
+    before = counted("GET", "/browsers/{id_or_name}", 404), counted("other", "-", 404)
+    for made_up in ("made-up-one", "made-up-two"):
+        assert wire.get(f"/browsers/{made_up}").status_code == 404
+        assert wire.request("BREW", f"/{made_up}").status_code == 404
+    assert (counted("GET", "/browsers/{id_or_name}", 404), counted("other", "-", 404)) == (before[0] + 2, before[1] + 2)
+    httpx.post(direct(headless, "/process/exec"), json={"command": "true"})
+    text = wire.get("/metrics").text
+    assert "made-up" not in text and "BREW" not in text
+    assert sessions.jwt_of(headless.cdp_ws_url).split(".")[2] not in text and headless.session_id not in text
+    now = figures()
+    assert 1 <= now["browserd_connections"] <= now["browserd_connections_limit"] == 16384
+    assert now["process_resident_memory_bytes"] > 1 << 20 and now["process_open_fds"] > 3
+    assert 'browserd_build_info{version="' in text

@@ -11,6 +11,7 @@ use crate::browsers::{BrowserDefaults, Browsers};
 use crate::config::ServerConfig;
 use crate::docs::Docs;
 use crate::keys::ApiKeys;
+use crate::metrics::HttpMetrics;
 use crate::profiles::Profiles;
 use crate::proxies::Checks;
 use crate::public_url::PublicUrl;
@@ -38,6 +39,7 @@ struct Parts {
     replays: Replays,
     profiles: Option<Profiles>,
     checks: Arc<Checks>,
+    http: HttpMetrics,
 }
 
 impl App {
@@ -69,6 +71,7 @@ impl App {
             docs: Arc::new(docs),
             browsers: Arc::new(browsers),
             checks: Arc::new(Checks { egress, url }),
+            http: HttpMetrics::new(config.connections),
             keys,
             config,
             fleet,
@@ -114,4 +117,5 @@ parts! {
     replays: Replays;
     profiles: Option<Profiles>;
     checks: Arc<Checks>;
+    http: HttpMetrics;
 }

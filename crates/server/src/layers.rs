@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("query", ""),
     ("keys", "caller"),
     ("resource", "caller fields"),
-    ("wire", "caller keys"),
+    ("wire", "caller keys metrics"),
     ("status", "resource"),
     ("auth", "caller wire"),
     ("proxies", "fields resource"),
@@ -46,14 +46,17 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("openapi", "browsers fields"),
     ("contract", "openapi relay token"),
     ("config", "profiles replays token"),
-    ("app", "browsers config docs keys profiles proxies public_url relay replays token tunnel"),
+    (
+        "app",
+        "browsers config docs keys metrics profiles proxies public_url relay replays token tunnel",
+    ),
     (
         "router",
         "app auth browsers cdp config contract docs metrics openapi profiles proxies relay replays status token \
          webdriver wire",
     ),
     ("bodies", "browsers fields profiles proxies router"),
-    ("serve", "app config docs keys replays router tunnel wire"),
+    ("serve", "app config docs keys metrics replays router tunnel wire"),
 ];
 
 /// Services: what goes on without a request, or below one. They know no HTTP.

@@ -1,7 +1,8 @@
 //! All routes on one screen, what stands before them, and the document that describes them.
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::extract::FromRef as _;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, any, on};
 use browserd_rest::{envelope, method_not_allowed, route_not_found};
 use utoipa::openapi::OpenApi;
@@ -9,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::config::ServerConfig;
+use crate::metrics::HttpMetrics;
 use crate::openapi::Credential;
 use crate::relay::RelayRequest;
 use crate::token::CheckToken;
@@ -50,7 +52,7 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(deadline::meet))
         .layer(from_fn(head::bound))
-        .layer(from_fn(log::observe))
+        .layer(from_fn_with_state(HttpMetrics::from_ref(&app), log::observe))
         .with_state(app)
 }
 

@@ -21,7 +21,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
@@ -30,6 +29,7 @@ use crate::app::App;
 use crate::config::ServerConfig;
 use crate::docs::Docs;
 use crate::keys::ApiKeys;
+use crate::metrics::HttpMetrics;
 use crate::replays::Replays;
 use crate::router;
 use crate::tunnel::{Slot, Tunnels};
@@ -78,7 +78,7 @@ impl Server {
         let router = self.router();
         let http = self.http();
         let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(self.app.config().connections));
+        let slots = Arc::clone(HttpMetrics::from_ref(&self.app).slots());
         let stopping = CancellationToken::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
