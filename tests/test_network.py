@@ -41,10 +41,13 @@ def flood(at, host, port):
     return len(over)
 def ask(name, kind, server='198.18.0.1', port=53):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(20); s.connect((server, port))
+        s.settimeout(2); s.connect((server, port))
         labels = b''.join(bytes([len(label)]) + label.encode() for label in name.split('.'))
-        s.send(struct.pack('!6H', 7, 0x0100, 1, 0, 0, 0) + labels + b'\0' + struct.pack('!2H', kind, 1))
-        answer = s.recv(4096)
+        # As resolvers do: a datagram may be lost, and is sent again.
+        for attempt in range(10):
+            s.send(struct.pack('!6H', 7, 0x0100, 1, 0, 0, 0) + labels + b'\0' + struct.pack('!2H', kind, 1))
+            answer = outcome(lambda: s.recv(4096))
+            if answer != 'timeout': break
         head = struct.unpack('!6H', answer[:12])
         assert head[0] == 7 and head[1] & 0x8000
         return [head[1] & 15, head[3], answer[-4:].hex() if head[3] else '']
