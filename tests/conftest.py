@@ -48,7 +48,7 @@ NEEDS_ROOT = {
 }
 
 # What must have the machine to itself, by name: it takes all there is of something, or counts what others have too.
-ALONE_SUITES = {"test_admission"}
+ALONE_SUITES = {"test_admission", "test_disk"}
 ALONE = {
     "test_a_limit_of_cpu_holds",
     "test_a_fork_bomb_is_contained",
