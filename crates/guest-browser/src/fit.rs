@@ -26,7 +26,8 @@ use super::resize::{Window, WindowBounds, set_bounds, window_of};
 
 /// How long a page may take to say how large it is.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
-/// How long a page may take to have the size its window was given.
+/// How long a page may take to have the size its window was given, and windows to fill a screen that has another
+/// size.
 const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 /// Pauses between two looks, growing from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
@@ -164,9 +165,20 @@ pub(super) async fn exact(
     target: &str,
     wanted: impl Fn(&Sizes) -> bool,
 ) -> Result<bool, CdpError> {
+    let wanted = &wanted;
+    let seen = || async move { Ok(sizes(cdp, target).await?.is_some_and(|sizes| wanted(&sizes))) };
+    in_time(seen).await
+}
+
+/// Looks until it is so; false when it is not in time.
+pub(super) async fn in_time<F, Look>(look: F) -> Result<bool, CdpError>
+where
+    F: Fn() -> Look,
+    Look: Future<Output = Result<bool, CdpError>>,
+{
     let seen = async {
         let (mut pause, longest) = PAUSES;
-        while !sizes(cdp, target).await?.is_some_and(|sizes| wanted(&sizes)) {
+        while !look().await? {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
         }

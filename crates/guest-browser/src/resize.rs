@@ -7,22 +7,15 @@
 //!  both:     ─▶ the page in front sees its size ─▶ answered
 //! ```
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use browserd_api::browser::Viewport;
 use browserd_chromium::cdp::{Cdp, CdpError};
 use browserd_chromium::flags;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 use super::page_order::page_in_front;
 use super::{Browser, NoBrowser, OpenOrder, fit, randr};
-
-/// How long windows may take to fill a screen that has another size.
-const FILLED_WITHIN: Duration = Duration::from_secs(2);
-/// Pauses between two looks, growing from the first to the last.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
 /// Why the size is what it was.
 #[derive(Debug, thiserror::Error)]
@@ -220,23 +213,16 @@ impl Browser {
 
 /// Waits until windows have the size of the screen; false when they have not in time.
 async fn filled_in_time(cdp: &Cdp, awaited: &[i64], to: Viewport) -> Result<bool, CdpError> {
-    let filled = async {
-        let (mut pause, longest) = PAUSES;
+    let filled = || async move {
         for id in awaited {
-            while window(cdp, *id)
-                .await?
-                .is_some_and(|b| (b.width, b.height) != (to.width, to.height))
-            {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(longest);
+            let bounds = window(cdp, *id).await?;
+            if bounds.is_some_and(|b| (b.width, b.height) != (to.width, to.height)) {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     };
-    match tokio::time::timeout(FILLED_WITHIN, filled).await {
-        Ok(filled) => filled.map(|()| true),
-        Err(_) => Ok(false),
-    }
+    fit::in_time(filled).await
 }
 
 /// Place and size of a window; none when it is closed.
