@@ -157,25 +157,6 @@ pub(crate) fn cloexec_from(first: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings the loopback interface of this network namespace up.
-pub(crate) fn loopback_up() -> io::Result<()> {
-    let socket = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::DGRAM,
-        None,
-    )?;
-    // SAFETY: ifreq is plain old data for which all zeroes is a valid value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[0] = b'l'.cast_signed();
-    request.ifr_name[1] = b'o'.cast_signed();
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    // SAFETY: the request is a whole ifreq with a NUL-terminated name, alive during the call.
-    check(libc::c_long::from(unsafe {
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request)
-    }))?;
-    Ok(())
-}
-
 /// Installs a seccomp program for this thread and everything it starts. Needs `no_new_privs`.
 pub(crate) fn install_seccomp(program: &[seccompiler::sock_filter]) -> io::Result<()> {
     seccompiler::apply_filter(program).map_err(io::Error::other)

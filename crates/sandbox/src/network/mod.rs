@@ -18,8 +18,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 
 use rustix::net::{AddressFamily, SocketType, netdevice};
 
+use crate::WallError;
 use crate::error::Step;
-use crate::{WallError, sys};
 use netlink::{Message, Netlink, attribute, nested, text};
 
 /// What the network of a session is like.
@@ -61,7 +61,8 @@ pub struct Listeners {
 ///
 /// When not even the proxy can be reached in it.
 pub(crate) fn set_up(network: &Network) -> Result<Listeners, WallError> {
-    sys::loopback_up().step("bring the loopback up")?;
+    let loopback = Netlink::open(None).and_then(|kernel| kernel.ask(&up(LOOPBACK)));
+    loopback.step("bring the loopback up")?;
     let proxy = TcpListener::bind(network.proxy).step("listen for the gateway")?;
     Ok(Listeners { proxy, redirected: redirect(network) })
 }
@@ -101,6 +102,8 @@ fn forget_soon() {
 }
 
 const INTERFACE: &str = "eth0";
+/// Loopback is the first interface of every namespace.
+const LOOPBACK: u32 = 1;
 
 /// Makes an interface that leads nowhere, with an address and a default route.
 fn interface(network: &Network) -> io::Result<()> {

@@ -20,8 +20,8 @@ use std::io;
 
 use rustix::net::netlink::NETFILTER;
 
-use super::Network;
 use super::netlink::{Message, Netlink, attribute, nested, text};
+use super::{LOOPBACK, Network};
 
 // linux/netfilter.h, linux/netfilter/nfnetlink.h and nf_tables.h
 const IPV4: u8 = 2;
@@ -37,8 +37,6 @@ const APPEND: u16 = 0x800;
 const HOOK_OUTPUT: u32 = 3;
 
 const TABLE: &str = "gateway";
-/// Loopback is the first interface of every namespace.
-const LOOPBACK: u32 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const DNS: u16 = 53;
