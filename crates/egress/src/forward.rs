@@ -111,8 +111,8 @@ pub(crate) async fn forward(
     headers::for_origin(request.headers_mut(), &dest, framing, wanted.as_ref());
     let path = path_of(request.uri());
     *request.version_mut() = Version::HTTP_11;
-    let progress = Arc::new(Mutex::new(Progress::default()));
-    progress.lock().is_whole = request.body().is_end_stream();
+    let is_whole = request.body().is_end_stream();
+    let progress = Arc::new(Mutex::new(Progress { last_byte: Instant::now(), is_whole }));
     let request = request.map(|inner| Watched { inner, progress: Arc::clone(&progress) });
 
     // Whoever gives up plain HTTP goes on over the same connection, which must lead to the origin then.
@@ -139,11 +139,10 @@ pub(crate) async fn forward(
         });
         return Ok(response);
     }
-    let is_odd = match headers::framing(response.headers()) {
-        Ok(Framing::Chunked) => upstream.stream.forget_unless(odd_answer::has_odd_chunks),
-        Ok(Framing::Plain) => upstream.stream.forget_unless(|_| false),
-        Err(_) => true,
-    };
+    let is_odd = headers::framing(response.headers()).map_or(true, |framing| {
+        let is_chunked = framing == Framing::Chunked;
+        upstream.stream.forget_unless(|answer| is_chunked && odd_answer::has_odd_chunks(answer))
+    });
     if is_odd {
         return Err(odd_or_refused(client, upstream, &dest, &progress).await);
     }
@@ -303,12 +302,6 @@ fn path_of(uri: &Uri) -> PathAndQuery {
 struct Progress {
     last_byte: Instant,
     is_whole: bool,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self { last_byte: Instant::now(), is_whole: false }
-    }
 }
 
 /// A request body that notes how far it has come.
